@@ -1,0 +1,144 @@
+"""What every attack shares: the call, its checks, fixed blocks, and the result's record."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.attacks.criteria import Criterion, Misclassified
+from tfrobust.errors import InputError
+
+# Anything that maps float images (B, H, W, C) in [0, 1] to logits (B, K), differentiably.
+Model = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackResult:
+    """The smallest perturbations found.
+
+    Args:
+        adversarials: float32 (N, H, W, C); the clean image where none was found.
+        rmse: float64 (N,), each perturbation's size in units of pixels from 0 to 1; 0 where
+            the clean image meets the goal, infinite where none was found.
+        found: bool (N,).
+        late: bool (N,), found, but so late in the search that its size is not to be trusted.
+    """
+
+    adversarials: np.ndarray
+    rmse: np.ndarray
+    found: np.ndarray
+    late: np.ndarray
+
+
+class Attack(ABC):
+    """Searches, per image, the smallest perturbation that meets a criterion.
+
+    Args:
+        box: whether adversarial images stay in [0, 1]; the published figures do without.
+        block: images computed at a time; a short last block is padded, so that every block is
+            of one size and nothing is compiled twice.
+    """
+
+    def __init__(self, *, box: bool = False, block: int = 50) -> None:
+        if block < 1:
+            raise InputError(f"expected a block of at least 1 image, got {block}")
+        self.box = box
+        self.block = block
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a report calls the attack, its strength included."""
+
+    @abstractmethod
+    def _run(
+        self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Attacks one block: → perturbations (B, H, W, C), found (B,), late (B,)."""
+
+    def __call__(
+        self,
+        model: Model,
+        images: Any,
+        labels: Any,
+        criterion: Criterion | None = None,
+    ) -> AttackResult:
+        """Attacks images.
+
+        Args:
+            model: gives logits (B, K) for images; its gradient is used.
+            images: float (N, H, W, C) in [0, 1].
+            labels: int (N,), the true classes.
+            criterion: the goal; `Misclassified()` when None.
+
+        Returns:
+            The smallest perturbation found for each image.
+
+        Raises:
+            InputError: images outside [0, 1], or labels that do not fit.
+        """
+        criterion = criterion or Misclassified()
+        images = np.asarray(images, np.float32)
+        classes = criterion.classes(np.asarray(labels))
+        check_images(images, classes)
+        parts = []
+        for start in range(0, len(images), self.block):
+            block, count = _padded(images[start : start + self.block], self.block)
+            block_classes, _ = _padded(classes[start : start + self.block], self.block)
+            outcome = self._run(
+                model, tf.constant(block), tf.constant(block_classes), type(criterion)
+            )
+            parts.append([part[:count] for part in outcome])
+        if not parts:
+            nothing = np.zeros(0, bool)
+            return AttackResult(images, np.zeros(0), nothing, nothing)
+        deltas, found, late = (np.concatenate(part) for part in zip(*parts, strict=True))
+        sizes = np.sqrt(np.mean(np.square(deltas, dtype=np.float64), axis=(1, 2, 3)))
+        adversarials = np.where(found[:, None, None, None], images + deltas, images)
+        return AttackResult(adversarials, np.where(found, sizes, np.inf), found, late & found)
+
+
+def smallest(results: Sequence[AttackResult]) -> AttackResult:
+    """Per image the smallest perturbation over several attacks on the same images.
+
+    Args:
+        results: at least one result, all of the same images.
+
+    Returns:
+        The result made of each image's best; `late` as the attack that won says.
+    """
+    rows = np.argmin([result.rmse for result in results], axis=0)
+    images = np.arange(len(rows))
+
+    def best(field: str) -> np.ndarray:
+        return np.stack([getattr(result, field) for result in results])[rows, images]
+
+    return AttackResult(best("adversarials"), best("rmse"), best("found"), best("late"))
+
+
+def check_images(images: np.ndarray, classes: np.ndarray) -> None:
+    """Refuses what no attack can be run on.
+
+    Raises:
+        InputError: says what was expected and what came.
+    """
+    if images.ndim != 4:
+        raise InputError(f"expected images of shape (N, H, W, C), got {images.shape}")
+    if classes.shape != (len(images),):
+        raise InputError(f"expected {len(images)} labels, one an image, got {classes.shape}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise InputError(
+            "expected pixels from 0 to 1, got some from "
+            f"{images.min():.3g} to {images.max():.3g}; divide 8-bit images by 255"
+        )
+    if len(classes) and classes.min() < 0:
+        raise InputError(f"expected classes from 0, got {classes.min()}")
+
+
+def _padded(values: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    """Repeats the first row until there are `size`; → the rows and how many are true ones."""
+    missing = size - len(values)
+    return np.concatenate([values, np.repeat(values[:1], missing, axis=0)]), len(values)

@@ -1,0 +1,78 @@
+"""Images to train, attack and explain with, behind one call: `load(name)`.
+
+    data = tfrobust.datasets.load("cifar10", data_dir="…")
+    for images, labels in data.train(128, seed=0): ...
+
+Importing this package does not import TensorFlow; `load` does.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tfrobust.datasets.names import AUGMENTATIONS, CATALOG, EMBEDDED, FOLDER_PREFIX
+from tfrobust.datasets.names import check_name, validate
+from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.datasets.source import DatasetInfo, DataSource
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CATALOG",
+    "EMBEDDED",
+    "DataSource",
+    "DatasetInfo",
+    "check_name",
+    "load",
+    "validate",
+]
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+) -> "DataSource":
+    """Opens a data set.
+
+    Args:
+        name: "fashion_mnist_mini" (shipped with the package), the name of any image-classification
+            set of TensorFlow Datasets ("cifar10", "imagenet2012", "imagenet_resized/32x32", …), or
+            "folder:/path" for a folder with one sub-folder a class.
+        data_dir: folder of the prepared sets of TensorFlow Datasets; nothing is downloaded to a
+            folder given here. None: its default folder, to which a missing set is downloaded.
+        image_size: height and width in pixels to bring all images to; None: the images' own size
+            where they share one, else 224.
+
+    Returns:
+        The source of its images; large sets stay on disk, small ones are read at first use.
+
+    Raises:
+        InputError: unknown name, missing folder, a set that cannot be had or is no image
+            classification.
+    """
+    if image_size is not None and (
+        isinstance(image_size, bool) or not isinstance(image_size, int) or not 8 <= image_size <= 4096
+    ):
+        raise InputError(f"image_size must be a whole number from 8 to 4096, got {image_size!r}")
+    validate(name, data_dir)
+    if name == EMBEDDED:
+        from tfrobust.datasets.embedded import load_embedded
+
+        return load_embedded(image_size)
+    if name.startswith(FOLDER_PREFIX):
+        from tfrobust.datasets.folder import load_folder
+
+        return load_folder(name, image_size)
+    from tfrobust.datasets.catalog import load_catalog
+
+    return load_catalog(name, data_dir, image_size)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("DataSource", "DatasetInfo"):
+        from tfrobust.datasets import source
+
+        return getattr(source, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

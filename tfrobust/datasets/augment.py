@@ -1,0 +1,181 @@
+"""Random changes of training images, as pure functions of a seed.
+
+All work on batches of decoded images and keep shape and dtype, except `crop_of_jpeg`, which
+decodes only the part of a JPEG that it needs. A seed is an integer tensor of shape (2,), as for
+all stateless random operations of TensorFlow: the same seed gives the same images.
+"""
+
+import tensorflow as tf
+
+PADDING = 4
+AREA_RANGE = (0.08, 1.0)
+ASPECT_RANGE = (3 / 4, 4 / 3)
+
+
+def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
+    """Applies one of the named augmentations to a batch.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        augmentation: "none"; "crop": `replicate_crop`; "crop_flip": that and `flip`;
+            "imagenet": `resized_crop` and `flip`.
+        seed: int64 (2,).
+
+    Returns:
+        uint8 (B, H, W, C).
+    """
+    crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+    if augmentation in ("crop", "crop_flip"):
+        images = replicate_crop(images, crop_seed)
+    if augmentation == "imagenet":
+        images = resized_crop(images, crop_seed)
+    if augmentation in ("crop_flip", "imagenet"):
+        images = flip(images, flip_seed)
+    return images
+
+
+def replicate_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Shifts each image by up to 4 pixels a side, the edge pixels repeated outwards.
+
+    The same as padding by 4 with the edge's values and cropping at random, without the padding.
+
+    Args:
+        images: (B, H, W, C), any dtype.
+        seed: integer (2,).
+
+    Returns:
+        As `images`.
+    """
+    offsets = tf.random.stateless_uniform(
+        (tf.shape(images)[0], 2), seed, -PADDING, PADDING + 1, dtype=tf.int32
+    )
+    return shift(images, offsets)
+
+
+def shift(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+    """Image b's pixel (y, x) becomes its pixel (y + offsets[b, 0], x + offsets[b, 1]).
+
+    Args:
+        images: (B, H, W, C), any dtype.
+        offsets: int32 (B, 2), in pixels; where they point outside, the nearest edge pixel counts.
+
+    Returns:
+        As `images`.
+    """
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    rows = tf.clip_by_value(tf.range(height) + offsets[:, :1], 0, height - 1)
+    columns = tf.clip_by_value(tf.range(width) + offsets[:, 1:], 0, width - 1)
+    shifted = tf.gather(images, rows, axis=1, batch_dims=1)
+    shifted = tf.gather(shifted, columns[:, None, :], axis=2, batch_dims=1) if False else (
+        tf.transpose(
+            tf.gather(tf.transpose(shifted, (0, 2, 1, 3)), columns, axis=1, batch_dims=1),
+            (0, 2, 1, 3),
+        )
+    )
+    return tf.ensure_shape(shifted, images.shape)
+
+
+def flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors each image left to right with probability one half.
+
+    Args:
+        images: (B, H, W, C), any dtype.
+        seed: integer (2,).
+
+    Returns:
+        As `images`.
+    """
+    chosen = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < 0.5
+    return tf.where(chosen, tf.reverse(images, axis=[2]), images)
+
+
+def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Crops each image to a random window of 8 to 100 % of its area and resizes it back.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        seed: integer (2,).
+
+    Returns:
+        As `images`, bilinearly interpolated.
+    """
+    count, height, width, _ = tf.unstack(tf.shape(images))
+    windows = tf.map_fn(
+        lambda one: random_window(height, width, one), tf.random.split(seed, count)
+    )
+    # crop_and_resize wants the first and the last pixel's centres as fractions of size − 1.
+    first, size = tf.cast(windows[:, :2], tf.float32), tf.cast(windows[:, 2:], tf.float32)
+    extent = tf.cast(tf.stack([height, width]), tf.float32) - 1
+    boxes = tf.concat([first / extent, (first + size - 1) / extent], axis=1)
+    crops = tf.image.crop_and_resize(images, boxes, tf.range(count), (height, width))
+    return tf.ensure_shape(tf.cast(tf.round(crops), images.dtype), images.shape)
+
+
+def crop_of_jpeg(encoded: tf.Tensor, channels: int, size: tuple[int, int], seed: tf.Tensor) -> tf.Tensor:
+    """`resized_crop` of a JPEG, of which only the window is decoded.
+
+    Args:
+        encoded: string (), the file's bytes.
+        channels: 1 or 3.
+        size: height and width of the result, in pixels.
+        seed: integer (2,).
+
+    Returns:
+        uint8 (*size, channels).
+    """
+    shape = tf.image.extract_jpeg_shape(encoded)
+    window = random_window(shape[0], shape[1], seed)
+    return resize(tf.image.decode_and_crop_jpeg(encoded, window, channels=channels), size)
+
+
+def random_window(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A window of 8 to 100 % of an image's area, its aspect between 3/4 and 4/3.
+
+    Args:
+        height: int32 (), in pixels.
+        width: int32 (), in pixels.
+        seed: integer (2,).
+
+    Returns:
+        int32 (4,): first row, first column, height, width; the whole image where ten draws find
+        no window that fits.
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.stack([height, width, 1]),
+        tf.zeros((1, 0, 4)),
+        seed,
+        aspect_ratio_range=ASPECT_RANGE,
+        area_range=AREA_RANGE,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.concat([begin[:2], size[:2]], axis=0)
+
+
+def central_window(height: tf.Tensor, width: tf.Tensor, fraction: float) -> tf.Tensor:
+    """The middle square whose side is a fraction of the shorter side.
+
+    Args:
+        height: int32 (), in pixels.
+        width: int32 (), in pixels.
+        fraction: in (0, 1].
+
+    Returns:
+        int32 (4,): first row, first column, height, width.
+    """
+    shorter = tf.cast(tf.minimum(height, width), tf.float32)
+    side = tf.maximum(tf.cast(tf.round(fraction * shorter), tf.int32), 1)
+    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+
+
+def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Resizes one image or a batch bilinearly, smoothed first where it shrinks.
+
+    Args:
+        image: uint8 (..., H, W, C).
+        size: height and width wanted, in pixels.
+
+    Returns:
+        uint8 (..., *size, C).
+    """
+    return tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)

@@ -1,0 +1,76 @@
+"""The layers that a robust network needs and Keras lacks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def half_huber_relu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """A ReLU whose corner is a parabola of width 0.5, so that its gradient is continuous.
+
+    h(a) = 0 for a ≤ 0; a² for 0 < a ≤ ½; a − ¼ above: the paper's δ = 0.5
+    (arXiv 1906.02896, Methods, "Half-Huber ReLU").
+
+    Args:
+        inputs: floats of any shape.
+
+    Returns:
+        h(inputs), of the same shape. The backward pass is one clip.
+    """
+    # With c = clip(a, 0, δ), both pieces of h are c·(a − c/2)/δ.
+    slope = tf.clip_by_value(inputs, 0.0, 0.5)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        # Clipped anew: the second derivative needs the path from `inputs`.
+        return upstream * (2.0 * tf.clip_by_value(inputs, 0.0, 0.5))
+
+    return slope * (2.0 * inputs - slope), gradient
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class HalfHuberReLU(keras.layers.Layer):
+    """Half-Huber ReLU with δ = 0.5, as a layer: see `half_huber_relu`."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Applies `half_huber_relu` to floats of any shape."""
+        return half_huber_relu(inputs)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's own shape."""
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class InputNormalization(keras.layers.Layer):
+    """(image − mean) / standard deviation per channel, inside the network.
+
+    So attacks, exports and users all speak in pixels from 0 to 1.
+
+    Args:
+        mean: one float per channel, in units of pixels from 0 to 1.
+        std: one positive float per channel, in the same unit.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise ValueError(
+                f"expected as many means as positive standard deviations, got mean={mean}, std={std}"
+            )
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Normalises float images (B, H, W, C) with pixels from 0 to 1."""
+        mean, std = (tf.constant(values, images.dtype) for values in (self.mean, self.std))
+        return (images - mean) / std
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's own shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to make the layer again."""
+        return {**super().get_config(), "mean": self.mean, "std": self.std}

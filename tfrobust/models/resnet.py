@@ -1,0 +1,204 @@
+"""Pre-activation ResNets (arXiv 1603.05027) as the paper trains them: see `resnet_cifar`."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfrobust.models.layers import HalfHuberReLU, InputNormalization
+
+ACTIVATIONS = ("half_huber_relu", "relu")
+IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+
+
+def resnet_cifar(
+    *,
+    depth: int = 44,
+    num_classes: int = 10,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    width: int = 16,
+    activation: str = "half_huber_relu",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    synchronized: bool = False,
+) -> keras.Model:
+    """A pre-activation ResNet for small images, as the paper's published CIFAR-10 networks.
+
+    A 3×3 convolution to `width` channels; three groups of (depth − 2)/6 blocks with width,
+    2·width and 4·width channels, the second and third starting with stride 2; batch
+    normalisation, activation, average pool and a 1×1 convolution with bias to the logits.
+    The last convolution of every block starts at zero.
+
+    Args:
+        depth: 6n + 2 layers: 8, 14, 20, 26, 32, 38, 44, …
+        num_classes: K, at least 2.
+        input_shape: (H, W, C).
+        width: channels of the first group.
+        activation: "half_huber_relu" or "relu".
+        mean: one float per channel, pixels from 0 to 1; 0.5 each when None.
+        std: likewise; 0.25 each when None.
+        synchronized: whether batch statistics span all replicas of a distribution strategy.
+
+    Returns:
+        A functional Keras model: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+
+    Raises:
+        ValueError: an argument outside what is said above.
+    """
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"expected a depth of 6n + 2 (8, 14, 20, …), got {depth}")
+    build = _Builder(activation, synchronized)
+    images, features = _normalized_input(input_shape, mean, std)
+    features = build.conv(features, width, 3)
+    for group in range(3):
+        for block in range((depth - 2) // 6):
+            stride = 2 if group > 0 and block == 0 else 1
+            features = build.basic_block(features, width * 2**group, stride, shortcut_size=3)
+    features = build.norm_activation(features)
+    return _head(images, features, num_classes, f"resnet{depth}")
+
+
+def resnet_imagenet(
+    *,
+    depth: int = 50,
+    num_classes: int = 1000,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    width: int = 64,
+    activation: str = "half_huber_relu",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    synchronized: bool = False,
+) -> keras.Model:
+    """A pre-activation ResNet for large images: 18, 34 or 50 layers.
+
+    A 7×7 convolution with stride 2, a 3×3 pool with stride 2, four groups of blocks (basic
+    for 18 and 34, bottleneck for 50). The pool averages: a maximum has corners, which the
+    gradient of the gradient, and so the penalty, does not see. The paper gives no ImageNet
+    architecture in detail; this one is our choice.
+
+    Args:
+        depth: 18, 34 or 50.
+        num_classes: K, at least 2.
+        input_shape: (H, W, C).
+        width: channels of the first group.
+        activation: "half_huber_relu" or "relu".
+        mean: one float per channel, pixels from 0 to 1; 0.5 each when None.
+        std: likewise; 0.25 each when None.
+        synchronized: whether batch statistics span all replicas of a distribution strategy.
+
+    Returns:
+        A functional Keras model: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+
+    Raises:
+        ValueError: an argument outside what is said above.
+    """
+    if depth not in IMAGENET_BLOCKS:
+        raise ValueError(f"expected a depth of {sorted(IMAGENET_BLOCKS)}, got {depth}")
+    build = _Builder(activation, synchronized)
+    images, features = _normalized_input(input_shape, mean, std)
+    features = build.conv(features, width, 7, stride=2)
+    features = keras.layers.ZeroPadding2D(1)(features)
+    features = keras.layers.AveragePooling2D(3, strides=2)(features)
+    block_of = build.bottleneck_block if depth == 50 else build.basic_block
+    for group, blocks in enumerate(IMAGENET_BLOCKS[depth]):
+        for block in range(blocks):
+            stride = 2 if group > 0 and block == 0 else 1
+            features = block_of(features, width * 2**group, stride, shortcut_size=1)
+    features = build.norm_activation(features)
+    return _head(images, features, num_classes, f"resnet{depth}_imagenet")
+
+
+class _Builder:
+    """The parts of which both styles are made."""
+
+    def __init__(self, activation: str, synchronized: bool) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"expected an activation of {ACTIVATIONS}, got {activation!r}")
+        self.activation = activation
+        self.synchronized = synchronized
+
+    def conv(
+        self,
+        features: keras.KerasTensor,
+        channels: int,
+        size: int,
+        stride: int = 1,
+        zero: bool = False,
+    ) -> keras.KerasTensor:
+        if stride > 1 and size > 1:
+            # Keras' "same" pads strided convolutions unevenly; the published weights expect
+            # the same number of zeros on every side.
+            features = keras.layers.ZeroPadding2D(size // 2)(features)
+        return keras.layers.Conv2D(
+            channels,
+            size,
+            strides=stride,
+            padding="valid" if stride > 1 else "same",
+            use_bias=False,
+            kernel_initializer="zeros" if zero else "he_uniform",
+        )(features)
+
+    def norm_activation(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        features = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, synchronized=self.synchronized
+        )(features)
+        if self.activation == "relu":
+            return keras.layers.ReLU()(features)
+        return HalfHuberReLU()(features)
+
+    def basic_block(
+        self, features: keras.KerasTensor, channels: int, stride: int, shortcut_size: int
+    ) -> keras.KerasTensor:
+        active = self.norm_activation(features)
+        shortcut = self._shortcut(features, active, channels, stride, shortcut_size)
+        inner = self.conv(active, channels, 3, stride)
+        inner = self.conv(self.norm_activation(inner), channels, 3, zero=True)
+        return keras.layers.Add()([shortcut, inner])
+
+    def bottleneck_block(
+        self, features: keras.KerasTensor, channels: int, stride: int, shortcut_size: int
+    ) -> keras.KerasTensor:
+        active = self.norm_activation(features)
+        shortcut = self._shortcut(features, active, 4 * channels, stride, shortcut_size)
+        inner = self.conv(active, channels, 1)
+        inner = self.conv(self.norm_activation(inner), channels, 3, stride)
+        inner = self.conv(self.norm_activation(inner), 4 * channels, 1, zero=True)
+        return keras.layers.Add()([shortcut, inner])
+
+    def _shortcut(
+        self,
+        features: keras.KerasTensor,
+        active: keras.KerasTensor,
+        channels: int,
+        stride: int,
+        size: int,
+    ) -> keras.KerasTensor:
+        if stride == 1 and features.shape[-1] == channels:
+            return features
+        return self.conv(active, channels, size, stride)
+
+
+def _normalized_input(
+    input_shape: tuple[int, int, int],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    channels = input_shape[-1]
+    images = keras.Input(input_shape, name="images")
+    normalize = InputNormalization(
+        (0.5,) * channels if mean is None else mean, (0.25,) * channels if std is None else std
+    )
+    if len(normalize.mean) != channels:
+        raise ValueError(f"expected a mean for each of {channels} channels, got {mean}")
+    return images, normalize(images)
+
+
+def _head(
+    images: keras.KerasTensor, features: keras.KerasTensor, num_classes: int, name: str
+) -> keras.Model:
+    if num_classes < 2:
+        raise ValueError(f"expected at least 2 classes, got {num_classes}")
+    features = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
+    logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform")(features)
+    # float32 whatever the precision policy: the loss and the penalty need it.
+    logits = keras.layers.Flatten(name="logits", dtype="float32")(logits)
+    return keras.Model(images, logits, name=name)
