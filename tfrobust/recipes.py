@@ -95,9 +95,7 @@ class Recipe:
                 )
         for field in ("tandem", "momentum"):
             if not 0 <= getattr(self, field) <= 1:
-                raise InputError(
-                    f"expected --{field} from 0 to 1, got {getattr(self, field)}"
-                )
+                raise InputError(f"expected --{field} from 0 to 1, got {getattr(self, field)}")
         for field in ("learning_rate", "psi_initial", "penalty_exponent", "loss_target"):
             value = getattr(self, field)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -229,8 +227,9 @@ def for_dataset(dataset: str) -> Recipe:
     """
     if dataset in RECIPES:
         return RECIPES[dataset]()
-    digits = any(word in dataset for word in ("mnist", "svhn", "digits")) and "fashion" not in dataset
-    name = "folder" if dataset.startswith("folder:") else dataset.replace("/", "_").replace(":", "_")
+    words = dataset.replace("/", "_").replace(":", "_").split("_")
+    digits = "fashion" not in words and not {"mnist", "svhn", "emnist", "kmnist"}.isdisjoint(words)
+    name = "folder" if dataset.startswith("folder:") else "_".join(words)
     return dataclasses.replace(
         fashion_mnist_mini(),
         name=name,

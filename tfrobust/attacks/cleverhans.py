@@ -48,9 +48,7 @@ class PGD(Attack):
     ) -> None:
         super().__init__(box=box, block=block)
         if steps < 1 or rounds < 1:
-            raise InputError(
-                f"expected steps and rounds of at least 1, got {steps} and {rounds}"
-            )
+            raise InputError(f"expected steps and rounds of at least 1, got {steps} and {rounds}")
         self.steps, self.rounds = steps, rounds
         self.step_size = min(1.0, 2.5 / steps if step_size is None else step_size)
 

@@ -57,9 +57,7 @@ def _visit(
 
 
 @tf.function(jit_compile=True)
-def _met(
-    model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor
-) -> tf.Tensor:
+def _met(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     return goal.met(model(images), classes)
 
 
@@ -79,7 +77,7 @@ class Projection(Attack):
         super().__init__(box=box, block=block)
         if steps < 1 or line_steps < 0:
             raise InputError(
-                f"expected steps of at least 1 and line_steps of at least 0, got {steps}, {line_steps}"
+                f"expected steps above 0 and line_steps not below 0, got {steps}, {line_steps}"
             )
         self.steps, self.line_steps = steps, line_steps
 

@@ -66,12 +66,7 @@ def shift(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
     rows = tf.clip_by_value(tf.range(height) + offsets[:, :1], 0, height - 1)
     columns = tf.clip_by_value(tf.range(width) + offsets[:, 1:], 0, width - 1)
     shifted = tf.gather(images, rows, axis=1, batch_dims=1)
-    shifted = tf.gather(shifted, columns[:, None, :], axis=2, batch_dims=1) if False else (
-        tf.transpose(
-            tf.gather(tf.transpose(shifted, (0, 2, 1, 3)), columns, axis=1, batch_dims=1),
-            (0, 2, 1, 3),
-        )
-    )
+    shifted = tf.gather(shifted, columns, axis=2, batch_dims=1)
     return tf.ensure_shape(shifted, images.shape)
 
 
@@ -101,7 +96,9 @@ def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """
     count, height, width, _ = tf.unstack(tf.shape(images))
     windows = tf.map_fn(
-        lambda one: random_window(height, width, one), tf.random.split(seed, count)
+        lambda own_seed: random_window(height, width, own_seed),
+        tf.random.split(seed, count),
+        fn_output_signature=tf.TensorSpec((4,), tf.int32),
     )
     # crop_and_resize wants the first and the last pixel's centres as fractions of size − 1.
     first, size = tf.cast(windows[:, :2], tf.float32), tf.cast(windows[:, 2:], tf.float32)
@@ -111,7 +108,9 @@ def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(tf.cast(tf.round(crops), images.dtype), images.shape)
 
 
-def crop_of_jpeg(encoded: tf.Tensor, channels: int, size: tuple[int, int], seed: tf.Tensor) -> tf.Tensor:
+def crop_of_jpeg(
+    encoded: tf.Tensor, channels: int, size: tuple[int, int], seed: tf.Tensor
+) -> tf.Tensor:
     """`resized_crop` of a JPEG, of which only the window is decoded.
 
     Args:
@@ -166,6 +165,11 @@ def central_window(height: tf.Tensor, width: tf.Tensor, fraction: float) -> tf.T
     shorter = tf.cast(tf.minimum(height, width), tf.float32)
     side = tf.maximum(tf.cast(tf.round(fraction * shorter), tf.int32), 1)
     return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+
+
+def cut(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """The window int32 (4,) (row, column, height, width) of an image (H, W, C)."""
+    return tf.slice(image, tf.concat([window[:2], [0]], 0), tf.concat([window[2:], [-1]], 0))
 
 
 def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

@@ -59,7 +59,7 @@ class InputNormalization(keras.layers.Layer):
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         if len(self.mean) != len(self.std) or min(self.std) <= 0:
             raise ValueError(
-                f"expected as many means as positive standard deviations, got mean={mean}, std={std}"
+                f"expected as many means as positive deviations, got mean={mean}, std={std}"
             )
 
     def call(self, images: tf.Tensor) -> tf.Tensor:

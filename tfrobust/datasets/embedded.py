@@ -1,0 +1,103 @@
+"""The small real set shipped with the package: 12,000 images of Fashion-MNIST.
+
+Built by tools/make_embedded_images.py; embedded_data/PROVENANCE.md says from what.
+"""
+
+import hashlib
+import io
+import lzma
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.datasets.augment import resize
+from tfrobust.datasets.names import EMBEDDED
+from tfrobust.datasets.source import Arrays, ArraySource, DatasetInfo, DataSource
+from tfrobust.errors import InputError
+
+FILE = Path(__file__).parent / "embedded_data" / "fashion_mnist_mini.npy.xz"
+SHA256 = "2b0a72127c30bd847e1feddce44d0fdc791e08b010eddaa7055fa86d0a1f199b"
+TRAIN_IMAGES = 10_000
+TEST_IMAGES = 2_000
+SIDE = 28
+MEAN, STD = 0.2867, 0.3540
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def load_embedded(image_size: int | None) -> DataSource:
+    """Opens the embedded set.
+
+    Args:
+        image_size: height and width in pixels; None: 28, as stored.
+
+    Returns:
+        Its source, read and checked.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    side = image_size or SIDE
+    info = DatasetInfo(
+        name=EMBEDDED,
+        image_shape=(side, side, 1),
+        class_names=CLASS_NAMES,
+        train_images=TRAIN_IMAGES,
+        test_images=TEST_IMAGES,
+        provenance=(
+            "Class-balanced subset of Fashion-MNIST (Zalando SE, MIT licence): the first 1,000 "
+            "training and 200 test images of each of 10 classes, shipped with tfrobust."
+        ),
+        mean=(MEAN,),
+        std=(STD,),
+    )
+    images, labels = read(FILE)
+    if side != SIDE:
+        images = resize(tf.constant(images), (side, side)).numpy()
+    return ArraySource(
+        info,
+        train=lambda: (images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES]),
+        test=lambda: (images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:]),
+    )
+
+
+@cache
+def read(path: Path) -> Arrays:
+    """Reads and checks the file.
+
+    Args:
+        path: of the xz file.
+
+    Returns:
+        images uint8 (12000, 28, 28, 1), training images first, and labels int32 (12000,).
+
+    Raises:
+        InputError: the file is missing or is not the one that was shipped.
+    """
+    advice = "Install tfrobust again; in a clone: git checkout tfrobust/datasets/embedded_data"
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the embedded images, {path}: {error}. {advice}") from error
+    digest = hashlib.sha256(packed).hexdigest()
+    if digest != SHA256:
+        raise InputError(
+            f"the embedded images are damaged: {path} has sha256 {digest}, expected {SHA256}. "
+            f"{advice}"
+        )
+    content = io.BytesIO(lzma.decompress(packed))
+    images = np.load(content, allow_pickle=False)
+    labels = np.load(content, allow_pickle=False)
+    return images[..., np.newaxis], labels.astype(np.int32)

@@ -1,0 +1,286 @@
+"""A user's own images: `folder:/path`, one sub-folder a class, or train/ and test/ of such.
+
+Images are brought to one size, their aspect kept; pictures.py says how each kind of file is read.
+The split of a folder without train/ and test/ follows from the file names; see folder_scan.py.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.datasets.augment import cut, random_window, resize
+from tfrobust.datasets.folder_scan import (
+    Folder,
+    Picture,
+    in_hash_order,
+    interleaved,
+    require_every_class,
+    scan,
+    split_by_hash,
+)
+from tfrobust.datasets.names import folder_path
+from tfrobust.datasets.pictures import Header, PictureError, fit, inspect, read
+from tfrobust.datasets.source import (
+    Arrays,
+    ArraySource,
+    DatasetInfo,
+    DataSource,
+    channel_statistics,
+)
+from tfrobust.datasets.streamed import StreamedSource
+
+MEMORY_BYTES = 10**9
+DEFAULT_SIZE = 224
+LARGEST_OWN_SIZE = 256
+SAMPLE_IMAGES = 1000
+STREAMED_SAMPLE_IMAGES = 200
+
+Result = TypeVar("Result")
+Shape = tuple[int, int, int]
+
+
+def load_folder(name: str, image_size: int | None) -> DataSource:
+    """Opens a user's folder of images.
+
+    Args:
+        name: "folder:/path".
+        image_size: height and width in pixels; None: the size of the images where all share one
+            of at most 256, else 224.
+
+    Returns:
+        A source in memory up to 1 GB of pixels, else one that reads the files as it needs them.
+        Grey if every image is. Test images are ordered so that the classes take turns.
+
+    Raises:
+        InputError: no such folder, fewer than two classes, a class without a readable image.
+    """
+    folder = scan(folder_path(name))
+    headers, reasons = apply_to_each(inspect, folder.pictures)
+    train, test = split(folder, list(headers), list(reasons))
+    shape = common_shape(list(headers.values()), image_size)
+    in_memory = len(headers) * int(np.prod(shape)) <= MEMORY_BYTES
+    if in_memory:
+        train, train_arrays = read_all(train, shape, reasons)
+        test, test_arrays = read_all(test, shape, reasons)
+        require_split(folder, train, test, list(reasons))
+        sample = train_arrays[0][:SAMPLE_IMAGES]
+    else:
+        sample = read_all(train[:STREAMED_SAMPLE_IMAGES], shape, {})[1][0]
+    skipped = tuple(sorted(picture.name for picture in reasons))
+    report_skipped(reasons)
+    mean, std = channel_statistics(sample)
+    way = "as its sub-folders say" if folder.is_split else "a fifth of each class by file name"
+    info = DatasetInfo(
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.root.name).strip("._") or "folder",
+        image_shape=shape,
+        class_names=folder.class_names,
+        train_images=len(train),
+        test_images=len(test),
+        provenance=(
+            f"The user's own folder {folder.root.name!r}: {len(train)} training and {len(test)} "
+            f"test images of {len(folder.class_names)} classes (test images: {way}); "
+            f"{len(skipped)} unreadable files left out."
+        ),
+        mean=mean,
+        std=std,
+    )
+    if in_memory:
+        return ArraySource(info, lambda: train_arrays, lambda: test_arrays, skipped)
+    return FileSource(info, train, test, skipped)
+
+
+def split(
+    folder: Folder, readable: list[Picture], broken: list[Picture]
+) -> tuple[list[Picture], list[Picture]]:
+    """Decides what to train and what to test on, and in which order.
+
+    Args:
+        folder: where they come from.
+        readable: its readable pictures.
+        broken: the others.
+
+    Returns:
+        Pictures to train on, in hash order, and to test on, classes taking turns.
+
+    Raises:
+        InputError: a class has no readable image for one of the two.
+    """
+    if folder.is_split:
+        train = [picture for picture in readable if picture.split == "train"]
+        test = [picture for picture in readable if picture.split == "test"]
+    else:
+        train, test = split_by_hash(readable)
+    require_split(folder, train, test, broken)
+    return in_hash_order(train), interleaved(test)
+
+
+def require_split(
+    folder: Folder, train: list[Picture], test: list[Picture], broken: list[Picture]
+) -> None:
+    """Refuses a class without a readable image to train or to test on; see folder_scan.py."""
+    skipped = [picture.name for picture in broken]
+    require_every_class(folder, train, "to train on", skipped)
+    require_every_class(folder, test, "to test on", skipped)
+
+
+def common_shape(headers: Sequence[Header], image_size: int | None) -> Shape:
+    """The shape that all images are brought to: height, width, channels.
+
+    Args:
+        headers: of all readable pictures.
+        image_size: the user's wish, or None.
+
+    Returns:
+        As `load_folder` says.
+    """
+    channels = 1 if all(header.grey for header in headers) else 3
+    sizes = {(header.height, header.width) for header in headers}
+    if image_size is not None:
+        return image_size, image_size, channels
+    if len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_OWN_SIZE:
+        return *sizes.pop(), channels
+    return DEFAULT_SIZE, DEFAULT_SIZE, channels
+
+
+def apply_to_each(
+    function: Callable[[Path], Result], pictures: Sequence[Picture]
+) -> tuple[dict[Picture, Result], dict[Picture, str]]:
+    """Applies a function to each picture's path, in threads, as Pillow works outside Python's lock.
+
+    Args:
+        function: raises PictureError for a file that cannot be read.
+        pictures: any number.
+
+    Returns:
+        Results of the readable pictures, in order, and the reasons of the others.
+    """
+
+    def attempt(picture: Picture) -> Result | PictureError:
+        try:
+            return function(picture.path)
+        except PictureError as error:
+            return error
+
+    results: dict[Picture, Result] = {}
+    reasons: dict[Picture, str] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for picture, result in zip(pictures, threads.map(attempt, pictures), strict=True):
+            if isinstance(result, PictureError):
+                reasons[picture] = str(result)
+            else:
+                results[picture] = result
+    return results, reasons
+
+
+def read_all(
+    pictures: list[Picture], shape: Shape, reasons: dict[Picture, str]
+) -> tuple[list[Picture], Arrays]:
+    """Reads pictures into memory.
+
+    Args:
+        pictures: in the order wanted.
+        shape: height, width, channels to bring them to.
+        reasons: receives why a picture could not be decoded.
+
+    Returns:
+        The pictures that could be, and their images uint8 (N, *shape) and labels int32 (N,).
+    """
+    images = np.empty((len(pictures), *shape), np.uint8)
+    places = {picture.path: place for place, picture in enumerate(pictures)}
+
+    def put(path: Path) -> None:
+        images[places[path]] = fit(read(path, shape[2]), shape[:2])
+
+    done, failed = apply_to_each(put, pictures)
+    reasons.update(failed)
+    if failed:
+        images = images[[places[picture.path] for picture in done]]
+    return list(done), (images, np.array([picture.label for picture in done], np.int32))
+
+
+def report_skipped(reasons: dict[Picture, str]) -> None:
+    """Logs how many files are left out, and the first ten with the reason."""
+    if reasons:
+        lines = [f"  {picture.name}: {reason}" for picture, reason in reasons.items()][:10]
+        more = [f"  and {len(reasons) - 10} more"] if len(reasons) > 10 else []
+        logging.getLogger(__name__).warning(
+            "%d unreadable files left out:\n%s", len(reasons), "\n".join(lines + more)
+        )
+
+
+class FileSource(StreamedSource):
+    """A folder too large for memory: a record is a file's path."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        train: Sequence[Picture],
+        test: Sequence[Picture],
+        skipped: tuple[str, ...],
+    ) -> None:
+        """Opens it.
+
+        Args:
+            info: what it is.
+            train: pictures to train on.
+            test: pictures to test on, in the order to give them.
+            skipped: files left out.
+        """
+        super().__init__(info, skipped)
+        self._train = _columns(train)
+        self._test = _columns(test)
+
+    def _training_records(
+        self, seed: int, first_epoch: int, skip: int, per_epoch: int
+    ) -> tf.data.Dataset:
+        paths, labels = self._train
+        last = self.info.train_images - 1
+
+        def record(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            order_seed = tf.stack([tf.constant(seed, tf.int64), number // per_epoch])
+            index = tf.random.experimental.index_shuffle(number % per_epoch, order_seed, last)
+            return paths[index], labels[index]
+
+        return tf.data.Dataset.range(first_epoch * per_epoch + skip, tf.int64.max).map(record)
+
+    def _test_records(self) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(self._test)
+
+    def _whole_image(self, record: tf.Tensor) -> tf.Tensor:
+        shape = self.info.image_shape
+
+        def read_fitted(path: bytes) -> np.ndarray:
+            return fit(_read_now(path, shape[2]), shape[:2])
+
+        return tf.numpy_function(read_fitted, [record], tf.uint8, stateful=False)
+
+    def _random_part(self, record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        height, width, channels = self.info.image_shape
+
+        def read_whole(path: bytes) -> np.ndarray:
+            return _read_now(path, channels)
+
+        image = tf.numpy_function(read_whole, [record], tf.uint8, stateful=False)
+        image = tf.ensure_shape(image, (None, None, channels))
+        window = random_window(tf.shape(image)[0], tf.shape(image)[1], seed)
+        return resize(cut(image, window), (height, width))
+
+
+def _read_now(path: bytes, channels: int) -> np.ndarray:
+    try:
+        return read(Path(os.fsdecode(path)), channels)
+    except PictureError as error:
+        raise OSError(f"{os.fsdecode(path)} became unreadable: {error}") from error
+
+
+def _columns(pictures: Sequence[Picture]) -> tuple[tf.Tensor, tf.Tensor]:
+    with tf.device("CPU:0"):
+        paths = tf.constant([os.fsencode(picture.path) for picture in pictures])
+        return paths, tf.constant([picture.label for picture in pictures], tf.int32)

@@ -1,0 +1,138 @@
+"""Reads one picture file, PNG or JPEG, whatever its pixels are like, to uint8.
+
+- 16 bits a pixel: the full range 0 to 65,535 becomes 0 to 255. Nothing is stretched, so that a
+  12-bit radiograph stored in 16 bits stays dark: rescale such files before.
+- Transparency: composited onto white, as most viewers show it.
+- EXIF orientation: applied, so that the picture stands as viewers show it.
+- CMYK and palettes: converted to RGB.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("PNG", "JPEG")
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
+EXIF_ORIENTATION = 0x0112
+JPEG_END = b"\xff\xd9"
+# Cameras and phones append their own data after a JPEG's end.
+JPEG_TAIL_BYTES = 2**16
+
+
+class PictureError(ValueError):
+    """A file that is no readable picture; the message says why."""
+
+
+class Header(NamedTuple):
+    """What a file says of its picture: size in pixels as it stands, and whether it is grey."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def inspect(path: Path) -> Header:
+    """Reads a picture's header and looks for damage, without decoding it.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Its header.
+
+    Raises:
+        PictureError: not PNG or JPEG, damaged, cut off, or above 100 megapixels.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            _refuse_huge(picture)
+            width, height = picture.size
+            if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+                width, height = height, width
+            header = Header(height, width, picture.mode in GREY_MODES)
+            if picture.format == "PNG":
+                picture.verify()
+            else:
+                _require_jpeg_end(path)
+            return header
+    except PictureError:
+        raise
+    # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others.
+    except Exception as error:
+        raise PictureError(f"{type(error).__name__}: {error}") from error
+
+
+def read(path: Path, channels: int) -> np.ndarray:
+    """Decodes a picture.
+
+    Args:
+        path: of the file.
+        channels: 1 or 3; grey becomes colour by repetition, colour grey by its luma.
+
+    Returns:
+        uint8 (H, W, channels).
+
+    Raises:
+        PictureError: as `inspect`.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            _refuse_huge(file)
+            picture: Image.Image = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I"):
+                picture = _eight_bits(picture)
+            if picture.has_transparency_data:
+                picture = picture.convert("RGBA")
+                white = Image.new("RGBA", picture.size, "white")
+                picture = Image.alpha_composite(white, picture)
+            pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
+    except PictureError:
+        raise
+    except Exception as error:
+        raise PictureError(f"{type(error).__name__}: {error}") from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Brings an image to a size, its aspect kept: the middle of the wanted aspect, resized.
+
+    The same as resizing until the shorter side fits and cropping the middle.
+
+    Args:
+        image: uint8 (H, W, C).
+        size: height and width wanted, in pixels.
+
+    Returns:
+        uint8 (*size, C), smoothed where it shrinks.
+    """
+    height, width, channels = image.shape
+    if (height, width) == size:
+        return image
+    scale = min(height / size[0], width / size[1])
+    top, left = (height - scale * size[0]) / 2, (width - scale * size[1]) / 2
+    box = (left, top, left + scale * size[1], top + scale * size[0])
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
+    return np.array(resized).reshape(*size, channels)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    pixels = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
+    return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
+
+
+def _refuse_huge(picture: Image.Image) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{width} × {height} pixels, above {MAX_PIXELS // 10**6} megapixels")
+
+
+def _require_jpeg_end(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(file.tell() - JPEG_TAIL_BYTES, 0))
+        if JPEG_END not in file.read():
+            raise PictureError("cut off: the JPEG has no end")

@@ -1,0 +1,238 @@
+"""The image-and-label records that TensorFlow Datasets keeps on disk, and a source that reads them.
+
+The files are read here rather than by `builder.as_dataset`, because an epoch's order must be a
+function of (seed, epoch) and nothing else: tf.data's shuffle also follows TensorFlow's global seed.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.datasets.augment import central_window, crop_of_jpeg, cut, random_window, resize
+from tfrobust.datasets.source import Arrays, DatasetInfo
+from tfrobust.datasets.streamed import StreamedSource
+
+PARALLEL_FILES = 16
+SHUFFLE_BYTES = 256 * 2**20
+CENTRAL_FRACTION = 0.875
+READ_BUFFER = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Records:
+    """One split on disk.
+
+    Attributes:
+        paths: its files.
+        skips: examples to leave out at the start of each file.
+        takes: examples to take after that; -1: all.
+        count: examples in all.
+        mean_bytes: size of an example.
+        image_key: feature with the encoded image.
+        label_key: feature with the class.
+    """
+
+    paths: tuple[str, ...]
+    skips: tuple[int, ...]
+    takes: tuple[int, ...]
+    count: int
+    mean_bytes: int
+    image_key: str
+    label_key: str
+
+    @classmethod
+    def of_split(cls, splits: Any, name: str, image_key: str, label_key: str) -> "Records":
+        """The records of a split of TensorFlow Datasets.
+
+        Args:
+            splits: tfds' SplitDict, info.splits.
+            name: a whole split such as "test", or a slice such as "train[:80%]".
+            image_key: name of the image feature.
+            label_key: name of the label feature.
+
+        Returns:
+            Where its examples lie.
+        """
+        split, whole = splits[name], splits[name.split("[")[0]]
+        parts = split.file_instructions
+        return cls(
+            paths=tuple(str(part.filename) for part in parts),
+            skips=tuple(part.skip for part in parts),
+            takes=tuple(part.take for part in parts),
+            count=split.num_examples,
+            # Of the whole split, as a slice does not know its bytes.
+            mean_bytes=max(int(whole.num_bytes) // max(whole.num_examples, 1), 1),
+            image_key=image_key,
+            label_key=label_key,
+        )
+
+    def head(self, count: int) -> "Records":
+        """The first `count` examples, where the first file has so many; else that file's."""
+        take = min(count, self.count if self.takes[0] < 0 else self.takes[0])
+        return replace(
+            self, paths=self.paths[:1], skips=self.skips[:1], takes=(take,), count=take
+        )
+
+    def in_order(self) -> tf.data.Dataset:
+        """Encoded examples, string (), in stored order."""
+        return self._parts(tf.range(len(self.paths))).flat_map(_read_part)
+
+    def parse(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes an encoded example string () apart: image's bytes string (), label int32 ()."""
+        features = {
+            self.image_key: tf.io.FixedLenFeature((), tf.string),
+            self.label_key: tf.io.FixedLenFeature((), tf.int64),
+        }
+        parsed = tf.io.parse_single_example(example, features)
+        return parsed[self.image_key], tf.cast(parsed[self.label_key], tf.int32)
+
+    def first(self) -> tuple[bytes, int]:
+        """The bytes of the first image and its label."""
+        for image, label in self.in_order().map(self.parse).take(1):
+            return image.numpy(), int(label)
+        return b"", -1
+
+    def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Encoded examples in an order that is a function of (seed, epoch).
+
+        Files come in random order, 16 at a time in turn, and their examples are permuted within
+        windows of 256 MiB: a small set is permuted whole.
+
+        Args:
+            seed: in [0, 2**31).
+            epoch: int64 ().
+
+        Returns:
+            Elements string ().
+        """
+        files = len(self.paths)
+        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.index_shuffle(tf.range(files), order_seed, files - 1)
+        examples = self._parts(order).interleave(
+            _read_part,
+            cycle_length=min(files, PARALLEL_FILES),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+        def permute(number: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+            size = tf.size(window)
+            window_seed = tf.random.fold_in(order_seed, number)
+            indices = tf.random.experimental.index_shuffle(tf.range(size), window_seed, size - 1)
+            return tf.gather(window, indices)
+
+        windows = examples.batch(max(SHUFFLE_BYTES // self.mean_bytes, 1)).enumerate()
+        return windows.map(permute).unbatch()
+
+    def arrays(self, image_shape: tuple[int, int, int]) -> Arrays:
+        """Decodes the whole split, for sets that are small and of one image shape.
+
+        Args:
+            image_shape: height, width, channels to bring the images to.
+
+        Returns:
+            images uint8 (N, *image_shape) and labels int32 (N,), in stored order.
+        """
+        *size, channels = image_shape
+
+        def decode(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            encoded, label = self.parse(example)
+            image = tf.io.decode_image(encoded, channels, expand_animations=False)
+            image = tf.ensure_shape(image, (None, None, channels))
+            same = tf.reduce_all(tf.shape(image)[:2] == size)
+            image = tf.cond(same, lambda: image, lambda: resize(image, tuple(size)))
+            return tf.ensure_shape(image, image_shape), label
+
+        images = np.empty((self.count, *image_shape), np.uint8)
+        labels = np.empty(self.count, np.int32)
+        decoded = self.in_order().map(
+            decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        filled = 0
+        for batch, classes in decoded.batch(1024).prefetch(1).as_numpy_iterator():
+            images[filled : filled + len(batch)] = batch
+            labels[filled : filled + len(batch)] = classes
+            filled += len(batch)
+        return images[:filled], labels[:filled]
+
+    def _parts(self, order: tf.Tensor) -> tf.data.Dataset:
+        columns = (tf.constant(self.paths), tf.constant(self.skips, tf.int64))
+        takes = tf.constant(self.takes, tf.int64)
+        return tf.data.Dataset.from_tensor_slices(
+            tuple(tf.gather(column, order) for column in (*columns, takes))
+        )
+
+
+class RecordSource(StreamedSource):
+    """A large set of TensorFlow Datasets, decoded as it is read.
+
+    Test images are the middle square of 87.5 % of the shorter side, resized.
+    """
+
+    def __init__(self, info: DatasetInfo, train: Records | None, test: Records) -> None:
+        """Opens it.
+
+        Args:
+            info: what it is.
+            train: the training split; None where there is none.
+            test: the test split.
+        """
+        super().__init__(info)
+        self._train = train
+        self._test = test
+
+    def _training_records(
+        self, seed: int, first_epoch: int, skip: int, per_epoch: int
+    ) -> tf.data.Dataset:
+        records = self._train
+        assert records is not None, "steps_per_epoch refuses a set without training images"
+
+        def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            done = tf.where(epoch == first_epoch, tf.constant(skip, tf.int64), 0)
+            return records.shuffled(seed, epoch).take(per_epoch).skip(done)
+
+        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+        return epochs.flat_map(one_epoch).map(records.parse)
+
+    def _test_records(self) -> tf.data.Dataset:
+        return self._test.in_order().map(self._test.parse)
+
+    def _whole_image(self, record: tf.Tensor) -> tf.Tensor:
+        *size, channels = self.info.image_shape
+
+        def from_jpeg() -> tf.Tensor:
+            shape = tf.image.extract_jpeg_shape(record)
+            window = central_window(shape[0], shape[1], CENTRAL_FRACTION)
+            return tf.image.decode_and_crop_jpeg(record, window, channels=channels)
+
+        def from_other() -> tf.Tensor:
+            image = self._decode(record)
+            shape = tf.shape(image)
+            return cut(image, central_window(shape[0], shape[1], CENTRAL_FRACTION))
+
+        return resize(tf.cond(tf.io.is_jpeg(record), from_jpeg, from_other), tuple(size))
+
+    def _random_part(self, record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        *size, channels = self.info.image_shape
+
+        def from_other() -> tf.Tensor:
+            image = self._decode(record)
+            shape = tf.shape(image)
+            return resize(cut(image, random_window(shape[0], shape[1], seed)), tuple(size))
+
+        return tf.cond(
+            tf.io.is_jpeg(record),
+            lambda: crop_of_jpeg(record, channels, tuple(size), seed),
+            from_other,
+        )
+
+    def _decode(self, record: tf.Tensor) -> tf.Tensor:
+        channels = self.info.image_shape[2]
+        image = tf.io.decode_image(record, channels, expand_animations=False)
+        return tf.ensure_shape(image, (None, None, channels))
+
+
+def _read_part(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(path, buffer_size=READ_BUFFER).skip(skip).take(take)

@@ -1,0 +1,166 @@
+"""RobustClassifier: any Keras classifier, trained with the gradient penalty."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust.attacks.criteria import cross_entropy
+from tfrobust.training.penalty import InputGradientPenalty
+from tfrobust.training.psi import PsiController
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class RobustClassifier(keras.Model):
+    """Trains a network on cross-entropy + ψ·penalty.
+
+    The network is what ships; this wrapper only trains it. `compile` takes an optimizer and no
+    loss; `fit` and `evaluate` work as with any Keras model on batches of images and integer
+    labels.
+
+    Args:
+        network: images (B, H, W, C) → logits (B, K).
+        penalty: the penalty; None to train without.
+        psi: the controller of its weight; None for the published constants.
+        seed: of the penalty's draws: a batch's draws depend on it and the iteration only.
+
+    Source: arXiv 1906.02896, Methods.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        penalty: InputGradientPenalty | None = None,
+        psi: PsiController | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if len(network.output_shape) != 2 or network.output_shape[-1] is None:
+            raise ValueError(
+                f"expected a network whose output is logits (B, K), got {network.output_shape}"
+            )
+        self.network = network
+        self.penalty = penalty
+        self.psi = psi if psi is not None or penalty is None else PsiController()
+        self.seed = seed
+        names = ["loss", "cross_entropy", "accuracy"]
+        if penalty is not None:
+            names += ["penalty", "psi", "integral"]
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.built = True
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """The network's logits."""
+        return self.network(images, training=training)
+
+    def optimize(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One step of the optimizer on this replica's part of a batch.
+
+        Args:
+            images: float (B, H, W, C) in [0, 1].
+            labels: int (B,).
+
+        Returns:
+            The step's own values over all replicas, float32 scalars: loss, cross_entropy and
+            accuracy; with a penalty also penalty, psi and integral (r).
+        """
+        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+        with tf.GradientTape() as tape:
+            if self.penalty is None:
+                logits = self.network(images, training=True)
+                penalty = psi = tf.constant(0.0)
+            else:
+                with tf.GradientTape(watch_accessed_variables=False) as input_tape:
+                    input_tape.watch(images)
+                    logits = self.network(images, training=True)
+                    scalar = self.penalty.scalar(logits, labels, self._draws(labels))
+                    total = tf.reduce_sum(scalar)
+                penalty = self.penalty(input_tape.gradient(total, images))
+            classification = tf.reduce_mean(cross_entropy(logits, labels))
+            mean_classification = _over_replicas(classification)
+            if self.penalty is not None:
+                psi = self.psi.update(mean_classification, logits.shape[-1])
+            loss = classification + psi * penalty
+            # The optimizer sums gradients over replicas.
+            shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
+        variables = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(shared_loss, variables), variables)
+        right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
+        values = {
+            "loss": _over_replicas(loss),
+            "cross_entropy": mean_classification,
+            "accuracy": _over_replicas(tf.reduce_mean(right)),
+        }
+        if self.penalty is not None:
+            values["penalty"] = _over_replicas(penalty)
+            values["psi"] = psi
+            values["integral"] = tf.convert_to_tensor(self.psi.integral)
+        return values
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Keras' training step: `optimize`, averaged over the epoch so far."""
+        images, labels = data
+        for name, value in self.optimize(images, labels).items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Keras' test step: cross-entropy and accuracy, no penalty."""
+        images, labels = data
+        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+        logits = self.network(images, training=False)
+        values = {
+            "loss": cross_entropy(logits, labels),
+            "cross_entropy": cross_entropy(logits, labels),
+            "accuracy": tf.argmax(logits, axis=-1, output_type=tf.int32) == labels,
+        }
+        for name, value in values.items():
+            self.trackers[name].update_state(tf.cast(value, tf.float32))
+        return {name: self.trackers[name].result() for name in values}
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the classifier again."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "penalty": keras.saving.serialize_keras_object(self.penalty),
+            "psi": keras.saving.serialize_keras_object(self.psi),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "RobustClassifier":
+        """The inverse of `get_config`."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
+            for name in ("network", "penalty", "psi")
+        }
+        return cls(**parts, **config)
+
+    def _draws(self, labels: tf.Tensor) -> tf.Tensor:
+        """Uniform draws (B, 2) that an image gets by its place in the batch of all replicas."""
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync if context else 1
+        count = tf.shape(labels)[0]
+        seed = tf.stack([tf.constant(self.seed, tf.int64), self._iteration()])
+        draws = tf.random.stateless_uniform([count * replicas, 2], seed)
+        if replicas == 1:
+            return draws
+        first = count * context.replica_id_in_sync_group
+        return draws[first : first + count]
+
+    def _iteration(self) -> tf.Tensor:
+        return tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64)
+
+
+def _over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a scalar over all replicas, no gradient."""
+    context = tf.distribute.get_replica_context()
+    value = tf.stop_gradient(value)
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
