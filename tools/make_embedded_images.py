@@ -153,6 +153,7 @@ Made by `python tools/make_embedded_images.py` from Debian's `{SOURCE_PACKAGE}`
 
 
 def main() -> None:
+    """Writes the product, its licence and its provenance."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, default=SOURCE, help="folder of the IDX files")
     parser.add_argument("--target", type=Path, default=TARGET, help="folder to write to")

@@ -9,8 +9,14 @@ Importing this package does not import TensorFlow; `load` does.
 import os
 from typing import TYPE_CHECKING, Any
 
-from tfrobust.datasets.names import AUGMENTATIONS, CATALOG, EMBEDDED, FOLDER_PREFIX
-from tfrobust.datasets.names import check_name, validate
+from tfrobust.datasets.names import (
+    AUGMENTATIONS,
+    CATALOG,
+    EMBEDDED,
+    FOLDER_PREFIX,
+    check_name,
+    validate,
+)
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,9 +58,8 @@ def load(
         InputError: unknown name, missing folder, a set that cannot be had or is no image
             classification.
     """
-    if image_size is not None and (
-        isinstance(image_size, bool) or not isinstance(image_size, int) or not 8 <= image_size <= 4096
-    ):
+    is_number = isinstance(image_size, int) and not isinstance(image_size, bool)
+    if image_size is not None and not (is_number and 8 <= image_size <= 4096):
         raise InputError(f"image_size must be a whole number from 8 to 4096, got {image_size!r}")
     validate(name, data_dir)
     if name == EMBEDDED:

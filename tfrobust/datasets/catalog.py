@@ -5,9 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfrobust.datasets.names import base_name, imagenet_advice, not_prepared, unknown_name
+from tfrobust.datasets.arrays import ArraySource
+from tfrobust.datasets.names import (
+    base_name,
+    default_data_dir,
+    imagenet_advice,
+    not_prepared,
+    unknown_name,
+)
 from tfrobust.datasets.records import Records, RecordSource
-from tfrobust.datasets.source import ArraySource, DatasetInfo, DataSource, channel_statistics
+from tfrobust.datasets.source import DatasetInfo, DataSource, channel_statistics
 from tfrobust.errors import InputError
 
 MEMORY_BYTES = 400 * 10**6
@@ -82,9 +89,10 @@ def load_catalog(
         mean=mean,
         std=std,
     )
-    if not in_memory:
-        return RecordSource(info, splits.train, splits.test)
+    # A set for testing only (cifar10_1) has no training images, which `train` refuses.
     train, test = splits.train or splits.test, splits.test
+    if not in_memory:
+        return RecordSource(info, train, test)
     return ArraySource(
         info, train=lambda: train.arrays(image_shape), test=lambda: test.arrays(image_shape)
     )
@@ -164,7 +172,7 @@ def prepare(builder: Any, name: str, data_dir: str | os.PathLike[str] | None) ->
         return
     if data_dir is not None:
         raise not_prepared(name, data_dir)
-    root = builder._data_dir_root  # noqa: SLF001
+    root = default_data_dir()
     if base_name(name) == "imagenet2012":
         raise InputError(f"{name} is not in {root}. {imagenet_advice(root)}")
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.datasets.arrays import ArraySource
 from tfrobust.datasets.augment import resize
 from tfrobust.datasets.names import EMBEDDED
-from tfrobust.datasets.source import Arrays, ArraySource, DatasetInfo, DataSource
+from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource
 from tfrobust.errors import InputError
 
 FILE = Path(__file__).parent / "embedded_data" / "fashion_mnist_mini.npy.xz"

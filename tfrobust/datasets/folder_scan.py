@@ -145,8 +145,8 @@ def require_every_class(
         InputError: names the classes, what lies in them instead, and what to do.
     """
     counts = np.bincount([p.label for p in pictures], minlength=len(folder.class_names))
-    for label in np.flatnonzero(counts == 0)[:1]:
-        name = folder.class_names[label]
+    if not counts.all():
+        name = folder.class_names[int(np.argmin(counts))]
         broken = sum(name in Path(entry).parts[:-1] for entry in skipped)
         raise InputError(
             f"class {name!r} of {folder.root} has no readable image {purpose} "
@@ -184,9 +184,7 @@ def _require_same_classes(root: Path, train: list[str], test: list[str]) -> None
         )
 
 
-def _pictures(
-    root: Path, folder: Path, label: int, split: Split | None
-) -> Iterable[Picture]:
+def _pictures(root: Path, folder: Path, label: int, split: Split | None) -> Iterable[Picture]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for file in sorted(files):

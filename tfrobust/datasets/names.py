@@ -17,23 +17,22 @@ AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 
 # The sets of tensorflow-datasets 4.9.10 with one uint8 image and one class label an example.
 # Listing them through tfds itself takes three seconds, as it imports TensorFlow.
-CATALOG = tuple(
-    """
-    beans binary_alpha_digits caltech101 caltech_birds2010 caltech_birds2011 cars196 cassava
-    cats_vs_dogs cifar10 cifar100 cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n
-    citrus_leaves cmaterdb coil100 colorectal_histology controlled_noisy_web_labels
-    curated_breast_imaging_ddsm cycle_gan deep_weeds diabetic_retinopathy_detection dmlab
-    domainnet dtd emnist eurosat fashion_mnist food101 geirhos_conflict_stimuli
-    horses_or_humans i_naturalist2017 i_naturalist2018 imagenet2012 imagenet2012_corrupted
-    imagenet2012_fewshot imagenet2012_subset imagenet_a imagenet_lt imagenet_r
-    imagenet_resized imagenet_sketch imagenet_v2 imagenette imagewang kmnist malaria mnist
-    mnist_corrupted omniglot oxford_flowers102 oxford_iiit_pet patch_camelyon
-    places365_small placesfull plant_leaves plant_village plantae_k pneumonia_mnist
-    quickdraw_bitmap resisc45 rock_paper_scissors s3o4d siscore smallnorb so2sat
-    stanford_dogs stl10 sun397 svhn_cropped tf_flowers uc_merced visual_domain_decathlon
-    wake_vision
-    """.split()
-)
+CATALOG_TEXT = """
+beans binary_alpha_digits caltech101 caltech_birds2010 caltech_birds2011 cars196 cassava
+cats_vs_dogs cifar10 cifar100 cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n
+citrus_leaves cmaterdb coil100 colorectal_histology controlled_noisy_web_labels
+curated_breast_imaging_ddsm cycle_gan deep_weeds diabetic_retinopathy_detection dmlab
+domainnet dtd emnist eurosat fashion_mnist food101 geirhos_conflict_stimuli
+horses_or_humans i_naturalist2017 i_naturalist2018 imagenet2012 imagenet2012_corrupted
+imagenet2012_fewshot imagenet2012_subset imagenet_a imagenet_lt imagenet_r
+imagenet_resized imagenet_sketch imagenet_v2 imagenette imagewang kmnist malaria mnist
+mnist_corrupted omniglot oxford_flowers102 oxford_iiit_pet patch_camelyon
+places365_small placesfull plant_leaves plant_village plantae_k pneumonia_mnist
+quickdraw_bitmap resisc45 rock_paper_scissors s3o4d siscore smallnorb so2sat
+stanford_dogs stl10 sun397 svhn_cropped tf_flowers uc_merced visual_domain_decathlon
+wake_vision
+"""
+CATALOG = tuple(CATALOG_TEXT.split())
 
 
 def base_name(name: str) -> str:

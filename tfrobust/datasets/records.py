@@ -71,9 +71,7 @@ class Records:
     def head(self, count: int) -> "Records":
         """The first `count` examples, where the first file has so many; else that file's."""
         take = min(count, self.count if self.takes[0] < 0 else self.takes[0])
-        return replace(
-            self, paths=self.paths[:1], skips=self.skips[:1], takes=(take,), count=take
-        )
+        return replace(self, paths=self.paths[:1], skips=self.skips[:1], takes=(take,), count=take)
 
     def in_order(self) -> tf.data.Dataset:
         """Encoded examples, string (), in stored order."""
@@ -135,14 +133,14 @@ class Records:
         Returns:
             images uint8 (N, *image_shape) and labels int32 (N,), in stored order.
         """
-        *size, channels = image_shape
+        height, width, channels = image_shape
 
         def decode(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label = self.parse(example)
             image = tf.io.decode_image(encoded, channels, expand_animations=False)
             image = tf.ensure_shape(image, (None, None, channels))
-            same = tf.reduce_all(tf.shape(image)[:2] == size)
-            image = tf.cond(same, lambda: image, lambda: resize(image, tuple(size)))
+            same = tf.reduce_all(tf.shape(image)[:2] == (height, width))
+            image = tf.cond(same, lambda: image, lambda: resize(image, (height, width)))
             return tf.ensure_shape(image, image_shape), label
 
         images = np.empty((self.count, *image_shape), np.uint8)
@@ -171,12 +169,12 @@ class RecordSource(StreamedSource):
     Test images are the middle square of 87.5 % of the shorter side, resized.
     """
 
-    def __init__(self, info: DatasetInfo, train: Records | None, test: Records) -> None:
+    def __init__(self, info: DatasetInfo, train: Records, test: Records) -> None:
         """Opens it.
 
         Args:
             info: what it is.
-            train: the training split; None where there is none.
+            train: the training split.
             test: the test split.
         """
         super().__init__(info)
@@ -187,7 +185,6 @@ class RecordSource(StreamedSource):
         self, seed: int, first_epoch: int, skip: int, per_epoch: int
     ) -> tf.data.Dataset:
         records = self._train
-        assert records is not None, "steps_per_epoch refuses a set without training images"
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             done = tf.where(epoch == first_epoch, tf.constant(skip, tf.int64), 0)
@@ -200,7 +197,7 @@ class RecordSource(StreamedSource):
         return self._test.in_order().map(self._test.parse)
 
     def _whole_image(self, record: tf.Tensor) -> tf.Tensor:
-        *size, channels = self.info.image_shape
+        height, width, channels = self.info.image_shape
 
         def from_jpeg() -> tf.Tensor:
             shape = tf.image.extract_jpeg_shape(record)
@@ -212,19 +209,19 @@ class RecordSource(StreamedSource):
             shape = tf.shape(image)
             return cut(image, central_window(shape[0], shape[1], CENTRAL_FRACTION))
 
-        return resize(tf.cond(tf.io.is_jpeg(record), from_jpeg, from_other), tuple(size))
+        return resize(tf.cond(tf.io.is_jpeg(record), from_jpeg, from_other), (height, width))
 
     def _random_part(self, record: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        *size, channels = self.info.image_shape
+        height, width, channels = self.info.image_shape
 
         def from_other() -> tf.Tensor:
             image = self._decode(record)
             shape = tf.shape(image)
-            return resize(cut(image, random_window(shape[0], shape[1], seed)), tuple(size))
+            return resize(cut(image, random_window(shape[0], shape[1], seed)), (height, width))
 
         return tf.cond(
             tf.io.is_jpeg(record),
-            lambda: crop_of_jpeg(record, channels, tuple(size), seed),
+            lambda: crop_of_jpeg(record, channels, (height, width), seed),
             from_other,
         )
 

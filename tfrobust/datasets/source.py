@@ -1,18 +1,15 @@
-"""What every data set offers: `DatasetInfo` and `DataSource`; and the sources kept in memory.
+"""What every data set offers: `DatasetInfo` and `DataSource`.
 
 A training stream is a function of (seed, step): batch k is the same whether the stream was run
 from its start or opened at k, so that an interrupted run goes on bit by bit as if it had not been.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets.augment import augment
 from tfrobust.datasets.names import AUGMENTATIONS
 from tfrobust.errors import InputError
 
@@ -94,6 +91,8 @@ class DataSource(ABC):
             InputError: no batch can be filled.
         """
         _require_whole("batch_size", batch_size, 1)
+        if not self.info.train_images:
+            raise InputError(f"{self.info.name} has no training images: it is for testing only")
         if batch_size > self.info.train_images:
             raise InputError(
                 f"batch_size {batch_size} is larger than the training set of {self.info.name}: "
@@ -211,59 +210,6 @@ class DataSource(ABC):
         return min(limit or self.info.test_images, self.info.test_images)
 
 
-class ArraySource(DataSource):
-    """A data set whose pixels fit into memory."""
-
-    def __init__(
-        self,
-        info: DatasetInfo,
-        train: Callable[[], Arrays],
-        test: Callable[[], Arrays],
-        skipped: tuple[str, ...] = (),
-    ) -> None:
-        """Opens it.
-
-        Args:
-            info: what it is.
-            train: gives images uint8 (N, H, W, C) and labels int32 (N,); called at first use.
-            test: the same for the test images, in an order whose prefixes are fair samples.
-            skipped: files left out.
-        """
-        super().__init__(info, skipped)
-        self._read_train = train
-        self._read_test = test
-
-    @cached_property
-    def _train_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return _on_host(self._read_train())
-
-    @cached_property
-    def _test_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        return _on_host(self._read_test())
-
-    def _training_batches(
-        self, batch_size: int, seed: int, augmentation: str, start_step: int
-    ) -> tf.data.Dataset:
-        images, labels = self._train_tensors
-        last = self.info.train_images - 1
-        steps = self.steps_per_epoch(batch_size)
-
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            epoch, step_in_epoch = step // steps, step % steps
-            positions = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
-            order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-            indices = tf.random.experimental.index_shuffle(positions, order_seed, last)
-            chosen = augment(tf.gather(images, indices), augmentation, step_seed(seed, step))
-            return to_floats(chosen, tf.gather(labels, indices))
-
-        return tf.data.Dataset.range(start_step, tf.int64.max).map(
-            batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-
-    def _test_examples(self) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(self._test_tensors)
-
-
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
     """The seed of what is random in one batch: int64 (2,), distinct from every epoch's."""
     # The order of an epoch is seeded by (seed, epoch), which would meet (seed, step).
@@ -273,12 +219,6 @@ def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
 def to_floats(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Turns images uint8 of any shape into float32 in [0, 1]; labels pass through."""
     return tf.cast(images, tf.float32) / 255, labels
-
-
-def _on_host(arrays: Arrays) -> tuple[tf.Tensor, tf.Tensor]:
-    # Without this a GPU machine would put the whole set into the GPU's memory.
-    with tf.device("CPU:0"):
-        return tf.constant(arrays[0], tf.uint8), tf.constant(arrays[1], tf.int32)
 
 
 def _require_whole(name: str, value: int, least: int) -> None:

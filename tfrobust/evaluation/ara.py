@@ -37,6 +37,29 @@ class Ara:
         return f"{self.value:.4f} [{self.low:.4f}, {high}] ({self.images} images{rest})"
 
 
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """How many times larger one area is than another, with its interval.
+
+    Args:
+        value: the ratio; None where an area is not bounded or the divisor is 0.
+        low: lower end of the 95 % bootstrap interval over images; None likewise.
+        high: upper end; None likewise, and where it is not bounded.
+        paired: whether both areas are of the same images, drawn together.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    paired: bool
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "not bounded"
+        high = "unbounded" if self.high is None else f"{self.high:.2f}"
+        return f"{self.value:.2f} [{self.low:.2f}, {high}]"
+
+
 def accuracy_at(sizes: np.ndarray, rmse: np.ndarray) -> np.ndarray:
     """The share of images that a perturbation of a given size cannot change.
 
@@ -81,27 +104,112 @@ def accuracy_robustness_area(
     Raises:
         InputError: no image, a size that is negative or no number, or fewer than 2 classes.
     """
-    rmse = np.sort(np.asarray(rmse, np.float64))
-    if rmse.ndim != 1 or not len(rmse) or not np.all(rmse >= 0) or num_classes < 2:
-        raise InputError(
-            "expected at least one size, each 0 or above, and at least 2 classes; "
-            f"got {rmse.shape} sizes from {rmse.min() if rmse.size else None}, {num_classes} classes"
-        )
-    images = len(rmse)
-    draws = np.random.default_rng(seed).multinomial(
-        images, np.full(images, 1 / images), size=resamples
-    )
-    areas = np.sort(_areas(rmse, draws, num_classes))
-    # Nearest ranks, not interpolation: a resample's area may be infinite.
-    low, high = areas[int(0.025 * resamples)], areas[min(int(0.975 * resamples), resamples - 1)]
+    rmse = _checked(rmse, num_classes)
+    areas = np.sort(_bootstrap_areas(rmse, num_classes, resamples, seed))
+    low, high = _interval(areas)
     value = area(rmse, num_classes)
     bounded = bool(np.isfinite(value))
     return Ara(
         value=value if bounded else None,
-        low=float(low) if bounded else None,
-        high=float(high) if bounded and np.isfinite(high) else None,
-        images=images,
+        low=low if bounded else None,
+        high=high if bounded and np.isfinite(high) else None,
+        images=len(rmse),
         unfound=int(np.isinf(rmse).sum()),
+    )
+
+
+def area_ratio(
+    rmse: np.ndarray,
+    base: np.ndarray,
+    num_classes: int,
+    *,
+    paired: bool,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Ratio:
+    """The ratio of two areas with its 95 % percentile-bootstrap interval over images.
+
+    Args:
+        rmse: float (N,), minimal sizes of the one network, as for `accuracy_robustness_area`.
+        base: float (M,), minimal sizes of the network that it is compared with.
+        num_classes: K, at least 2, of both.
+        paired: whether both are of the same images in the same order: each resample then takes
+            the same images for both, and what makes an image hard for both cancels out.
+        resamples: how often the images are drawn anew.
+        seed: of the draws.
+
+    Returns:
+        area(rmse) / area(base) and its interval.
+
+    Raises:
+        InputError: as `accuracy_robustness_area`, or sizes that cannot be paired.
+    """
+    rmse, base = _checked(rmse, num_classes), _checked(base, num_classes)
+    if paired and len(rmse) != len(base):
+        raise InputError(f"expected as many sizes of both, got {len(rmse)} and {len(base)}")
+    above, below = area(rmse, num_classes), area(base, num_classes)
+    if not (np.isfinite(above) and np.isfinite(below) and below > 0):
+        return Ratio(None, None, None, paired)
+    # The same seed draws the same images.
+    drawn = _bootstrap_areas(rmse, num_classes, resamples, seed)
+    drawn_base = _bootstrap_areas(base, num_classes, resamples, seed if paired else seed + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = drawn / drawn_base
+    # 0/0 and ∞/∞ say nothing: they widen the interval at both ends.
+    low, _ = _interval(np.sort(np.nan_to_num(ratios, nan=0.0, posinf=np.inf)))
+    _, high = _interval(np.sort(np.nan_to_num(ratios, nan=np.inf, posinf=np.inf)))
+    return Ratio(above / below, low, high if np.isfinite(high) else None, paired)
+
+
+def share_interval(count: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share: `count` of `total` → low, high.
+
+    Unlike the bootstrap's it does not shrink to nothing where all images are right.
+    """
+    share, z = count / total, 1.959964
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    spread = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / total) ** 2 / 4)
+    return max(0.0, float(middle - spread)), min(1.0, float(middle + spread))
+
+
+def _checked(rmse: np.ndarray, num_classes: int) -> np.ndarray:
+    rmse = np.asarray(rmse, np.float64)
+    if rmse.ndim != 1 or not len(rmse) or not np.all(rmse >= 0) or num_classes < 2:
+        raise InputError(
+            "expected at least one size, each 0 or above, and at least 2 classes; "
+            f"got {rmse.shape} sizes from {rmse.min() if rmse.size else None} and "
+            f"{num_classes} classes"
+        )
+    return rmse
+
+
+def _interval(ordered: np.ndarray) -> tuple[float, float]:
+    """The 2.5th and 97.5th percentile of sorted values.
+
+    Nearest ranks, not interpolation: a resample's area may be infinite.
+    """
+    last = len(ordered) - 1
+    return float(ordered[round(0.025 * last)]), float(ordered[round(0.975 * last)])
+
+
+def _bootstrap_areas(rmse: np.ndarray, num_classes: int, resamples: int, seed: int) -> np.ndarray:
+    """The area of each resample of the images: sizes (N,) in any order → (R,)."""
+    images = len(rmse)
+    order = np.argsort(rmse)
+    rng = np.random.default_rng(seed)
+    # Some rows at a time: 2,000 draws of 50,000 images would fill gigabytes.
+    rows = max(1, 4_000_000 // images)
+    return np.concatenate(
+        [
+            _areas(
+                rmse[order],
+                rng.multinomial(
+                    images, np.full(images, 1 / images), size=min(rows, resamples - start)
+                )[:, order],
+                num_classes,
+            )
+            for start in range(0, resamples, rows)
+        ]
     )
 
 

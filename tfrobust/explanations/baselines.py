@@ -11,8 +11,6 @@ from tf_explain.core.grad_cam import GradCAM
 from tfrobust.attacks.base import check_images
 from tfrobust.errors import InputError
 
-BLOCK = 32  # images at a time: the tape keeps every layer's output for each
-
 
 def grad_cam(
     network: keras.Model, images: Any, targets: Any = None, *, layer: str | None = None
@@ -41,39 +39,35 @@ def grad_cam(
     images = np.asarray(images, np.float32)
     check_images(images, np.zeros(len(images)))
     layer = _last_spatial_layer(network) if layer is None else _checked_layer(network, layer)
-    classes = np.array(
-        np.broadcast_to(np.asarray(-1 if targets is None else targets, np.int32), len(images))
-    )
+    classes = np.broadcast_to(np.asarray(-1 if targets is None else targets, np.int32), len(images))
+    if len(classes) and not -1 <= classes.min() <= classes.max() < network.output_shape[-1]:
+        raise InputError(
+            f"expected targets from 0 to {network.output_shape[-1] - 1}, or -1 for the predicted "
+            f"class, got {classes.min()} to {classes.max()}"
+        )
+
+    # As a graph, which drops the gradients for weights that tf-explain's tape records in vain:
+    # eager TensorFlow 2.21 died in those of a 1×1 convolution. tf-explain takes one class for
+    # a batch, so images go one by one.
+    @tf.function
+    def map_of(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        if target < 0:
+            target = tf.argmax(network(image)[0], output_type=tf.int32)
+        features, gradients = GradCAM.get_gradients_and_filters(
+            network, image, layer, target, use_guided_grads=False
+        )
+        weighted = GradCAM.ponderate_output(features[0], gradients[0])
+        evidence = tf.nn.relu(tf.cast(weighted, tf.float32))[..., None]
+        return tf.image.resize(evidence, images.shape[1:3], method="bilinear")[..., 0]
+
     maps = np.zeros(images.shape[:3], np.float32)
-    for start in range(0, len(images), BLOCK):
-        block, chosen = images[start : start + BLOCK], classes[start : start + BLOCK]
-        logits = np.asarray(network(block, training=False))
-        if chosen.max() >= logits.shape[-1]:
-            raise InputError(
-                f"expected targets from 0 to {logits.shape[-1] - 1}, or -1 for the predicted "
-                f"class, got {chosen.max()}"
-            )
-        chosen = np.where(chosen < 0, logits.argmax(axis=-1), chosen)
-        # tf-explain takes one class for a batch.
-        for target in np.unique(chosen):
-            rows = np.flatnonzero(chosen == target)
-            maps[start + rows] = _maps(network, block[rows], int(target), layer)
-    return maps
-
-
-def _maps(network: keras.Model, images: np.ndarray, target: int, layer: str) -> np.ndarray:
-    """Grad-CAM of one class: images (B, H, W, C) → (B, H, W)."""
     with warnings.catch_warnings():
         # tf-explain nests its list of inputs once more than Keras 3 likes.
         warnings.filterwarnings("ignore", message="The structure of `inputs`")
-        features, gradients = GradCAM.get_gradients_and_filters(
-            network, images, layer, target, use_guided_grads=False
-        )
-    sums = tf.stack(GradCAM.generate_ponderated_output(features, gradients))
-    evidence = tf.nn.relu(tf.cast(sums, tf.float32))[..., None]
-    resized = tf.image.resize(evidence, images.shape[1:3], method="bilinear")[..., 0].numpy()
-    largest = resized.max(axis=(1, 2), keepdims=True)
-    return resized / np.where(largest > 0, largest, 1)
+        for row, image in enumerate(images):
+            maps[row] = map_of(tf.constant(image[None]), tf.constant(classes[row]))
+    largest = maps.max(axis=(1, 2), keepdims=True)
+    return maps / np.where(largest > 0, largest, 1)
 
 
 def _is_spatial(layer: keras.layers.Layer) -> bool:

@@ -233,7 +233,7 @@ class _Log:
         self.written = first
         temporary = path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(kept)
         temporary.replace(path)
@@ -271,7 +271,7 @@ class _Log:
                 self._diverged(f"{variable.path} is no longer finite at step {step}")
         with self.path.open("a", newline="") as file:
             rows = [row for row in self.rows if row["step"] > self.written]
-            csv.DictWriter(file, COLUMNS).writerows(rows)
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
         self.written = step
         self.manager.save(checkpoint_number=step)
 

@@ -1,0 +1,39 @@
+# Two commands for a new user: `make train` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: train test test-slow measure install format clean
+
+train: $(VENV)/installed
+	$(BIN)/python tools/train.py
+
+test: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+# Trains the embedded set's robust network and its plain twin, and measures both on 500 test
+# images: the figures of the README, and the twin's that `make train` compares with.
+measure: $(VENV)/installed
+	$(BIN)/python benchmarks/measure.py
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+install: $(VENV)/installed
+
+# Remade when what is to be installed changes.
+$(VENV)/installed: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

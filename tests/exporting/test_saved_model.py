@@ -1,0 +1,182 @@
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust
+from tfrobust.errors import InputError
+from tfrobust.exporting import onnx, parity, saved_model, versions
+from tfrobust.exporting.saved_model import export
+
+CLASSES = ["cat", "dog", "ship"]
+
+
+def served(version, name, **inputs):
+    loaded = tf.saved_model.load(str(version))
+    return loaded.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+
+
+def explain_inputs(images, target, direction, rho):
+    count = len(images)
+    return {
+        "images": images,
+        "target": np.full(count, target, np.int32),
+        "direction": np.full(count, direction, np.int32),
+        "rho": np.full(count, rho, np.float32),
+    }
+
+
+def test_a_version_holds_everything(version):
+    assert version.name == "1"
+    assert sorted(entry.name for entry in version.iterdir()) == [
+        "MODEL_CARD.md",
+        "assets",
+        "classifier.onnx",
+        "fingerprint.pb",
+        "model_card.json",
+        "network.keras",
+        "saved_model.pb",
+        "variables",
+    ]
+    assert [entry.name for entry in version.parent.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_serving_default(network, version, images, count):
+    outputs = served(version, "serving_default", images=images[:count])
+    logits = network(images[:count]).numpy()
+    assert len(set(logits.argmax(-1))) > 1 or count == 1
+    np.testing.assert_allclose(outputs["logits"], logits, atol=1e-5)
+    np.testing.assert_allclose(outputs["probabilities"], tf.nn.softmax(logits), atol=1e-6)
+    assert outputs["class_id"].dtype == tf.int32
+    np.testing.assert_array_equal(outputs["class_id"], logits.argmax(-1))
+    names = [name.decode() for name in outputs["class_name"].numpy()]
+    assert names == [CLASSES[number] for number in logits.argmax(-1)]
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_explain(network, version, images, direction):
+    outputs = served(version, "explain", **explain_inputs(images, 2, direction, 0.05))
+    expected = tfrobust.explain(network, images, 2, rho=0.05, direction=direction)
+    np.testing.assert_allclose(outputs["explanation"], expected.explanation, atol=1e-3)
+    np.testing.assert_allclose(outputs["difference"], expected.difference, atol=1e-3)
+    np.testing.assert_allclose(outputs["rmse"], expected.rmse, atol=1e-4)
+    np.testing.assert_array_equal(outputs["target"], [2] * 5)
+    assert np.all(outputs["rmse"] < 0.0525)
+    gain = direction * (outputs["confidence_after"] - outputs["confidence_before"])
+    assert np.all(gain > 0)
+
+
+def test_explain_takes_each_images_own_wishes(network, version, images):
+    inputs = explain_inputs(images, -1, 1, 0.1)
+    inputs["rho"] = np.array([0.01, 0.02, 0.03, 0.04, 0.05], np.float32)
+    inputs["direction"][1] = -1
+    inputs["target"][2] = 0
+    outputs = served(version, "explain", **inputs)
+    target = network(images).numpy().argmax(-1)
+    target[2] = 0
+    np.testing.assert_array_equal(outputs["target"], target)
+    assert np.all(outputs["rmse"] <= 1.05 * inputs["rho"])
+    alone = served(version, "explain", **{key: value[1:2] for key, value in inputs.items()})
+    np.testing.assert_allclose(outputs["explanation"][1:2], alone["explanation"], atol=1e-3)
+
+
+def test_the_weights_are_stored_once(network, version):
+    data = version / "variables" / "variables.data-00000-of-00001"
+    weights = sum(variable.numpy().nbytes for variable in network.variables)
+    assert weights <= data.stat().st_size < 1.5 * weights + 4096
+
+
+def test_a_loaded_model_can_be_exported_and_differentiated_again(network, version, images):
+    loaded = tf.saved_model.load(str(version))
+
+    def gradient(model):
+        batch = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(batch)
+            total = tf.reduce_sum(model(batch)[:, 1])
+        return tape.gradient(total, batch).numpy()
+
+    ours = gradient(network)
+    assert np.abs(ours).max() > 1e-4
+    theirs = gradient(lambda batch: loaded.signatures["serving_default"](images=batch)["logits"])
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
+def test_versions_go_on(network, tmp_path, monkeypatch):
+    # The gate has its own tests.
+    monkeypatch.setattr(parity, "check", lambda *_, **__: None)
+    monkeypatch.setattr(saved_model.card, "build", lambda **_: {"name": "x"})
+    monkeypatch.setattr(saved_model.card, "write", lambda *_, **__: None)
+    for name in ("7", "notes", "9.tmp", "x.tmp"):
+        (tmp_path / name).mkdir()
+    assert export(network, tmp_path, class_names=CLASSES) == tmp_path / "8"
+    # A killed writer's folder is cleared away, another's is not.
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == ["7", "8", "notes", "x.tmp"]
+
+
+def test_two_exports_at_once_take_two_versions(tmp_path):
+    with versions.staging(tmp_path) as first, versions.staging(tmp_path) as second:
+        assert {first.name, second.name} == {"1.tmp", "2.tmp"}
+        (second / "file").touch()
+        (first / "file").touch()
+        assert versions.rename(second, 1)
+        assert not versions.rename(first, 1)
+        assert versions.rename(first, 2)
+    assert versions.numbers(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("stage", [(onnx, "write"), (parity, "check")])
+def test_nothing_is_left_after_an_interruption(network, tmp_path, monkeypatch, stage, error):
+    def interrupted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(*stage, interrupted)
+    with pytest.raises(error):
+        export(network, tmp_path / "new" / "tiny", class_names=CLASSES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_name_is_the_folders(version):
+    card = json.loads((version / "model_card.json").read_text())
+    assert card["name"] == "tiny"
+
+
+def small(outputs=3, activation=None, shape=(4, 4, 1)):
+    inputs = keras.Input(shape)
+    features = keras.layers.GlobalAveragePooling2D()(inputs)
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation=activation)(features))
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ("not a network", {}, "expected a Keras network"),
+        (keras.Sequential([keras.layers.Dense(3)]), {}, "images .* of one size"),
+        (small(shape=(None, None, 1)), {}, "images .* of one size"),
+        (small(activation="softmax"), {}, "ends with softmax"),
+        (small(), {"class_names": ["one"]}, "expected 3 class names.*got 1"),
+        (small(), {"class_names": "abc"}, "as a list"),
+        (small(), {"reference_images": np.zeros((2, 5, 4, 1))}, "reference images of shape"),
+        (small(), {"reference_images": np.full((2, 4, 4, 1), 255)}, "divide 8-bit"),
+        (small(), {"figures": {"ARA": object()}}, "JSON"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(tmp_path, model, arguments, message):
+    with pytest.raises(InputError, match=message):
+        export(model, tmp_path / "x", **{"class_names": CLASSES, **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["file/below", "gs://bucket/model"])
+def test_folders_that_cannot_be_written_are_refused(tmp_path, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="expected a folder"):
+        export(small(), where, class_names=CLASSES)
+    assert os.listdir(tmp_path) == ["file"]

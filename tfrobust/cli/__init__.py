@@ -1,0 +1,1 @@
+"""The programs: flags are read and checked before TensorFlow is imported."""

@@ -1,0 +1,62 @@
+"""Exports a network as a new version: SavedModel, ONNX and model card, checked to agree."""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from tfrobust.cli import program
+from tfrobust.errors import InputError
+
+ABOUT = """Exports a network: SavedModel with the signatures serving_default and explain,
+network.keras, classifier.onnx and a model card, as the next version of a folder, once all forms
+give the same answers. For instance:
+  export.py --model network.keras --output saved_models/radiographs --class_names healthy,ill"""
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "model",
+    None,
+    "a .keras file, or an exported version's folder",
+    flag_values=FLAGS,
+    required=True,
+)
+flags.DEFINE_string(
+    "output",
+    None,
+    "folder of versions, such as saved_models/NAME",
+    flag_values=FLAGS,
+    required=True,
+)
+flags.DEFINE_list(
+    "class_names", None, "one name a class; default: the model card's", flag_values=FLAGS
+)
+
+
+def export(values: Any) -> None:
+    """Checks the flags, then exports."""
+    model_path, output = Path(values.model), Path(values.output)
+    if not model_path.exists():
+        raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
+    program.check_writable(output)
+    program.import_tensorflow()
+    from tfrobust.exporting.loading import class_names, load_model
+    from tfrobust.exporting.saved_model import export as write
+
+    network = load_model(model_path)
+    names = values.class_names or class_names(model_path)
+    if names is None:
+        raise InputError(
+            f"expected --class_names with the network's {network.output_shape[-1]} names, as no "
+            f"model card lies beside {model_path}"
+        )
+    try:
+        folder = write(network, output, class_names=names)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Nothing was written.") from None
+    print(f"model {folder}/")
+
+
+def main() -> None:
+    """The program."""
+    program.run(export, FLAGS, ABOUT)

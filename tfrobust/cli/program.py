@@ -1,0 +1,90 @@
+"""What every program shares: flags, help, complaints, interruption."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from absl import flags
+
+from tfrobust.errors import InputError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> NoReturn:
+    """Parses the command line, runs the program, and ends with its exit status.
+
+    Args:
+        main: takes the parsed flags.
+        values: the program's flags, and no others: absl's and TensorFlow's stay out of --help.
+        about: what the program does, the first lines of its --help.
+    """
+    name = Path(sys.argv[0]).name
+    if any(re.fullmatch("--?(help|h|helpfull|helpshort)", word) for word in sys.argv[1:]):
+        print(f"{about}\n\nflags:\n{values.module_help(main.__module__)}".rstrip())
+        sys.exit(0)
+    try:
+        rest = values(sys.argv)
+        if len(rest) > 1:
+            raise InputError(f"expected flags only, got {rest[1]!r}")
+    except (flags.Error, InputError) as error:
+        print(f"error: {error}\n{name} --help lists the flags.", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    try:
+        main(values)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt as interrupt:
+        kept = f" {interrupt}" if str(interrupt) else ""
+        print(f"\ninterrupted.{kept}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        # A full disk or a vanished folder is no fault of the program's either.
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the lines that its libraries print on the way."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _stderr_to_nothing():
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _stderr_to_nothing() -> Iterator[None]:
+    # The lines come from C++: they go past sys.stderr.
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a folder, and refuses one that cannot be written to.
+
+    Raises:
+        InputError: names the folder and the reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"expected a folder that can be written to, but {folder} cannot: {error.strerror}; "
+            "name another"
+        ) from None

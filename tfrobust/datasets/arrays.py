@@ -1,0 +1,68 @@
+"""Sources small enough for memory: batches are gathered and changed whole."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import tensorflow as tf
+
+from tfrobust.datasets.augment import augment
+from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, step_seed, to_floats
+
+
+class ArraySource(DataSource):
+    """A data set whose pixels fit into memory."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        train: Callable[[], Arrays],
+        test: Callable[[], Arrays],
+        skipped: tuple[str, ...] = (),
+    ) -> None:
+        """Opens it.
+
+        Args:
+            info: what it is.
+            train: gives images uint8 (N, H, W, C) and labels int32 (N,); called at first use.
+            test: the same for the test images, in an order whose prefixes are fair samples.
+            skipped: files left out.
+        """
+        super().__init__(info, skipped)
+        self._read_train = train
+        self._read_test = test
+
+    @cached_property
+    def _train_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return _on_host(self._read_train())
+
+    @cached_property
+    def _test_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return _on_host(self._read_test())
+
+    def _training_batches(
+        self, batch_size: int, seed: int, augmentation: str, start_step: int
+    ) -> tf.data.Dataset:
+        images, labels = self._train_tensors
+        last = self.info.train_images - 1
+        steps = self.steps_per_epoch(batch_size)
+
+        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            epoch, step_in_epoch = step // steps, step % steps
+            positions = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
+            order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+            indices = tf.random.experimental.index_shuffle(positions, order_seed, last)
+            chosen = augment(tf.gather(images, indices), augmentation, step_seed(seed, step))
+            return to_floats(chosen, tf.gather(labels, indices))
+
+        return tf.data.Dataset.range(start_step, tf.int64.max).map(
+            batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def _test_examples(self) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(self._test_tensors)
+
+
+def _on_host(arrays: Arrays) -> tuple[tf.Tensor, tf.Tensor]:
+    # Without this a GPU machine would put the whole set into the GPU's memory.
+    with tf.device("CPU:0"):
+        return tf.constant(arrays[0], tf.uint8), tf.constant(arrays[1], tf.int32)

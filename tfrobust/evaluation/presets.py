@@ -1,0 +1,54 @@
+"""Sets of attacks by name."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tfrobust.attacks import PGD, Attack, L2Min, Projection
+from tfrobust.errors import InputError
+
+# Small images fill a block of 50 well; large ones must fit into memory.
+MOST_IMAGES, MOST_VALUES = 50, 1_500_000
+# By name, attacks for a box and a block. The published figures took L2,min with 450 steps.
+PRESETS: dict[str, Callable[[bool, int], list[Attack]]] = {
+    "fast": lambda box, block: [
+        Projection(steps=30, box=box, block=block),
+        PGD(steps=5, rounds=8, box=box, block=block),
+    ],
+    "standard": lambda box, block: [
+        L2Min(steps=450, box=box, block=block),
+        PGD(steps=10, box=box, block=block),
+        Projection(steps=40, box=box, block=block),
+    ],
+}
+
+
+def preset_attacks(preset: str, images: np.ndarray, box: bool) -> list[Attack]:
+    """A preset's attacks, in blocks that suit the images.
+
+    Args:
+        preset: one of PRESETS.
+        images: float32 (N, H, W, C), at least one.
+        box: whether attacked images stay in [0, 1].
+    """
+    most = max(1, min(MOST_IMAGES, MOST_VALUES // images[0].size))
+    # Blocks of equal size, so that little of the last one is padding.
+    block = math.ceil(len(images) / math.ceil(len(images) / most))
+    return PRESETS[preset](box, block)
+
+
+def check_attacks(attacks: Sequence[Attack], box: bool) -> None:
+    """Refuses attacks that one report cannot hold.
+
+    Raises:
+        InputError: none, two of one name, or one whose `box` is not the report's.
+    """
+    names = [attack.name for attack in attacks]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"expected at least one attack, each of another name, got {names}")
+    if other := [attack.name for attack in attacks if attack.box != box]:
+        raise InputError(
+            f"expected attacks with box={box}, as evaluate was given, got box={not box} in "
+            f"{', '.join(other)}"
+        )

@@ -1,0 +1,201 @@
+"""The model card: what a network is, what was measured of it, and what it is not for."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfrobust.exporting.loading import CARD_FILE
+from tfrobust.exporting.parity import Parity
+
+MARKDOWN_FILE = "MODEL_CARD.md"
+PACKAGES = ("tfrobust", "tensorflow", "keras", "numpy", "onnx", "tf2onnx", "onnxruntime")
+NOT_MEASURED = "not measured"
+
+INTENDED_USE = (
+    "Classifies images like those it was trained on into the classes listed, and explains a "
+    "classification by the image that the network would need to see to be surer of a class, or "
+    "less sure. Made for research into robustness, and as the start of a product that is "
+    "validated anew for its own task and data."
+)
+LIMITS = (
+    "Every image gets one of the classes, also one that shows none of them.",
+    "Robustness is measured with the attacks named and on the images counted; a stronger attack "
+    "may find smaller perturbations, so the areas are upper bounds. It is measured against small "
+    "perturbations (RMSE), not against rotation, blur, occlusion or another camera.",
+    "An explanation shows what moves this network, not what is true of the pictured thing. Where "
+    "its RMSE stays well below rho, gradients vanished and it says little.",
+    "Not for decisions about people's health, safety or rights without validation on data of "
+    "the place of use and a person who answers for them.",
+)
+
+
+def build(
+    *,
+    name: str,
+    input_shape: Sequence[int | None],
+    class_names: Sequence[str],
+    signatures: Mapping[str, Any],
+    parity: Parity,
+    provenance: str | None,
+    recipe: Mapping[str, Any] | None,
+    figures: Mapping[str, Any] | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """All that the card says, but for the version.
+
+    Args:
+        name: the model's.
+        input_shape: (None, H, W, C).
+        class_names: K names.
+        signatures: name → {"inputs", "outputs"} → name → {"dtype", "shape"}.
+        parity: what the gate measured.
+        provenance: which images it was trained on, where they are from, under which licence.
+        recipe: how it was trained.
+        figures: what was measured of it.
+        folder: the files whose sizes are told.
+
+    Returns:
+        JSON's own types.
+    """
+    return plain(
+        {
+            "name": name,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "packages": dict(_installed()),
+            "input": {
+                "name": "images",
+                "dtype": "float32",
+                "shape": input_shape,
+                "range": [0, 1],
+                "layout": "batch, height, width, channels; normalised inside the network",
+            },
+            "classes": class_names,
+            "signatures": signatures,
+            "provenance": provenance or "not told",
+            "recipe": recipe,
+            "figures": figures or NOT_MEASURED,
+            "parity": dataclasses.asdict(parity),
+            "intended_use": INTENDED_USE,
+            "limits": LIMITS,
+            "file_bytes": {
+                str(path.relative_to(folder)): path.stat().st_size
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and path.name not in (CARD_FILE, MARKDOWN_FILE)
+            },
+        }
+    )
+
+
+def write(folder: Path, card: Mapping[str, Any], *, version: int) -> None:
+    """Writes model_card.json and MODEL_CARD.md.
+
+    Args:
+        folder: where to.
+        card: what `build` gave.
+        version: the version's number.
+    """
+    card = {"name": card["name"], "version": version, **card}
+    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / MARKDOWN_FILE).write_text(render(card), encoding="utf-8")
+
+
+def render(card: Mapping[str, Any]) -> str:
+    """The card as Markdown."""
+    shape = ", ".join("B" if size is None else str(size) for size in card["input"]["shape"])
+    measured = card["figures"]
+    parts = [
+        f"# {card['name']}, version {card['version']}",
+        f"Exported {card['date']} by tfrobust {card['packages'].get('tfrobust', '')}.",
+        "## Use",
+        card["intended_use"],
+        "## Limits",
+        _bullets(card["limits"]),
+        "## Input",
+        f"`images`: {card['input']['dtype']} ({shape}), pixels from 0 to 1, channels last; the "
+        "network normalises them itself.",
+        "## Classes",
+        ", ".join(f"{number} {name}" for number, name in enumerate(card["classes"])),
+        "## Measured",
+        _table(measured) if isinstance(measured, Mapping) else f"{measured.capitalize()}.",
+        "## Training",
+        f"Images: {card['provenance']}.".replace("..", "."),
+        _table(card["recipe"]) if card["recipe"] else "Recipe: not told.",
+        "## Signatures",
+        *(_signature(name, spec) for name, spec in card["signatures"].items()),
+        "## Do its forms agree?",
+        "Largest absolute differences of logits from the Keras network's, and how far "
+        "explanations are apart (RMSE). The tolerance is for the logits.",
+        _table(card["parity"]),
+        "## Files (bytes)",
+        _table(card["file_bytes"]),
+        "## Packages",
+        _table(card["packages"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """Any figure as JSON's own types: NumPy's numbers unpacked, what is not finite as a word.
+
+    Raises:
+        TypeError: JSON has nothing for a value.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"a card cannot hold {value!r}")
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # e.g. tensorflow under another distribution's name
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = ["| | |", "|---|---|"]
+    lines += [f"| {key} | {_cell(value)} |" for key, value in rows.items()]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_cell(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(_cell(entry) for entry in value)
+    # A bar or a line break would end the cell.
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _signature(name: str, spec: Mapping[str, Any]) -> str:
+    def listed(tensors: Mapping[str, Any]) -> str:
+        return ", ".join(
+            f"`{key}` {tensor['dtype']} "
+            f"({', '.join('B' if size is None else str(size) for size in tensor['shape'])})"
+            for key, tensor in tensors.items()
+        )
+
+    return f"`{name}`: {listed(spec['inputs'])} → {listed(spec['outputs'])}"

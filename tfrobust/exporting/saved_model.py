@@ -1,0 +1,203 @@
+"""Export: a network becomes a version folder that TF Serving, Keras and onnxruntime can use."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.attacks.base import check_images
+from tfrobust.errors import InputError
+from tfrobust.explanations.adversarial import walk
+from tfrobust.exporting import card, onnx, parity, versions
+from tfrobust.exporting.forms import ONNX_FILE
+from tfrobust.exporting.loading import KERAS_FILE, check_shapes
+
+NOT_LOGITS = ("softmax", "sigmoid")
+
+
+def export(
+    network: keras.Model,
+    directory: str | Path,
+    *,
+    class_names: Sequence[str],
+    name: str | None = None,
+    provenance: str | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Any] | None = None,
+    reference_images: Any = None,
+) -> Path:
+    """Writes the next version of a network, once all its forms are seen to agree.
+
+    The version folder holds a SavedModel with the signatures `serving_default` and `explain`,
+    network.keras, classifier.onnx, model_card.json and MODEL_CARD.md. It appears whole or, after
+    an error or Ctrl-C, not at all.
+
+    Args:
+        network: a Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+        directory: where the versions are, as saved_models/fashion_mnist_mini; made if missing.
+        class_names: K names.
+        name: the model's name; the directory's when None.
+        provenance: for the card: which images it was trained on, from where, which licence.
+        recipe: for the card: how it was trained.
+        figures: for the card: what was measured; a figure with an interval and the attacks'
+            names is a mapping of its own.
+        reference_images: float (N, H, W, C) in [0, 1], the images that the forms are compared
+            on, the first 64 of them; seeded noise when None.
+
+    Returns:
+        `<directory>/<version>`.
+
+    Raises:
+        InputError: an argument is not as said; nothing was computed.
+        ParityError: the forms disagree; nothing is left behind.
+    """
+    if "://" in str(directory):
+        raise InputError(f"expected a folder on this machine, got {directory}")
+    directory = Path(directory)
+    _check_network(network)
+    names = _checked_names(class_names, network.output_shape[-1])
+    images = _checked_images(reference_images, network.input_shape)
+    _check_card(recipe, figures)
+    with versions.staging(directory) as folder:
+        signatures = _write_saved_model(network, folder, names)
+        network.save(folder / KERAS_FILE)
+        onnx.write(network, folder / ONNX_FILE, class_names=names)
+        content = card.build(
+            name=name or directory.resolve().name,
+            input_shape=network.input_shape,
+            class_names=names,
+            signatures=signatures,
+            parity=parity.check(network, folder, class_names=names, images=images),
+            provenance=provenance,
+            recipe=recipe,
+            figures=figures,
+            folder=folder,
+        )
+        while True:
+            version = max(versions.numbers(directory), default=0) + 1
+            card.write(folder, content, version=version)
+            if versions.rename(folder, version):
+                return directory / str(version)
+
+
+def signatures_of(
+    network: keras.Model, class_names: Sequence[str]
+) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+    """What an exported model answers; every input and output has a leading batch dimension.
+
+    Args:
+        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+        class_names: K names.
+
+    Returns:
+        `serving_default`: images → logits, probabilities, class_id int32, class_name string.
+        `explain`: images, target int32 (−1: the predicted class), direction int32 (+1 or −1),
+        rho float32 (RMSE in units of pixels from 0 to 1) → what `explanations.adversarial.walk`
+        gives.
+    """
+    images = tf.TensorSpec(network.input_shape, tf.float32, "images")
+
+    def logits_of(images: tf.Tensor) -> tf.Tensor:
+        return network(images, training=False)
+
+    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = logits_of(images)
+        class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return {
+            "logits": logits,
+            "probabilities": tf.nn.softmax(logits),
+            "class_id": class_id,
+            "class_name": tf.gather(tf.constant(list(class_names)), class_id),
+        }
+
+    def explain(
+        images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return walk(logits_of, images, target, direction, rho)
+
+    explain_inputs = [
+        images,
+        tf.TensorSpec((None,), tf.int32, "target"),
+        tf.TensorSpec((None,), tf.int32, "direction"),
+        tf.TensorSpec((None,), tf.float32, "rho"),
+    ]
+    return {
+        "serving_default": tf.function(serving_default, input_signature=[images], autograph=False),
+        "explain": tf.function(explain, input_signature=explain_inputs, autograph=False),
+    }
+
+
+def _write_saved_model(
+    network: keras.Model, folder: Path, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Writes the SavedModel: → its signatures' names, types and shapes, for the card."""
+    functions = {
+        name: function.get_concrete_function()
+        for name, function in signatures_of(network, class_names).items()
+    }
+    # keras.export.ExportArchive would store the weights twice; a module that owns the bare
+    # variables stores them once.
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    # Custom gradients are kept so that a loaded model can be attacked and explained anew.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+    tf.saved_model.save(module, str(folder), signatures=functions, options=options)
+    return {
+        name: {
+            "inputs": _told({spec.name: spec for spec in function.structured_input_signature[0]}),
+            "outputs": _told(function.structured_outputs),
+        }
+        for name, function in functions.items()
+    }
+
+
+def _told(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
+    return {
+        name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+        for name, spec in specs.items()
+    }
+
+
+def _check_network(network: Any) -> None:
+    if not isinstance(network, keras.Model):
+        raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
+    check_shapes(network)
+    last = getattr(network.layers[-1], "activation", None)
+    if getattr(last, "__name__", "") in NOT_LOGITS:
+        raise InputError(
+            f"expected a network that gives logits, but its last layer ends with {last.__name__}; "
+            "take that activation away"
+        )
+
+
+def _checked_names(class_names: Any, outputs: int) -> list[str]:
+    if isinstance(class_names, str) or not isinstance(class_names, Sequence):
+        raise InputError(f"expected class_names as a list of names, got {class_names!r}")
+    if len(class_names) != outputs:
+        raise InputError(
+            f"expected {outputs} class names, one for each output of the network, "
+            f"got {len(class_names)}"
+        )
+    return [str(name) for name in class_names]
+
+
+def _checked_images(images: Any, input_shape: tuple[int | None, ...]) -> np.ndarray | None:
+    if images is None:
+        return None
+    images = np.asarray(images, np.float32)
+    check_images(images, np.zeros(len(images)))
+    if images.shape[1:] != input_shape[1:] or not len(images):
+        raise InputError(
+            f"expected reference images of shape {input_shape}, at least one, got {images.shape}"
+        )
+    return images
+
+
+def _check_card(recipe: Any, figures: Any) -> None:
+    try:
+        card.plain([recipe, figures])
+    except TypeError as error:
+        raise InputError(f"expected a recipe and figures that JSON can hold, but {error}") from None

@@ -1,0 +1,325 @@
+"""Joins the stages: recipe → run folder → trained, measured, explained → exported version."""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfrobust import datasets, recipes
+from tfrobust.attacks import PGD, Attack, L2Min, Projection
+from tfrobust.errors import InputError
+from tfrobust.evaluation import AraReport, first_images
+from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.page import Section, figure, image_section
+from tfrobust.evaluation.partials import image_hash
+from tfrobust.evaluation.plots import training_curves_svg
+from tfrobust.explanations import figures
+from tfrobust.exporting.saved_model import export
+from tfrobust.recipes import Recipe
+from tfrobust.training import distribution
+from tfrobust.training.fit import build, fit, read_metrics, total_steps
+
+EXPLAINED_IMAGES = 8
+SMOKE_IMAGES = 4
+PACKAGES = (
+    "absl-py",
+    "cleverhans",
+    "keras",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "tensorflow-datasets",
+    "tf-explain",
+    "tf2onnx",
+    "tfrobust",
+)
+TWINS = Path(__file__).parent / "evaluation" / "twins"
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a run found, and where it put it.
+
+    Args:
+        report: of the robustness.
+        twin: of the plain twin's kept measurement; None where there is none.
+        run_folder: recipe, checkpoints, logs and reports.
+        version_folder: the exported model.
+        seconds: of this call.
+    """
+
+    report: AraReport
+    twin: AraReport | None
+    run_folder: Path
+    version_folder: Path
+    seconds: float
+
+    def __str__(self) -> str:
+        lines = [
+            self.report.summary(self.twin),
+            "",
+            f"run     {self.run_folder}{os.sep}",
+            f"report  {self.run_folder / 'report.html'}",
+            f"model   {self.version_folder}{os.sep}",
+            f"seconds {self.seconds:.0f}",
+        ]
+        return "\n".join(lines)
+
+
+def run(
+    recipe: Recipe,
+    *,
+    runs_dir: Path = Path("runs"),
+    run_dir: Path | None = None,
+    fresh: bool = False,
+    saved_models: Path = Path("saved_models"),
+) -> Summary:
+    """Trains, measures, explains and exports one recipe.
+
+    A run that was cut short goes on where it stopped: the newest unfinished run of this very
+    recipe, unless `fresh`.
+
+    Args:
+        recipe: the whole configuration; with `max_steps` a smoke run, which measures 4 images
+            with short attacks and says so.
+        runs_dir: folder of the runs.
+        run_dir: this very run folder.
+        fresh: whether to start anew.
+        saved_models: folder of the exports.
+
+    Returns:
+        What was found, and where it is.
+
+    Raises:
+        InputError: data that cannot be had, a folder of another recipe, or a diverged training.
+    """
+    began = time.monotonic()
+    source = datasets.load(recipe.dataset, data_dir=recipe.data_dir, image_size=recipe.image_size)
+    for name in source.skipped:
+        print(f"left out, unreadable: {name}", file=sys.stderr)
+    with _run_folder(recipe, runs_dir, run_dir, fresh) as folder:
+        print(f"run {folder}{os.sep}", file=sys.stderr)
+        strategy = distribution.choose()
+        with _interruptible("The same command goes on from the last step."), strategy.scope():
+            classifier = build(recipe, source.info, total_steps(recipe, source))
+            fit(classifier, source, recipe, folder, strategy=strategy)
+        network = classifier.network
+        with _interruptible("The training is kept; the same command goes on from here."):
+            report = measure(recipe, network, source, folder)
+            twin = plain_twin(recipe, source, report)
+            report.to_html(
+                folder / "report.html",
+                twin=twin,
+                more=[
+                    _training_section(read_metrics(folder / "metrics.csv")),
+                    _explanations_section(recipe, network, source, folder),
+                ],
+            )
+            version_folder = export(
+                network,
+                saved_models / recipe.name,
+                class_names=source.info.class_names,
+                reference_images=source.test_arrays(32)[0],
+                provenance=source.info.provenance,
+                recipe=recipe.to_json(),
+                figures=card_figures(report, twin),
+            )
+            summary = Summary(report, twin, folder, version_folder, time.monotonic() - began)
+            done = {"model": str(version_folder), "seconds": summary.seconds}
+            _write(folder / "finished.json", json.dumps(done, indent=2).encode())
+    return summary
+
+
+def measure(
+    recipe: Recipe, network: keras.Model, source: "datasets.DataSource", folder: Path
+) -> AraReport:
+    """Attacks test images as the recipe says; → the report, also written to ara.json."""
+    smoke = recipe.max_steps is not None
+    images, labels = source.test_arrays(SMOKE_IMAGES if smoke else recipe.eval_images)
+    report = evaluate(
+        network,
+        images,
+        labels,
+        attacks=attacks(recipe),
+        name=recipe.name,
+        data=f"{source.info.name}, first {len(images)} test images",
+        partial_dir=folder / "evaluation",
+        smoke=smoke,
+        seed=recipe.seed,
+    )
+    report.to_json(folder / "ara.json")
+    return report
+
+
+def attacks(recipe: Recipe) -> list[Attack]:
+    """The attacks that a recipe measures with: the paper's, CleverHans' PGD and projection."""
+    if recipe.max_steps is not None:
+        block = SMOKE_IMAGES
+        return [L2Min(steps=10, block=block), PGD(steps=2, rounds=3, block=block)]
+    return [
+        Projection(),
+        PGD(steps=recipe.pgd_steps),
+        L2Min(steps=recipe.attack_steps),
+    ]
+
+
+def plain_twin(
+    recipe: Recipe, source: "datasets.DataSource", report: AraReport
+) -> AraReport | None:
+    """The kept measurement of the recipe's plain twin, on the same images by the same attacks.
+
+    Args:
+        recipe: of the robust network.
+        source: of its test images.
+        report: of the robust network.
+
+    Returns:
+        None where none is kept of these images, or the report is a smoke run's.
+    """
+    path = TWINS / f"{recipe.dataset}.json"
+    if report.smoke or not path.exists():
+        return None
+    twin = AraReport.from_json(path)
+    images, labels = source.test_arrays(twin.images)
+    count = report.images
+    if count > twin.images or image_hash(images, labels) != twin.image_hash:
+        return None
+    if not set(report.attack_names) <= set(twin.attack_names):
+        return None
+    same = image_hash(images[:count], labels[:count])
+    return first_images(twin, count, report.attack_names, same)
+
+
+def card_figures(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
+    """What the model card says was measured."""
+    figures: dict[str, Any] = {
+        "images": report.data,
+        "clean accuracy": report.clean_accuracy,
+        "attack ARA": dataclasses.asdict(report.attack_ara),
+        "BTR ARA": dataclasses.asdict(report.btr_ara),
+        "attacks": list(report.attack_names),
+        "perturbed images kept in [0, 1]": report.box,
+        "warnings": list(report.warnings),
+    }
+    if report.smoke:
+        figures["note"] = "smoke run, not a measurement"
+    if twin is not None:
+        figures["plain twin"] = {
+            "clean accuracy": twin.clean_accuracy,
+            "attack ARA": twin.attack_ara.value,
+            "BTR ARA": twin.btr_ara.value,
+        }
+    return figures
+
+
+def _training_section(rows: list[dict[str, Any]]) -> Section:
+    caption = f"{len(rows)} steps; each point is one batch, validation once an epoch"
+    return Section("Training", figure(training_curves_svg(rows), caption))
+
+
+def _explanations_section(
+    recipe: Recipe, network: keras.Model, source: "datasets.DataSource", folder: Path
+) -> Section:
+    count = EXPLAINED_IMAGES if recipe.max_steps is None else 1
+    images, labels = source.test_arrays(count)
+    picture = figures.grid(network, images, labels, source.info.class_names)
+    _write(folder / "explanations.png", picture)
+    caption = (
+        "Test images, changed so that the network is surer or less sure of the class it gives "
+        "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
+    )
+    return image_section("Explanations", caption, picture)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages whose work the result is."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+@contextlib.contextmanager
+def _run_folder(
+    recipe: Recipe, runs_dir: Path, run_dir: Path | None, fresh: bool
+) -> Iterator[Path]:
+    """The folder to work in, locked against another process, its recipe.json written."""
+    if run_dir is not None:
+        if (run_dir / "recipe.json").exists():
+            kept = recipes.read(run_dir / "recipe.json")
+            if different := recipe.differences(kept):
+                raise InputError(
+                    f"{run_dir} is the run of another recipe ({'; '.join(different)}); "
+                    "name another --run_dir"
+                )
+            if fresh:
+                raise InputError(f"{run_dir} exists; --fresh needs a new --run_dir, or none")
+        elif run_dir.exists() and any(run_dir.iterdir()):
+            raise InputError(f"expected {run_dir} to be empty or a run folder; it is neither")
+        candidates = [run_dir]
+    else:
+        candidates = [] if fresh else _unfinished(recipe, runs_dir)
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        taken = [runs_dir / f"{recipe.name}-{stamp}{end}" for end in ("", "-2", "-3", "-4")]
+        candidates += [folder for folder in taken if not folder.exists()]
+    for folder in candidates:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # another process works in it
+            if not (folder / "recipe.json").exists():
+                _write_recipe(recipe, folder)
+            yield folder
+            return
+    raise InputError(f"{candidates[0]} is in use by another process; name another --run_dir")
+
+
+def _unfinished(recipe: Recipe, runs_dir: Path) -> list[Path]:
+    found = []
+    for path in sorted(runs_dir.glob(f"{recipe.name}-*/recipe.json"), reverse=True):
+        with contextlib.suppress(InputError):
+            same = not recipe.differences(recipes.read(path))
+            if same and not (path.parent / "finished.json").exists():
+                found.append(path.parent)
+    return found
+
+
+def _write_recipe(recipe: Recipe, folder: Path) -> None:
+    about = {
+        "schema": 1,
+        "recipe": recipe.to_json(),
+        "command": shlex.join(sys.argv),
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    _write(folder / "recipe.json", json.dumps(about, indent=2).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _interruptible(kept: str) -> Iterator[None]:
+    """Says on Ctrl-C what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(kept) from None
