@@ -96,6 +96,11 @@ class Recipe:
         for field in ("tandem", "momentum"):
             if not 0 <= getattr(self, field) <= 1:
                 raise InputError(f"expected --{field} from 0 to 1, got {getattr(self, field)}")
+        drops = self.learning_rate_drops
+        if list(drops) != sorted(drops) or not all(0 < share < 1 for share in drops):
+            raise InputError(
+                f"expected --learning_rate_drops as ascending shares from 0 to 1, got {drops}"
+            )
         for field in ("learning_rate", "psi_initial", "penalty_exponent", "loss_target"):
             value = getattr(self, field)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -227,12 +232,14 @@ def for_dataset(dataset: str) -> Recipe:
     """
     if dataset in RECIPES:
         return RECIPES[dataset]()
-    words = dataset.replace("/", "_").replace(":", "_").split("_")
+    if dataset.startswith("folder:"):
+        words = ["folder"]
+    else:
+        words = dataset.replace("/", "_").replace(":", "_").split("_")
     digits = "fashion" not in words and not {"mnist", "svhn", "emnist", "kmnist"}.isdisjoint(words)
-    name = "folder" if dataset.startswith("folder:") else "_".join(words)
     return dataclasses.replace(
         fashion_mnist_mini(),
-        name=name,
+        name="_".join(words),
         dataset=dataset,
         loss_target=None,
         augmentation="crop" if digits else "crop_flip",

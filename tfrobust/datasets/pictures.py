@@ -49,15 +49,16 @@ def inspect(path: Path) -> Header:
     try:
         with Image.open(path, formats=FORMATS) as picture:
             _refuse_huge(picture)
-            width, height = picture.size
-            if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
-                width, height = height, width
-            header = Header(height, width, picture.mode in GREY_MODES)
             if picture.format == "PNG":
                 picture.verify()
             else:
                 _require_jpeg_end(path)
-            return header
+        # Pillow cannot go on with a file that it has verified.
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+            if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+                width, height = height, width
+            return Header(height, width, picture.mode in GREY_MODES)
     except PictureError:
         raise
     # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others.

@@ -22,10 +22,14 @@ def count_classes(network: Model, images: np.ndarray) -> int:
         images: float32 (N, H, W, C).
 
     Raises:
-        InputError: images that it does not take, or an answer that is not of shape (1, K).
+        InputError: images that it does not take, an answer that is not of shape (1, K), or one
+            that TensorFlow cannot differentiate.
     """
+    image = tf.constant(images[:1])
     try:
-        logits = network(tf.constant(images[:1]))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            logits = network(image)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise InputError(
             f"expected a network that takes images of shape {images.shape[1:]}, got: "
@@ -36,6 +40,11 @@ def count_classes(network: Model, images: np.ndarray) -> int:
         got = type(logits).__name__ if shape is None else f"shape {tuple(shape)} for one image"
         raise InputError(
             f"expected a network that gives logits (B, K) of at least 2 classes, got {got}"
+        )
+    if not tf.is_tensor(logits) or tape.gradient(logits, image) is None:
+        raise InputError(
+            "expected a network whose logits have a gradient with respect to the images in "
+            "TensorFlow, got one without: attacks cannot search through NumPy, ONNX or rounding"
         )
     return int(shape[1])
 

@@ -147,7 +147,7 @@ def _run(
             bar.set_postfix_str(f"{unit.attack.name}, {unit.goal}")
             began = time.perf_counter()
             result = unit.attack(network, images[unit.rows], labels[unit.rows], GOALS[unit.goal])
-            outcome = Outcome(result.rmse, result.found, result.late, time.perf_counter() - began)
+            outcome = Outcome(result.rmse, result.late, time.perf_counter() - began)
             if partials:
                 partials.save(unit, outcome)
             outcomes[unit] = outcome

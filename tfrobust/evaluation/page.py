@@ -24,16 +24,19 @@ p { margin: .6rem 0; max-width: 46rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; }
 th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid #e4e8ee; text-align: right;
-  vertical-align: baseline; }
-th:first-child, td:first-child { text-align: left; }
+  vertical-align: baseline; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
 th { font-size: .85rem; font-weight: 600; color: #56606f; }
 .headline td:nth-child(2) { font-size: 1.25rem; font-weight: 650; }
-.facts td { text-align: left; }
+.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.facts td:first-child { white-space: nowrap; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; }
 figure { margin: 0; flex: 1 1 20rem; min-width: 0; }
 figure svg { width: 100%; height: auto; max-width: 40rem; }
 figure img { max-width: 100%; image-rendering: pixelated; }
 figcaption { color: #56606f; font-size: .9rem; max-width: 46rem; }
+@media (max-width: 40rem) { th, td { padding-right: .6rem; font-size: .85rem; }
+  .headline td:nth-child(2) { font-size: 1rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; }
   h2 { break-after: avoid; } figure, tr, li { break-inside: avoid; } .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }

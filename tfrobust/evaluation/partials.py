@@ -15,6 +15,7 @@ from tfrobust.attacks.base import Attack
 from tfrobust.evaluation.atomic import write_atomically
 
 _log = logging.getLogger(__name__)
+_README = "Finished blocks of an evaluation, to go on from. They may be deleted once it is done.\n"
 
 
 class Unit(NamedTuple):
@@ -31,10 +32,9 @@ class Unit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a unit found: float64, bool, bool (B,), and the seconds spent."""
+    """What a unit found, as in `AttackResult`: float64 and bool (B,), and the seconds spent."""
 
     rmse: np.ndarray
-    found: np.ndarray
     late: np.ndarray
     seconds: float
 
@@ -56,10 +56,13 @@ class Partials:
     is the same network, and one that was trained on is not.
 
     Args:
-        directory: where the files are; made when the first is written.
+        directory: where the files are; made if absent.
         images: float32 (N, H, W, C), all of the evaluation's.
         labels: int32 (N,).
         logits: float32 (N, K), the network's answers to the images.
+
+    Raises:
+        InputError: the folder cannot be written.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Partials:
     ) -> None:
         self.directory = Path(directory)
         self.images, self.labels, self.logits = images, labels, logits
+        # Also tells now, not after the first block's work, whether the folder can be written.
+        write_atomically(self.directory / "README.txt", _README.encode())
 
     def load(self, units: list[Unit]) -> dict[Unit, Outcome]:
         """The outcomes that are there; says how many files were of something else."""
@@ -109,10 +114,14 @@ class Partials:
         return self.directory / f"{name}.{unit.goal}.{unit.start:06d}.npz"
 
     def _key(self, unit: Unit) -> str:
+        # What an attack keeps to itself, such as counts, is no setting.
+        settings = {
+            name: value for name, value in vars(unit.attack).items() if not name.startswith("_")
+        }
         return json.dumps(
             {
                 "attack": type(unit.attack).__name__,
-                "settings": vars(unit.attack),
+                "settings": settings,
                 "goal": unit.goal,
                 "images": image_hash(self.images[unit.rows], self.labels[unit.rows]),
             },
@@ -132,6 +141,6 @@ class Partials:
                     or np.abs(file["logits"] - logits).max() > tolerance
                 ):
                     return None
-                return Outcome(file["rmse"], file["found"], file["late"], float(file["seconds"]))
+                return Outcome(file["rmse"], file["late"], float(file["seconds"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

@@ -48,7 +48,7 @@ def accuracy_svg(
 
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
-    figure = _figure(5.4, 3.9)
+    figure = _figure(5.4, 4.3)
     axes = figure.add_subplot()
     chance = 1.0 / num_classes
     finite = [
@@ -70,14 +70,15 @@ def accuracy_svg(
         values = accuracy_at(sizes, twin.rmse)
         axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)
     axes.axhline(chance, color="#666666", linewidth=0.8, linestyle=":", label="a guess (1/K)")
+    axes.set_title(title, loc="left", fontsize=10.5)
     axes.set(
-        title=title,
         xlabel="perturbation size (RMSE; pixels from 0 to 1)",
         ylabel="share of images that hold",
         xlim=(0.0, sizes[-1]),
         ylim=(0.0, 1.0),
     )
-    axes.legend(frameon=False, fontsize=8)
+    # Below, for there is no corner that no curve may reach.
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     return _svg(figure, title)
 
 
@@ -112,7 +113,7 @@ def training_curves_svg(rows: Sequence[dict[str, float]]) -> str:
                 )
                 if logarithmic and values.min() > 0:
                     axes.set_yscale("log")
-        axes.set_title(title, loc="left")
+        axes.set_title(title, loc="left", fontsize=10.5)
         if len(names) > 1:
             axes.legend(frameon=False, fontsize=8)
     grid[-1].set_xlabel("step")
@@ -154,7 +155,6 @@ def _svg(figure: "Figure", title: str) -> str:
 
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.title.set_fontsize(10.5)
     file = io.StringIO()
     # The salt makes names inside the file repeatable, and those of two plots different.
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):

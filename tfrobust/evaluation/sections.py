@@ -50,24 +50,28 @@ def report_sections(report: "AraReport", twin: "AraReport | None") -> list[Secti
 
 def _headline(report: "AraReport", twin: "AraReport | None", ratios: Comparison | None) -> str:
     low, high = share_interval(round(report.clean_accuracy * report.images), report.images)
-    head = ["", "figure", "95 % interval", "median size"]
+    head = ["", "figure", "95 % interval"]
     rows = [
-        ["clean accuracy", f"{report.clean_accuracy:.3f}", f"{low:.3f} – {high:.3f}", ""],
-        ["attack ARA", *_area(report.attack_ara), _size(report.attack_median)],
-        ["BTR ARA", *_area(report.btr_ara), _size(report.btr_median)],
+        ["clean accuracy", f"{report.clean_accuracy:.3f}", f"{low:.3f} – {high:.3f}"],
+        ["attack ARA", *_area(report.attack_ara)],
+        ["BTR ARA", *_area(report.btr_ara)],
     ]
     sentence = ""
     if twin is not None and ratios is not None:
-        head += ["plain twin", "times its twin"]
-        rows[0] += [f"{twin.clean_accuracy:.3f}", ""]
-        rows[1] += [_area(twin.attack_ara)[0], str(ratios.attack)]
-        rows[2] += [_area(twin.btr_ara)[0], str(ratios.btr)]
+        head += ["times its twin", "plain twin"]
+        rows[0] += ["", f"{twin.clean_accuracy:.3f}"]
+        rows[1] += [str(ratios.attack), _area(twin.attack_ara)[0]]
+        rows[2] += [str(ratios.btr), _area(twin.btr_ara)[0]]
         if ratios.attack.value is not None:
             times, draws = ratios.attack.value, "paired" if ratios.attack.paired else "independent"
             sentence = (
                 f"<p>By attack ARA this network is <strong>{times:.2g} times</strong> as robust "
-                f"as its plain twin, {escape(twin.name)} ({draws} bootstrap over images).</p>"
+                f"as its plain twin ({escape(twin.name)}; {draws} bootstrap over images).</p>"
             )
+    head.append("median size")
+    rows[0].append("")
+    for row, median in zip(rows[1:], (report.attack_median, report.btr_median), strict=True):
+        row.append("not found" if median is None else f"{median:.4f}")
     names = " + ".join(report.attack_names)
     return (
         f"{table(head, rows, kind='headline')}\n{sentence}"
@@ -141,7 +145,3 @@ def _area(ara: Ara) -> tuple[str, str]:
         return "not bounded", f"{ara.unfound} of {ara.images} unfound"
     high = "unbounded" if ara.high is None else f"{ara.high:.4f}"
     return f"{ara.value:.4f}", f"{ara.low:.4f} – {high}"
-
-
-def _size(rmse: float | None) -> str:
-    return "not found" if rmse is None else f"{rmse:.4f}"

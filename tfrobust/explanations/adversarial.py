@@ -144,6 +144,46 @@ def _outcome(
     }
 
 
+def chosen_targets(targets: Any, count: int) -> np.ndarray:
+    """One target an image, from what users may give: one class, one an image, or None.
+
+    Args:
+        targets: int (count,), a single int, or None for the predicted class (−1).
+        count: N, the number of images.
+
+    Returns:
+        int32 (N,).
+
+    Raises:
+        InputError: another number of targets, or targets that are no whole numbers.
+    """
+    values = np.asarray(-1 if targets is None else targets)
+    if values.shape not in ((), (count,)) or (values.size and values.dtype.kind not in "iu"):
+        raise InputError(
+            f"expected one whole number as target, or one for each of {count} images, got "
+            f"{values.dtype} of shape {values.shape}"
+        )
+    return np.broadcast_to(values.astype(np.int32), (count,))
+
+
+def check_targets(targets: np.ndarray, num_classes: int) -> None:
+    """Refuses targets that are no class of the network.
+
+    Args:
+        targets: int (N,); −1 stands for the predicted class.
+        num_classes: K.
+
+    Raises:
+        InputError: a target below −1, or of K or more.
+    """
+    for target in targets:
+        if not -1 <= target < num_classes:
+            raise InputError(
+                f"expected targets from 0 to {num_classes - 1}, or -1 for the predicted class, "
+                f"got {target}"
+            )
+
+
 _walk_step = tf.function(walk_step, jit_compile=True)
 _logits = tf.function(lambda model, images: model(images), jit_compile=True)
 
@@ -182,22 +222,18 @@ def explain(
         raise InputError(f"expected rho above 0 and at most {MAX_RHO}, got {rho}")
     if direction not in (1, -1):
         raise InputError(f"expected a direction of +1 or -1, got {direction}")
+    if block < 1:
+        raise InputError(f"expected a block of at least 1 image, got {block}")
     images = np.asarray(images, np.float32)
-    target = np.broadcast_to(
-        np.asarray(-1 if targets is None else targets, np.int32), images.shape[:1]
-    )
-    check_images(images, np.zeros(len(images)))
+    check_images(images, np.zeros(images.shape[:1]))
+    target = chosen_targets(targets, len(images))
     parts = []
     for start in range(0, len(images), block):
         part, classes = images[start : start + block], target[start : start + block]
         missing = block - len(part)
         padded = tf.constant(np.concatenate([part, np.repeat(part[:1], missing, axis=0)]))
         before = _logits(network, padded)
-        if classes.max() >= before.shape[-1]:
-            raise InputError(
-                f"expected targets from 0 to {before.shape[-1] - 1}, or -1 for the predicted "
-                f"class, got {classes.max()}"
-            )
+        check_targets(classes, before.shape[-1])
         chosen = np.concatenate([classes, np.repeat(classes[:1], missing)])
         chosen = np.where(chosen < 0, np.argmax(before, axis=-1), chosen).astype(np.int32)
         sign = tf.fill([block], np.float32(direction))

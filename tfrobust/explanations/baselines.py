@@ -10,6 +10,7 @@ from tf_explain.core.grad_cam import GradCAM
 
 from tfrobust.attacks.base import check_images
 from tfrobust.errors import InputError
+from tfrobust.explanations.adversarial import check_targets, chosen_targets
 
 
 def grad_cam(
@@ -37,22 +38,18 @@ def grad_cam(
         InputError: no such layer, images outside [0, 1], or a target that is no class.
     """
     images = np.asarray(images, np.float32)
-    check_images(images, np.zeros(len(images)))
+    check_images(images, np.zeros(images.shape[:1]))
     layer = _last_spatial_layer(network) if layer is None else _checked_layer(network, layer)
-    classes = np.broadcast_to(np.asarray(-1 if targets is None else targets, np.int32), len(images))
-    if len(classes) and not -1 <= classes.min() <= classes.max() < network.output_shape[-1]:
-        raise InputError(
-            f"expected targets from 0 to {network.output_shape[-1] - 1}, or -1 for the predicted "
-            f"class, got {classes.min()} to {classes.max()}"
-        )
+    classes = chosen_targets(targets, len(images))
+    check_targets(classes, network.output_shape[-1])
 
     # As a graph, which drops the gradients for weights that tf-explain's tape records in vain:
-    # eager TensorFlow 2.21 died in those of a 1×1 convolution. tf-explain takes one class for
-    # a batch, so images go one by one.
-    @tf.function
+    # eager TensorFlow 2.21 on CPU died (SIGSEGV) in one of a convolution's kernel. tf-explain
+    # takes one class for a batch, so images go one by one.
+    @tf.function(autograph=False)
     def map_of(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        if target < 0:
-            target = tf.argmax(network(image)[0], output_type=tf.int32)
+        predicted = tf.argmax(network(image)[0], output_type=tf.int32)
+        target = tf.where(target < 0, predicted, target)
         features, gradients = GradCAM.get_gradients_and_filters(
             network, image, layer, target, use_guided_grads=False
         )

@@ -22,7 +22,7 @@ PANEL = 150  # pixels: smaller images are enlarged by the whole number that come
 GAP, CAPTION, LINE = 8, 46, 14  # pixels
 DPI = 100
 FONT_POINTS = 7.2
-LONGEST_NAME = 16  # characters
+LONGEST_NAME = 14  # characters
 SPREAD = 3.0  # a difference of this many rho is black or white
 HEADINGS = (
     "image",
@@ -63,6 +63,11 @@ def grid(
     labels = np.asarray(labels, np.int32)
     if labels.shape != np.shape(images)[:1]:
         raise InputError(f"expected a label for each image, got {labels.shape}")
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
+        raise InputError(
+            f"expected labels from 0 to {len(class_names) - 1}, "
+            f"got {labels.min()} to {labels.max()}"
+        )
     return _picture(network, images, -1, labels, class_names, rho)
 
 
@@ -118,18 +123,19 @@ def _picture(
     rival = explain(network, images, others.argmax(axis=-1), rho=rho)
     names = [_plain(name) for name in class_names]
     try:
-        heat = list(grad_cam(network, images, surer.target))
+        heat: Sequence[np.ndarray | None] = list(grad_cam(network, images, surer.target))
     except InputError:  # a network without such a layer still has its other explanations
         heat = [None] * len(images)
     rows = []
     for row, image in enumerate(images):
         seen = f"seen as {names[logits[row].argmax()]}"
-        panels = [(image, seen if labels is None else f"{names[labels[row]]}\n{seen}")]
+        panels = [(image, seen if labels is None else f"labelled {names[labels[row]]}\n{seen}")]
         for found, word in ((surer, "surer"), (less, "less sure"), (rival, "surer")):
             panels.append((found.explanation[row], _caption(found, row, word, names)))
             around_grey = 0.5 + found.difference[row] / (2 * SPREAD * rho)
             short = ": FALLS SHORT" if found.falls_short[row] else ""
-            panels.append((around_grey, f"grey ± {SPREAD * rho:.2g}\nRMSE {found.rmse[row]:.3f}{short}"))
+            size = f"grey ± {SPREAD * rho:.2g}\nRMSE {found.rmse[row]:.3f}{short}"
+            panels.append((around_grey, size))
         panels.append(_overlay(image, heat[row], names[surer.target[row]]))
         rows.append(panels)
     return _drawn(rows)

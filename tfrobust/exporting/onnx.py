@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf2onnx
 
 OPSET = 17
+OUTPUTS = ("logits", "probabilities", "class_id")
 
 
 def write(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
@@ -40,6 +41,10 @@ def write(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> No
         input_signature=signature,
         opset=OPSET,
     )
+    # tf2onnx sorts the outputs by name; callers who take them by place get the logits first.
+    outputs = {output.name: output for output in model.graph.output}
+    del model.graph.output[:]
+    model.graph.output.extend(outputs[name] for name in OUTPUTS)
     onnx.helper.set_model_props(
         model,
         {

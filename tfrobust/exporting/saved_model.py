@@ -165,10 +165,10 @@ def _check_network(network: Any) -> None:
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
     check_shapes(network)
-    last = getattr(network.layers[-1], "activation", None)
-    if getattr(last, "__name__", "") in NOT_LOGITS:
+    last = getattr(getattr(network.layers[-1], "activation", None), "__name__", "")
+    if last in NOT_LOGITS:
         raise InputError(
-            f"expected a network that gives logits, but its last layer ends with {last.__name__}; "
+            f"expected a network that gives logits, but its last layer ends with {last}; "
             "take that activation away"
         )
 

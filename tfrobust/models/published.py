@@ -80,7 +80,8 @@ def _structure(arrays: Mapping[str, np.ndarray]) -> dict:
     channels = stem.shape[1]
     if offset.shape != (2, channels):
         raise InputError(
-            f"expected input_offset to hold means and deviations (2, {channels}), got {offset.shape}"
+            f"expected input_offset to hold means and deviations, (2, {channels}), "
+            f"got {offset.shape}"
         )
     widths = {float(value) for name, value in arrays.items() if name.endswith(".d")}
     if widths - {HALF_HUBER_WIDTH}:
