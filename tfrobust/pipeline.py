@@ -227,7 +227,7 @@ def card_figures(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
 
 def _training_section(rows: list[dict[str, Any]]) -> Section:
     caption = f"{len(rows)} steps; each point is one batch, validation once an epoch"
-    return Section("Training", figure(training_curves_svg(rows), caption))
+    return "Training", figure(training_curves_svg(rows), caption)
 
 
 def _explanations_section(

@@ -24,16 +24,17 @@ class Recipe:
 
     Args:
         name: the recipe's name; it begins the run folder's.
-        dataset: what `datasets.load` takes.
-        data_dir: where TensorFlow Datasets keeps its sets; None for its own default.
-        image_size: height and width in pixels for sets of mixed sizes; None for the set's own.
-        augmentation: one of AUGMENTATIONS.
-        architecture: one of ARCHITECTURES; with `depth`, `width` and `activation`, the network.
-        depth: layers.
-        width: channels of the first group; None for the architecture's own.
-        activation: "half_huber_relu" or "relu".
+        dataset: fashion_mnist_mini, a set of TensorFlow Datasets such as cifar10 or imagenet2012,
+            or folder:/path with one sub-folder per class.
+        data_dir: where TensorFlow Datasets keeps its sets; default: its own.
+        image_size: height and width in pixels to bring images to; default: the set's own.
+        augmentation: none, crop, crop_flip or imagenet (random resized crop and flip).
+        architecture: resnet_cifar or resnet_imagenet.
+        depth: layers: 6n + 2 for resnet_cifar; 18, 34 or 50 for resnet_imagenet.
+        width: channels of the first group; default: the architecture's own.
+        activation: half_huber_relu or relu.
         epochs: passes over the training images.
-        max_steps: stop after so many steps, a smoke run; None for no limit.
+        max_steps: stop after so many steps: a smoke run, no measurement.
         batch_size: images a step, over all replicas.
         learning_rate: of SGD.
         learning_rate_drops: shares of the training after which the rate is divided by 10.
@@ -44,7 +45,7 @@ class Recipe:
         tandem: ζ, the share of images whose scalar is the margin, not a random logit.
         psi_initial: ψ0, the penalty's weight at the start.
         psi_gain: k in ψ = ψ0·exp(k·r).
-        loss_target: the classification loss that ψ holds; None for 0.65·ln K.
+        loss_target: the classification loss that ψ holds; default: 0.65·ln K.
         seed: of weights, order, augmentation and the random logits.
         checkpoint_every: steps between checkpoints.
         eval_images: test images that are attacked at the end.
@@ -164,6 +165,8 @@ def fashion_mnist_mini() -> Recipe:
     return Recipe(
         name="fashion_mnist_mini",
         dataset="fashion_mnist_mini",
+        # Six epochs are too few to pay for augmentation.
+        augmentation="none",
         depth=8,
         epochs=6,
         batch_size=100,

@@ -1,10 +1,5 @@
 """One small network and one export of it, which no test changes."""
 
-import os
-
-# Before TensorFlow: its C++ start-up lines are noise here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What serving/ says, tried: its configuration parsed, its client run against a real gRPC server."""
+"""What serving/ says, tried: the configuration parsed, the client run against a gRPC server."""
 
 import re
 from concurrent import futures

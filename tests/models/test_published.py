@@ -87,9 +87,7 @@ NAN = np.full((2, 1, 3, 3), np.nan)
         ({"pipe_0_weight": np.array([None, {}])}, "plain arrays"),
     ],
 )
-def test_arrays_that_make_no_published_network(
-    tmp_path: Path, changes: dict, message: str
-) -> None:
+def test_arrays_that_make_no_published_network(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         published.load(write(tmp_path, **changes))
 

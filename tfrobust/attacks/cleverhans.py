@@ -13,12 +13,34 @@ FIRST_SIZE = 0.03  # RMSE; where the search for each image's bracket begins
 
 
 @tf.function(jit_compile=True)
-def _scaled_logits(
-    model: Model, images: tf.Tensor, offset: tf.Tensor, size: tf.Tensor, box: bool
+def _stretched_logits(
+    model: Model, images: tf.Tensor, offset: tf.Tensor, radius: tf.Tensor, box: bool
 ) -> tf.Tensor:
-    """Logits where each image's offset has its own size, so that CleverHans sees unit balls."""
-    moved = images + per_image(size) * offset
+    moved = images + per_image(radius) * offset
     return model(tf.clip_by_value(moved, 0.0, 1.0) if box else moved)
+
+
+class _UnitBalls:
+    """A model of offsets in the unit ball, each stretched to its own image's radius.
+
+    Images and radii are variables, because CleverHans compiles anew for each model object.
+    """
+
+    def __init__(
+        self, model: Model, goal: type[Criterion], shape: tuple[int, ...], box: bool
+    ) -> None:
+        self.model, self.goal, self.box = model, goal, box
+        self.images = tf.Variable(tf.zeros(shape))
+        self.radius = tf.Variable(tf.zeros(shape[:1]))
+
+    def fits(self, model: Model, goal: type[Criterion], shape: tuple[int, ...]) -> bool:
+        return (self.model, self.goal, self.images.shape) == (model, goal, shape)
+
+    def logits(self, offset: tf.Tensor) -> tf.Tensor:
+        return _stretched_logits(self.model, self.images, offset, self.radius, self.box)
+
+    def loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return self.goal.loss(logits, labels)
 
 
 class PGD(Attack):
@@ -51,6 +73,7 @@ class PGD(Attack):
             raise InputError(f"expected steps and rounds of at least 1, got {steps} and {rounds}")
         self.steps, self.rounds = steps, rounds
         self.step_size = min(1.0, 2.5 / steps if step_size is None else step_size)
+        self._balls: _UnitBalls | None = None
 
     @property
     def name(self) -> str:
@@ -61,33 +84,34 @@ class PGD(Attack):
         self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(classes)
+        if self._balls is None or not self._balls.fits(model, goal, tuple(images.shape)):
+            self._balls = _UnitBalls(model, goal, tuple(images.shape), self.box)
+            # Bound once: CleverHans tells functions apart by identity.
+            self._logits, self._loss = self._balls.logits, self._balls.loss
+        self._balls.images.assign(images)
+        self._balls.radius.assign(tf.zeros(count))
         origin = tf.zeros_like(images)
         best = np.zeros(images.shape, np.float32)
-        clean = _scaled_logits(model, images, origin, tf.zeros(count), self.box)
-        found = goal.met(clean, classes).numpy()
+        found = goal.met(self._logits(origin), classes).numpy()
         best_size = np.where(found, 0.0, np.inf)
         below, above = np.zeros(count), np.full(count, np.inf)
         size = np.full(count, FIRST_SIZE)
         unit_per_rmse = float(np.sqrt(np.prod(images.shape[1:])))
         for _ in range(self.rounds):
-            radius = tf.constant(size * unit_per_rmse, tf.float32)
-
-            def logits_at(offset: tf.Tensor, radius: tf.Tensor = radius) -> tf.Tensor:
-                return _scaled_logits(model, images, offset, radius, self.box)
-
+            self._balls.radius.assign(size * unit_per_rmse)
             offset = projected_gradient_descent(
-                logits_at,
+                self._logits,
                 origin,
                 eps=1.0,
                 eps_iter=self.step_size,
                 nb_iter=self.steps,
                 norm=2,
                 # CleverHans raises the loss that it is given.
-                loss_fn=lambda labels, logits: goal.loss(logits, labels),
+                loss_fn=self._loss,
                 y=classes,
             )
-            met = goal.met(logits_at(offset), classes).numpy()
-            delta = (offset * per_image(radius)).numpy()
+            met = goal.met(self._logits(offset), classes).numpy()
+            delta = (offset * per_image(self._balls.radius)).numpy()
             if self.box:
                 delta = np.clip(images + delta, 0.0, 1.0) - images.numpy()
             # The walk may end inside its ball: what counts is where it ended.

@@ -52,10 +52,14 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the lines that its libraries print on the way."""
+    """Imports TensorFlow; on a machine without a GPU, without its notices about that."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _stderr_to_nothing():
-        import tensorflow  # noqa: F401
+    # Where there is a GPU, they tell why TensorFlow cannot use it.
+    quiet = contextlib.nullcontext if Path("/dev/nvidiactl").exists() else _stderr_to_nothing
+    with quiet():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
 
 
 @contextlib.contextmanager

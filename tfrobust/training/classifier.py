@@ -43,7 +43,8 @@ class RobustClassifier(keras.Model):
             )
         self.network = network
         self.penalty = penalty
-        self.psi = psi if psi is not None or penalty is None else PsiController()
+        # There without a penalty too, at rest: one fewer case for checkpoints and configs.
+        self.psi = psi or PsiController()
         self.seed = seed
         names = ["loss", "cross_entropy", "accuracy"]
         if penalty is not None:

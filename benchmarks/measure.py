@@ -1,0 +1,99 @@
+"""Measures the embedded set's robust network against its plain twin, and keeps the twin's figures.
+
+    python benchmarks/measure.py
+
+Trains both recipes (a finished one is not trained again), attacks the same 500 test images of
+each by the same attacks, prints the README's table and writes
+
+- tfrobust/evaluation/twins/fashion_mnist_mini.json: the plain twin, with which every run of the
+  default recipe compares itself;
+- benchmarks/results/measure.json: the figures of the table;
+- docs/images/: the README's pictures.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tfrobust import datasets, pipeline, recipes
+from tfrobust.evaluation import AraReport, compare
+from tfrobust.exporting.loading import load_model
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "runs" / "measure"
+IMAGES = 500
+
+
+def measured(name: str) -> tuple[AraReport, Path]:
+    """Trains and measures a recipe, unless that was done; → its report and run folder."""
+    recipe = dataclasses.replace(recipes.RECIPES[name](), eval_images=IMAGES)
+    folder = RUNS / name
+    if not (folder / "finished.json").exists():
+        pipeline.run(recipe, run_dir=folder, saved_models=RUNS / "saved_models")
+    return AraReport.from_json(folder / "ara.json"), folder
+
+
+def pictures(robust: Path, plain: Path) -> None:
+    """The README's pictures: the same test images explained on both networks."""
+    from tfrobust.explanations import figures
+
+    target = ROOT / "docs" / "images"
+    target.mkdir(parents=True, exist_ok=True)
+    source = datasets.load("fashion_mnist_mini")
+    images, labels = source.test_arrays(4)
+    for name, folder in (("robust", robust), ("plain", plain)):
+        model = json.loads((folder / "finished.json").read_text())["model"]
+        drawn = figures.grid(load_model(model), images, labels, source.info.class_names)
+        (target / f"explanations_{name}.png").write_bytes(drawn)
+
+
+def row(report: AraReport) -> str:
+    """A line of the README's table."""
+    return (
+        f"| {report.name} | {report.clean_accuracy:.3f} | {report.attack_ara} | {report.btr_ara} |"
+    )
+
+
+def main() -> None:
+    """Trains, measures, prints and writes."""
+    plain, plain_folder = measured("fashion_mnist_mini_plain")
+    robust, robust_folder = measured("fashion_mnist_mini")
+    ratios = compare(robust, plain)
+    twin = ROOT / "tfrobust" / "evaluation" / "twins" / "fashion_mnist_mini.json"
+    twin.parent.mkdir(exist_ok=True)
+    shutil.copyfile(plain_folder / "ara.json", twin)
+    pictures(robust_folder, plain_folder)
+    print("| network | clean accuracy | attack ARA | BTR ARA |\n| --- | --- | --- | --- |")
+    print(row(plain))
+    print(row(robust))
+    print(f"attacks: {' + '.join(robust.attack_names)}; {robust.data}")
+    print(f"robust / plain: attack ARA {ratios.attack}, BTR ARA {ratios.btr}")
+    results = {
+        "command": "make measure",
+        "attacks": robust.attack_names,
+        "images": robust.data,
+        **{
+            report.name: {
+                "clean_accuracy": report.clean_accuracy,
+                "attack_ara": dataclasses.asdict(report.attack_ara),
+                "btr_ara": dataclasses.asdict(report.btr_ara),
+            }
+            for report in (plain, robust)
+        },
+        "attack_ratio": dataclasses.asdict(ratios.attack),
+        "btr_ratio": dataclasses.asdict(ratios.btr),
+    }
+    path = ROOT / "benchmarks" / "results" / "measure.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    if robust.clean_accuracy < 0.8 or ratios.attack.value is None or ratios.attack.value < 3:
+        sys.exit("missed: clean accuracy of at least .80 with 3 times the twin's attack ARA")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Grad-CAM on networks whose maps NumPy can work out."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfrobust.errors import InputError
+from tfrobust.explanations.baselines import grad_cam
+from tfrobust.models import resnet_cifar
+
+rng = np.random.default_rng(3)
+KERNEL = rng.normal(size=(2, 2, 1, 3)).astype(np.float32)
+WEIGHTS = rng.normal(size=(3, 4)).astype(np.float32)
+IMAGES = rng.random((5, 8, 6, 1), np.float32)
+
+
+def network_of(weights: np.ndarray) -> keras.Model:
+    """2×2 blocks → 3 features → mean → classes."""
+    images = keras.Input((8, 6, 1))
+    features = keras.layers.Conv2D(3, 2, strides=2, activation="relu", name="blocks")(images)
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
+    dense = keras.layers.Dense(weights.shape[1], use_bias=False)
+    network = keras.Model(images, dense(keras.layers.Flatten()(pooled)))
+    network.get_layer("blocks").set_weights([KERNEL, np.zeros(3)])
+    dense.set_weights([weights])
+    return network
+
+
+def features_of(images: np.ndarray) -> np.ndarray:
+    """(B, 8, 6, 1) → (B, 4, 3, 3)."""
+    blocks = images.reshape(-1, 4, 2, 3, 2)
+    return np.maximum(np.einsum("bhiwj,ijk->bhwk", blocks, KERNEL[:, :, 0]), 0)
+
+
+def enlarged(small: np.ndarray) -> np.ndarray:
+    """Bilinear, 4×3 → 8×6, pixels' centres at halves."""
+
+    def along(values: np.ndarray, size: int) -> np.ndarray:
+        at = (np.arange(size) + 0.5) * len(values) / size - 0.5
+        return np.stack([np.interp(at, range(len(values)), column) for column in values.T], axis=1)
+
+    return along(along(small, 8).T, 6).T
+
+
+def expected_map(image: np.ndarray, target: int) -> np.ndarray:
+    # Each logit is a mean of features times weights, so the mean gradient is weights/12.
+    evidence = np.maximum(features_of(image[None])[0] @ WEIGHTS[:, target] / 12, 0)
+    large = enlarged(evidence)
+    return large / large.max() if large.max() > 0 else large
+
+
+def test_maps_are_grad_cams_formula() -> None:
+    network = network_of(WEIGHTS)
+    targets = np.array([3, 1, 0, 1, -1])
+    maps = grad_cam(network, IMAGES, targets)
+    predicted = (features_of(IMAGES[4:]).mean(axis=(1, 2)) @ WEIGHTS).argmax()
+    expected = [
+        expected_map(image, predicted if target < 0 else target)
+        for image, target in zip(IMAGES, targets, strict=True)
+    ]
+    assert maps.dtype == np.float32 and maps.shape == (5, 8, 6)
+    assert np.any(expected) and (WEIGHTS[:, 1] < 0).any(), "raw and guided gradients must differ"
+    np.testing.assert_allclose(maps, expected, atol=1e-5)  # float32, values up to 1
+    np.testing.assert_array_equal(maps, grad_cam(network, IMAGES, targets, layer="blocks"))
+
+
+def test_without_evidence_the_map_is_zero_not_stretched() -> None:
+    maps = grad_cam(network_of(-np.abs(WEIGHTS)), IMAGES, 2)
+    np.testing.assert_array_equal(maps, 0)
+
+
+def test_default_layer_is_the_last_larger_than_one_pixel() -> None:
+    network = resnet_cifar(depth=8, width=4, input_shape=(16, 16, 3))
+    images = rng.random((2, 16, 16, 3), np.float32)
+    last = [layer.name for layer in network.layers if layer.output.shape[1:3] == (4, 4)][-1]
+    maps = grad_cam(network, images)
+    np.testing.assert_array_equal(maps, grad_cam(network, images, layer=last))
+    first = next(layer.name for layer in network.layers if layer.name.startswith("conv"))
+    assert not np.allclose(maps, grad_cam(network, images, layer=first), atol=0.05)
+
+
+def test_the_network_stays_as_it_was_and_no_images_give_no_maps() -> None:
+    network = network_of(WEIGHTS)
+    before = network(IMAGES)
+    grad_cam(network, IMAGES)
+    np.testing.assert_array_equal(network(IMAGES), before)
+    assert grad_cam(network, IMAGES[:0]).shape == (0, 8, 6)
+
+
+def test_networks_without_a_spatial_layer_are_refused() -> None:
+    flat = keras.Sequential(
+        [
+            keras.Input((8, 6, 1)),
+            keras.layers.Rescaling(2.0),  # the image, normalised: no features yet
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+    with pytest.raises(InputError, match="1×1"):
+        grad_cam(flat, IMAGES)
+    with pytest.raises(InputError, match="1×1"):
+        grad_cam(lambda images: images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("images", "targets", "layer", "message"),
+    [
+        (IMAGES, 0, "absent", "absent"),
+        (IMAGES, 0, "flatten", "blocks"),
+        (IMAGES, 4, None, "targets from 0 to 3"),
+        (IMAGES, -2, None, "targets from 0 to 3"),
+        (IMAGES, [0, 1], None, "each of 5"),
+        (IMAGES * 255, 0, None, "0 to 1"),
+        (IMAGES[0], 0, None, "shape"),
+    ],
+)
+def test_refuses(images: np.ndarray, targets, layer: str | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        grad_cam(network_of(WEIGHTS), images, targets, layer=layer)
