@@ -1,8 +1,10 @@
+"""Runs `tfrobust.cli.explain` from this clone."""
+
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this clone, not one installed
 
-from tfrobust.cli.explain import main  # noqa: E402
+from tfrobust.cli.explain import main
 
 main()

@@ -91,7 +91,7 @@ def test_adversarials_meet_the_goal_at_the_size_that_is_told(
     already = met(curved, goal, IMAGES, labels)
     np.testing.assert_array_equal(result.rmse == 0, already)
     if box:
-        assert -1e-6 <= result.adversarials.min() and result.adversarials.max() <= 1 + 1e-6
+        assert result.adversarials.min() >= -1e-6 and result.adversarials.max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("kind", ATTACKS)

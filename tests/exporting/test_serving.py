@@ -37,7 +37,7 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, folder):
         self.model = tf.saved_model.load(str(folder))
 
-    def Predict(self, request, context):  # noqa: N802
+    def Predict(self, request, context):
         assert request.model_spec.name == "fashion_mnist_mini"
         signature = self.model.signatures[request.model_spec.signature_name]
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}

@@ -97,7 +97,7 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
         published.load(tmp_path / "absent.npz")
     for name, content in (("text.npz", b"no zip"), ("empty.npz", b""), ("cut.npz", b"PK\x03\x04")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match="expected an .npz"):
+        with pytest.raises(InputError, match=r"expected an \.npz"):
             published.load(tmp_path / name)
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(InputError, match="one array"):

@@ -11,7 +11,7 @@ from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
 from tfrobust.recipes import Recipe, fashion_mnist_mini
 from tfrobust.training import RobustClassifier
-from tfrobust.training.fit import build, fit, read_metrics, total_steps
+from tfrobust.training.fit import DivergedError, build, fit, read_metrics, total_steps
 
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=2, batch_size=20, max_steps=12, checkpoint_every=5
@@ -92,7 +92,7 @@ def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
     source: DataSource, tmp_path: Path
 ) -> None:
     recipe = dataclasses.replace(RECIPE, learning_rate=1e25, checkpoint_every=1)
-    with pytest.raises(InputError, match=r"diverged.*--learning_rate"):
+    with pytest.raises(DivergedError, match=r"diverged.*--learning_rate"):
         trained(recipe, source, tmp_path)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
     for name in kept:

@@ -53,23 +53,24 @@ def evaluate(values: Any) -> None:
     program.import_tensorflow()
     from tfrobust import datasets
     from tfrobust.evaluation.evaluate import evaluate as measure
-    from tfrobust.exporting.loading import load_model
+    from tfrobust.exporting.loading import load_model, shapes
 
     network = load_model(model_path)
-    height, width, channels = network.input_shape[1:]
+    image_shape, classes = shapes(network)
+    height, width, _ = image_shape
     native = datasets.load(values.dataset, data_dir=values.data_dir)
     source = native
     if native.info.image_shape[:2] != (height, width) and height == width:
         source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=height)
         print(f"images of {native.info.name} are resized to {height} × {width}")
-    if source.info.image_shape != (height, width, channels):
+    if source.info.image_shape != image_shape:
         raise InputError(
-            f"the network takes images of {(height, width, channels)}, but {values.dataset} has "
+            f"the network takes images of {image_shape}, but {values.dataset} has "
             f"{native.info.image_shape}; name a data set that fits"
         )
-    if source.info.num_classes != network.output_shape[-1]:
+    if source.info.num_classes != classes:
         raise InputError(
-            f"the network tells {network.output_shape[-1]} classes apart, but {values.dataset} "
+            f"the network tells {classes} classes apart, but {values.dataset} "
             f"has {source.info.num_classes}; name a data set that fits"
         )
     images, labels = source.test_arrays(values.images)

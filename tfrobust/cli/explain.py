@@ -44,7 +44,7 @@ def explain(values: Any) -> None:
     output = Path(values.output or f"{image_path.stem}-explained.png")
     program.check_writable(output.resolve().parent)
     try:
-        pictures.inspect(image_path)
+        header = pictures.inspect(image_path)
     except pictures.PictureError as error:
         raise InputError(
             f"expected --image to be a readable PNG or JPEG; {image_path} is not: {error}"
@@ -52,11 +52,10 @@ def explain(values: Any) -> None:
     program.import_tensorflow()
     import numpy as np
 
-    from tfrobust.exporting.loading import class_names, load_model
+    from tfrobust.exporting.loading import class_names, load_model, shapes
 
     network = load_model(model_path)
-    height, width, channels = network.input_shape[1:]
-    classes = network.output_shape[-1]
+    (height, width, channels), classes = shapes(network)
     names = class_names(model_path) or [str(number) for number in range(classes)]
     target = chosen_class(values.target, names)
     picture = pictures.read(image_path, channels)
@@ -66,6 +65,8 @@ def explain(values: Any) -> None:
             f"is resized to the network's {height} × {width}",
             file=sys.stderr,
         )
+    if header.transparent:
+        print(f"note: {image_path} has transparent pixels; they are laid on white", file=sys.stderr)
     image = pictures.fit(picture, (height, width)).astype(np.float32) / 255
     from tfrobust.explanations.figures import explanation_picture
 

@@ -40,14 +40,14 @@ def export(values: Any) -> None:
         raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
     program.check_writable(output)
     program.import_tensorflow()
-    from tfrobust.exporting.loading import class_names, load_model
+    from tfrobust.exporting.loading import class_names, load_model, shapes
     from tfrobust.exporting.saved_model import export as write
 
     network = load_model(model_path)
     names = values.class_names or class_names(model_path)
     if names is None:
         raise InputError(
-            f"expected --class_names with the network's {network.output_shape[-1]} names, as no "
+            f"expected --class_names with the network's {shapes(network)[1]} names, as no "
             f"model card lies beside {model_path}"
         )
     try:

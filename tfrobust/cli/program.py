@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from absl import flags
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, ReportedError
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -37,9 +38,9 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
         sys.exit(USAGE_ERROR)
     try:
         main(values)
-    except InputError as error:
+    except ReportedError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        sys.exit(USAGE_ERROR if isinstance(error, InputError) else FAILED)
     except KeyboardInterrupt as interrupt:
         kept = f" {interrupt}" if str(interrupt) else ""
         print(f"\ninterrupted.{kept}", file=sys.stderr)
@@ -47,7 +48,7 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     except OSError as error:
         # A full disk or a vanished folder is no fault of the program's either.
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(FAILED)
     sys.exit(0)
 
 

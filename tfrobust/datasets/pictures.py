@@ -27,11 +27,14 @@ class PictureError(ValueError):
 
 
 class Header(NamedTuple):
-    """What a file says of its picture: size in pixels as it stands, and whether it is grey."""
+    """What a file says of its picture: size in pixels as it stands, whether it is grey, and
+    whether pixels may be transparent.
+    """
 
     height: int
     width: int
     grey: bool
+    transparent: bool
 
 
 def inspect(path: Path) -> Header:
@@ -58,7 +61,8 @@ def inspect(path: Path) -> Header:
             width, height = picture.size
             if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
                 width, height = height, width
-            return Header(height, width, picture.mode in GREY_MODES)
+            grey = picture.mode in GREY_MODES
+            return Header(height, width, grey, picture.has_transparency_data)
     except PictureError:
         raise
     # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others.

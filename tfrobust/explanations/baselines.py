@@ -42,6 +42,8 @@ def grad_cam(
     layer = _last_spatial_layer(network) if layer is None else _checked_layer(network, layer)
     classes = chosen_targets(targets, len(images))
     check_targets(classes, network.output_shape[-1])
+    # tf-explain asks for `output`, which a Sequential network has not.
+    functional = keras.Model(network.inputs, network.outputs[0])
 
     # As a graph, which drops the gradients for weights that tf-explain's tape records in vain:
     # eager TensorFlow 2.21 on CPU died (SIGSEGV) in one of a convolution's kernel. tf-explain
@@ -51,7 +53,7 @@ def grad_cam(
         predicted = tf.argmax(network(image)[0], output_type=tf.int32)
         target = tf.where(target < 0, predicted, target)
         features, gradients = GradCAM.get_gradients_and_filters(
-            network, image, layer, target, use_guided_grads=False
+            functional, image, layer, target, use_guided_grads=False
         )
         weighted = GradCAM.ponderate_output(features[0], gradients[0])
         evidence = tf.nn.relu(tf.cast(weighted, tf.float32))[..., None]

@@ -90,7 +90,7 @@ def load_model(path: str | Path) -> keras.Model | ServedModel:
         raise InputError(f"{EXPECTED}; {path} is neither")
     else:
         model = _read_keras(path)
-    check_shapes(model)
+    shapes(model)
     return model
 
 
@@ -132,20 +132,25 @@ def version_folder(path: Path) -> Path:
     raise InputError(f"{EXPECTED}; the folder {path} holds none of them")
 
 
-def check_shapes(network: Any) -> None:
-    """Refuses a network that does not map images of one size to logits.
+def shapes(network: Any) -> tuple[tuple[int, int, int], int]:
+    """What a network maps to what: (H, W, C) of its images, and its number of classes K.
+
+    Args:
+        network: has `input_shape` and `output_shape` as Keras models do.
 
     Raises:
         InputError: says what was expected and what came.
     """
     # A Keras model that was never built has no shapes at all.
-    taken = getattr(network, "input_shape", None)
-    given = getattr(network, "output_shape", None)
+    taken: Any = getattr(network, "input_shape", None)
+    given: Any = getattr(network, "output_shape", None)
     if not (_is_shape(taken, 4) and _is_shape(given, 2)):
         raise InputError(
             "expected a network with images (None, height, width, channels) of one size as its "
             f"input and logits (None, classes) as its output, got {taken} and {given}"
         )
+    height, width, channels = taken[1:]
+    return (height, width, channels), given[1]
 
 
 def _is_shape(shape: Any, rank: int) -> bool:

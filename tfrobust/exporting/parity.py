@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, ReportedError
 from tfrobust.explanations.adversarial import explain
 from tfrobust.exporting import forms
 from tfrobust.exporting.forms import Signature
@@ -60,7 +60,7 @@ class Parity:
     explain_rmse: float
 
 
-class ParityError(RuntimeError):
+class ParityError(ReportedError, RuntimeError):
     """The forms disagree, and nothing was exported.
 
     Args:

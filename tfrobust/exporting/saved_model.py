@@ -13,7 +13,7 @@ from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import walk
 from tfrobust.exporting import card, onnx, parity, versions
 from tfrobust.exporting.forms import ONNX_FILE
-from tfrobust.exporting.loading import KERAS_FILE, check_shapes
+from tfrobust.exporting.loading import KERAS_FILE, shapes
 
 NOT_LOGITS = ("softmax", "sigmoid")
 
@@ -164,7 +164,7 @@ def _told(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
 def _check_network(network: Any) -> None:
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
-    check_shapes(network)
+    shapes(network)
     last = getattr(getattr(network.layers[-1], "activation", None), "__name__", "")
     if last in NOT_LOGITS:
         raise InputError(

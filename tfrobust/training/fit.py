@@ -13,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrobust.datasets import DatasetInfo, DataSource
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, ReportedError
 from tfrobust.models import resnet_cifar, resnet_imagenet
 from tfrobust.recipes import Recipe
 from tfrobust.training.classifier import RobustClassifier
@@ -36,6 +36,10 @@ COLUMNS = (
 LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
 VALIDATION_IMAGES = 2000
 CHECKPOINTS_KEPT = 2
+
+
+class DivergedError(ReportedError, RuntimeError):
+    """The training went where no numbers are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +147,7 @@ def fit(
         What was done; the classifier's network is trained.
 
     Raises:
-        InputError: the loss or a weight is no longer finite; the last good checkpoint is kept.
+        DivergedError: the loss or a weight is no longer finite; the last good checkpoint is kept.
     """
     strategy = strategy or tf.distribute.get_strategy()
     steps, per_epoch = total_steps(recipe, source), source.steps_per_epoch(recipe.batch_size)
@@ -277,7 +281,7 @@ class _Log:
 
     def _diverged(self, what: str) -> None:
         kept = self.manager.latest_checkpoint
-        raise InputError(
+        raise DivergedError(
             f"training diverged: {what}. "
             + (f"The last good checkpoint is {kept}. " if kept else "No checkpoint was made yet. ")
             + "Try a lower --learning_rate, or a higher --loss_target"

@@ -1,0 +1,77 @@
+"""Help, and complaints about arguments: at once, on one line, with what to do."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = ("train", "evaluate", "explain", "export")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_answers_in_under_a_second(name: str, program: Callable) -> None:
+    seconds = []
+    for _ in range(3):  # the best of three: the machine may be busy with other tests
+        began = time.monotonic()
+        done = program(name, "--help")
+        seconds.append(time.monotonic() - began)
+    assert done.returncode == 0
+    assert f"{name}.py --" in done.stdout
+    assert min(seconds) < 1
+
+
+BEFORE_TENSORFLOW = [
+    ("train --epoch 3", "Did you mean: epochs"),
+    ("train cifar10", "expected flags only, got 'cifar10'"),
+    ("train --epochs three", "--epochs=three"),
+    ("train --epochs 0", "--epochs of at least 1, got 0"),
+    ("train --learning_rate -1", "--learning_rate above 0"),
+    ("train --learning_rate_drops half", "shares such as 0.5,0.8"),
+    ("train --recipe cifar", "Did you mean cifar10?"),
+    ("train --dataset mnistt", "Nearest names: mnist"),
+    ("train --dataset cifar10 --data_dir /nowhere", "/nowhere"),
+    ("train --dataset folder:/nowhere", "/nowhere"),
+    ("train --runs_dir /proc/runs", "can be written to, but /proc/runs cannot"),
+    ("train --saved_models /proc/models", "can be written to, but /proc/models cannot"),
+    ("evaluate --dataset cifar10", "--model"),
+    ("evaluate --model /nowhere --dataset cifar10", "/nowhere is none"),
+    ("evaluate --model . --dataset cifarr10", "Nearest names: cifar10"),
+    ("evaluate --model . --dataset cifar10 --images 0", "--images"),
+    ("evaluate --model . --dataset cifar10 --preset best", "--preset"),
+    ("explain --model /nowhere --image x.png", "/nowhere is none"),
+    ("explain --model . --image /nowhere.png", "/nowhere.png is not"),
+    ("explain --model . --image x.png --rho 2", "--rho"),
+    ("export --model /nowhere --output x", "/nowhere is none"),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), BEFORE_TENSORFLOW, ids=[row[0] for row in BEFORE_TENSORFLOW]
+)
+def test_bad_arguments_are_refused_before_tensorflow_loads(
+    line: str, said: str, program: Callable, tmp_path: Path
+) -> None:
+    name, *arguments = line.split()
+    began = time.monotonic()
+    done = program(name, *arguments, cwd=tmp_path)
+    seconds = time.monotonic() - began
+    _is_refusal(done, said)
+    # TensorFlow alone takes some four seconds to import, on a quiet machine.
+    assert seconds < 3
+
+
+def test_a_damaged_picture_is_refused_before_tensorflow_loads(
+    program: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    done = program("explain", "--model", tmp_path, "--image", tmp_path / "x.png", cwd=tmp_path)
+    _is_refusal(done, "x.png is not")
+
+
+def _is_refusal(done: subprocess.CompletedProcess[str], said: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,180 @@
+"""The programs on a real, very small network: what they write, and what they refuse."""
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfrobust.recipes import Recipe, fashion_mnist_mini
+
+
+def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="session")
+def model(tiny_run: Path) -> Path:
+    return tiny_run / "saved_models" / "fashion_mnist_mini"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "x.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
+    (run,) = (tiny_run / "runs").iterdir()
+    about = json.loads((run / "recipe.json").read_text())
+    recipe = dataclasses.replace(fashion_mnist_mini(), max_steps=2, width=2, batch_size=20)
+    assert Recipe.from_json(about["recipe"]) == recipe
+    assert {"tensorflow", "keras", "cleverhans"} <= set(about["versions"])
+    assert "train.py" in about["command"]
+    figures = json.loads((run / "ara.json").read_text())
+    assert figures["smoke"] is True and figures["images"] == 4
+    assert (run / "metrics.csv").read_text().count("\n") == 3
+    assert list((run / "tensorboard").rglob("*.tfevents.*"))
+    assert list((run / "checkpoints").glob("step-2.index"))
+    version = model / "1"
+    for name in ("saved_model.pb", "network.keras", "classifier.onnx", "model_card.json",
+                 "MODEL_CARD.md"):  # fmt: skip
+        assert (version / name).is_file(), name
+    assert json.loads((version / "model_card.json").read_text())["recipe"] == recipe.to_json()
+
+
+def test_train_ends_with_a_summary(tiny_run: Path) -> None:
+    summary = (tiny_run / "summary.txt").read_text()
+    for said in ("smoke run, not a measurement", "clean accuracy", "attack ARA", "BTR ARA",
+                 "L2,min", "CleverHans PGD-L2", "report.html", "fashion_mnist_mini/1"):  # fmt: skip
+        assert said in summary
+    for line in summary.splitlines():
+        if line.startswith(("run", "report", "model")):
+            assert Path(line.split(maxsplit=1)[1]).exists()
+
+
+def test_the_report_is_one_page_without_network(tiny_run: Path) -> None:
+    (page,) = (tiny_run / "runs").glob("*/report.html")
+    headings, sources = [], []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag == "h2":
+                headings.append(tag)
+            sources.extend(value or "" for name, value in attrs if name in ("src", "href"))
+
+    text = page.read_text()
+    Reader().feed(text)
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert "smoke run, not a measurement" in text
+    assert "Training" in text and "Explanations" in text and text.count("<svg") >= 3
+
+
+def test_a_second_training_is_version_two_and_a_new_run(program: Callable, tiny_run: Path) -> None:
+    done = program(
+        "train", "--max_steps", 2, "--width", 2, "--batch_size", 20, "--runs_dir",
+        tiny_run / "runs2", "--saved_models", tiny_run / "saved_models",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tiny_run / "saved_models" / "fashion_mnist_mini" / "2" / "saved_model.pb").is_file()
+    assert "fashion_mnist_mini/2" in done.stdout
+
+
+def test_a_run_folder_of_another_recipe_is_refused(program: Callable, tiny_run: Path) -> None:
+    (run,) = (tiny_run / "runs").iterdir()
+    done = program("train", "--run_dir", run, "--saved_models", tiny_run / "saved_models")
+    refused(done, "max_steps: None here, 2 there")
+
+
+def test_evaluate_measures_an_exported_version(
+    program: Callable, model: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "evaluate", "--model", model, "--dataset", "fashion_mnist_mini", "--images", 2, "--preset",
+        "fast", "--output", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "attack ARA" in done.stdout and "projection (30 steps)" in done.stdout
+    assert json.loads((tmp_path / "ara.json").read_text())["images"] == 2
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_evaluate_refuses_data_of_another_shape_or_other_classes(
+    program: Callable, model: Path, tmp_path: Path
+) -> None:
+    for index in range(2):
+        (tmp_path / "set" / str(index)).mkdir(parents=True)
+        for number in range(10):
+            pixels = np.full((28, 28), 20 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / str(index) / f"{number}.png")
+    arguments = ("--model", model, "--output", tmp_path / "out", "--dataset")
+    refused(program("evaluate", *arguments, f"folder:{tmp_path / 'set'}"), "10 classes")
+
+
+def test_explain_draws_a_picture(
+    program: Callable, model: Path, picture: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "explain", "--model", model, "--image", picture, "--target", "Sandal", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "%" in done.stdout
+    with Image.open(tmp_path / "x-explained.png") as drawn:
+        assert drawn.width > 8 * 28
+
+
+def test_explain_resizes_with_notice_and_flattens_transparency(
+    program: Callable, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 4), np.uint8)
+    Image.fromarray(pixels, "RGBA").save(path)
+    done = program("explain", "--model", model, "--image", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "40 × 60" in done.stderr and "28 × 28" in done.stderr
+    assert "transparent" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["10", "-2", "Sandals"])
+def test_explain_refuses_a_target_out_of_range(
+    target: str, program: Callable, model: Path, picture: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "explain", "--model", model, "--image", picture, f"--target={target}", cwd=tmp_path
+    )
+    refused(done, "from 0 to 9 or one of T-shirt/top")
+
+
+def test_a_model_that_is_none_is_refused(program: Callable, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.keras").write_text("no network")
+    done = program("explain", "--model", tmp_path / "x.keras", "--image", picture, cwd=tmp_path)
+    refused(done, "expected a .keras file")
+
+
+def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path: Path) -> None:
+    done = program("export", "--model", model / "1", "--output", tmp_path / "copy")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "copy" / "1" / "saved_model.pb").is_file()
+    names = ("--class_names", "one,two")
+    done = program("export", "--model", model / "1", "--output", tmp_path / "copy", *names)
+    refused(done, "expected 10 class names")
+
+
+def test_a_diverged_training_says_so(program: Callable, tmp_path: Path) -> None:
+    done = program(
+        "train", "--learning_rate", 1e25, "--width", 2, "--max_steps", 20, "--runs_dir",
+        tmp_path / "runs", "--saved_models", tmp_path / "models",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: training diverged")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "models").glob("*/*"))
