@@ -231,3 +231,12 @@ def test_refuses_hyper_parameters(kind: type[Attack], options: dict) -> None:
 def test_refuses_another_number_of_targets() -> None:
     with pytest.raises(InputError, match="expected 6 targets"):
         small(Projection)(curved, IMAGES, np.zeros(6), TargetClass([0, 1]))
+
+
+def test_a_label_that_the_model_does_not_know_is_refused() -> None:
+    network = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    images = np.full((2, 2, 2, 1), 0.5, np.float32)
+    with pytest.raises(InputError, match="classes from 0 to 2"):
+        Projection(steps=1)(network, images, [0, 3])

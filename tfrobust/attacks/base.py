@@ -84,6 +84,12 @@ class Attack(ABC):
         images = np.asarray(images, np.float32)
         classes = criterion.classes(np.asarray(labels))
         check_images(images, classes)
+        outputs = getattr(model, "output_shape", (None,))[-1]
+        if len(classes) and outputs is not None and classes.max() >= outputs:
+            raise InputError(
+                f"expected classes from 0 to {outputs - 1}, as the model tells {outputs} apart, "
+                f"got {classes.max()}"
+            )
         parts = []
         for start in range(0, len(images), self.block):
             block, count = _padded(images[start : start + self.block], self.block)

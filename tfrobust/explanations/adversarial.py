@@ -167,14 +167,10 @@ def chosen_targets(targets: Any, count: int) -> np.ndarray:
 
 
 def check_targets(targets: np.ndarray, num_classes: int) -> None:
-    """Refuses targets that are no class of the network.
-
-    Args:
-        targets: int (N,); −1 stands for the predicted class.
-        num_classes: K.
+    """Refuses targets, int (N,), that are neither one of K classes nor −1, the predicted one.
 
     Raises:
-        InputError: a target below −1, or of K or more.
+        InputError: says which.
     """
     for target in targets:
         if not -1 <= target < num_classes:
@@ -214,7 +210,7 @@ def explain(
 
     Raises:
         InputError: images outside [0, 1], a target that is no class of the network, a size not
-            above 0 or above 1, or a direction other than +1 and −1.
+            above 0 or above 1, a direction other than +1 and −1, or an empty block.
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
