@@ -1,5 +1,6 @@
 """One table over all attacks and goals, on networks small enough to know the answer."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
