@@ -24,6 +24,14 @@ def test_json_and_back(name: str) -> None:
         ({"learning_rate": float("nan")}, "--learning_rate"),
         ({"tandem": 1.5}, "--tandem"),
         ({"augmentation": "mixup"}, "mixup"),
+        ({"adversarial": "l3"}, "--adversarial to be one of none, l2, l2_min"),
+        ({"adversarial_epsilon": 0.1}, "--adversarial with --adversarial_epsilon"),
+        ({"adversarial": "l2", "adversarial_epsilon": 0.0}, "--adversarial_epsilon above 0"),
+        ({"adversarial": "l2", "adversarial_steps": 0}, "--adversarial_steps of at least 1"),
+        ({"adversarial": "l2", "adversarial_share": 1.5}, "--adversarial_share from 0 to 1"),
+        ({"adversarial": "l2", "adversarial_share": 0.0}, "--adversarial_share above 0"),
+        ({"adversarial": "l2", "trades_beta": 6.0}, "--adversarial trades"),
+        ({"adversarial": "trades", "trades_beta": -1.0}, "--trades_beta above 0"),
         ({"architecture": "vgg"}, "vgg"),
         ({"batch_size": -1}, "--batch_size"),
         ({"learning_rate_drops": (0.9, 0.5)}, "--learning_rate_drops"),
@@ -37,7 +45,7 @@ def test_bad_values_are_named(change: dict, said: str) -> None:
 
 def test_unknown_fields_are_refused() -> None:
     with pytest.raises(InputError, match="colour"):
-        Recipe.from_json({**recipes.cifar10().to_json(), "colour": "red"})
+        Recipe.from_json({**recipes.cifar10_published_all().to_json(), "colour": "red"})
 
 
 def test_differences_name_the_field_and_both_values() -> None:
@@ -53,6 +61,36 @@ def test_differences_name_the_field_and_both_values() -> None:
 )  # fmt: skip
 def test_digits_are_not_flipped(dataset: str, augmentation: str) -> None:
     assert recipes.for_dataset(dataset).augmentation == augmentation
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("cifar10", "cifar10_published_robust"),
+        ("cifar10:3.0.2", "cifar10_published_robust"),
+        ("imagenet2012", "imagenet2012_resnet50"),
+        ("folder:/x/photos", "folder"),
+        ("fashion_mnist_mini", "fashion_mnist_mini"),
+        ("imagenet_resized/32x32", "imagenet_resized_32x32"),
+    ],
+)
+def test_data_sets_have_their_recipes(dataset: str, name: str) -> None:
+    recipe = recipes.for_dataset(dataset)
+    assert (recipe.name, recipe.dataset) == (name, dataset)
+
+
+def test_the_published_networks_differ_in_the_loss_and_the_perturbation() -> None:
+    def parts(name: str) -> tuple[bool, str, str]:
+        recipe = recipes.RECIPES[f"cifar10_published_{name}"]()
+        assert (recipe.depth, recipe.epochs, recipe.batch_size) == (44, 200, 128)
+        # The rate drops after 170 and 195 of the 200 epochs.
+        assert recipe.learning_rate_drops == (170 / 200, 195 / 200)
+        return recipe.penalty, recipe.adversarial, recipe.activation
+
+    assert parts("standard") == (False, "none", "relu")
+    assert parts("adversarial") == (False, "l2", "relu")
+    assert parts("robust") == (True, "none", "half_huber_relu")
+    assert parts("all") == (True, "l2_min", "half_huber_relu")
 
 
 def test_a_damaged_recipe_file_is_an_input_error(tmp_path: Path) -> None:

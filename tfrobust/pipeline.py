@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfrobust import datasets, recipes
 from tfrobust.attacks import PGD, Attack, L2Min, Projection
@@ -28,10 +30,14 @@ from tfrobust.evaluation.plots import training_curves_svg
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
 from tfrobust.recipes import Recipe
-from tfrobust.training import distribution
-from tfrobust.training.fit import build, fit, read_metrics, total_steps
+from tfrobust.training import cluster, distribution
+from tfrobust.training.build import build, total_steps
+from tfrobust.training.fit import fit, uses_jit
+from tfrobust.training.log import read_metrics
+from tfrobust.training.watching import CheapAra, ExplanationImages
 
 EXPLAINED_IMAGES = 8
+WATCHED_IMAGES = 32  # attacked while training, where a recipe has ara_every
 SMOKE_IMAGES = 4
 PACKAGES = (
     "absl-py",
@@ -86,7 +92,9 @@ def run(
     run_dir: Path | None = None,
     fresh: bool = False,
     saved_models: Path = Path("saved_models"),
-) -> Summary:
+    jit: bool | None = None,
+    peer_timeout: float = cluster.PEER_TIMEOUT,
+) -> Summary | None:
     """Trains, measures, explains and exports one recipe.
 
     A run that was cut short goes on where it stopped: the newest unfinished run of this very
@@ -99,24 +107,36 @@ def run(
         run_dir: this very run folder.
         fresh: whether to start anew.
         saved_models: folder of the exports.
+        jit: whether XLA compiles the training step; None: on one device only. It changes the
+            rounding, as does the number of devices, but not what is learned: recipe.json notes
+            it beside the recipe, and a run may go on with another.
+        peer_timeout: with many hosts, how long to wait for them, seconds.
 
     Returns:
-        What was found, and where it is.
+        What was found, and where it is; None on a host that is not the chief, whose work ends
+        with the training and who writes nothing.
 
     Raises:
-        InputError: data that cannot be had, a folder of another recipe, or a diverged training.
+        InputError: data that cannot be had, or a folder of another recipe.
+        DivergedError: a training that went where no numbers are.
+        MissingPeerError: a host that did not come, or LostPeerError: one that went away.
     """
     began = time.monotonic()
+    # First, for with many hosts TensorFlow must not have been used before.
+    token = hashlib.sha256(json.dumps(recipe.to_json()).encode()).hexdigest()
+    strategy = distribution.choose(peer_timeout=peer_timeout, token=token)
     source = datasets.load(recipe.dataset, data_dir=recipe.data_dir, image_size=recipe.image_size)
     for name in source.skipped:
         print(f"left out, unreadable: {name}", file=sys.stderr)
-    with _run_folder(recipe, runs_dir, run_dir, fresh) as folder:
+    if not distribution.is_chief(strategy):
+        _train(recipe, source, Path(os.devnull), strategy, jit)
+        return None
+    devices, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
+    execution = {"jit": uses_jit(strategy, jit), "devices": devices, "hosts": hosts}
+    with _run_folder(recipe, runs_dir, run_dir, fresh, execution) as folder:
         print(f"run {folder}{os.sep}", file=sys.stderr)
-        strategy = distribution.choose()
-        with _interruptible("The same command goes on from the last step."), strategy.scope():
-            classifier = build(recipe, source.info, total_steps(recipe, source))
-            fit(classifier, source, recipe, folder, strategy=strategy)
-        network = classifier.network
+        with _interruptible("The same command goes on from the last step."):
+            network = _train(recipe, source, folder, strategy, jit)
         with _interruptible("The training is kept; the same command goes on from here."):
             report = measure(recipe, network, source, folder)
             twin = plain_twin(recipe, source, report)
@@ -141,6 +161,46 @@ def run(
             done = {"model": str(version_folder), "seconds": summary.seconds}
             _write(folder / "finished.json", json.dumps(done, indent=2).encode())
     return summary
+
+
+def _train(
+    recipe: Recipe,
+    source: "datasets.DataSource",
+    folder: Path,
+    strategy: tf.distribute.Strategy,
+    jit: bool | None,
+) -> keras.Model:
+    """The recipe's network, trained, and watched as the recipe says; no strategy's any more."""
+    with distribution.lost_peers_named(strategy), strategy.scope():
+        classifier = build(recipe, source.info, total_steps(recipe, source))
+    watchers: list[keras.callbacks.Callback] = []
+    if distribution.is_chief(strategy):
+        logs, info = folder / "tensorboard", source.info
+        if recipe.ara_every:
+            images, labels = source.test_arrays(WATCHED_IMAGES)
+            watchers.append(
+                CheapAra(
+                    images=images,
+                    labels=labels,
+                    num_classes=info.num_classes,
+                    every=recipe.ara_every,
+                )
+            )
+        if recipe.explain_every:
+            images, labels = source.test_arrays(EXPLAINED_IMAGES)
+            watchers.append(
+                ExplanationImages(
+                    logs,
+                    images=images,
+                    labels=labels,
+                    class_names=info.class_names,
+                    every=recipe.explain_every,
+                )
+            )
+    fit(classifier, source, recipe, folder, strategy=strategy, callbacks=watchers, jit=jit)
+    if strategy.num_replicas_in_sync == 1:
+        return classifier.network
+    return distribution.single(classifier.network)
 
 
 def measure(
@@ -252,7 +312,11 @@ def versions() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _run_folder(
-    recipe: Recipe, runs_dir: Path, run_dir: Path | None, fresh: bool
+    recipe: Recipe,
+    runs_dir: Path,
+    run_dir: Path | None,
+    fresh: bool,
+    execution: dict[str, Any],
 ) -> Iterator[Path]:
     """The folder to work in, locked against another process, its recipe.json written."""
     if run_dir is not None:
@@ -281,7 +345,7 @@ def _run_folder(
             except BlockingIOError:
                 continue  # another process works in it
             if not (folder / "recipe.json").exists():
-                _write_recipe(recipe, folder)
+                _write_recipe(recipe, folder, execution)
             yield folder
             return
     raise InputError(f"{candidates[0]} is in use by another process; name another --run_dir")
@@ -297,10 +361,11 @@ def _unfinished(recipe: Recipe, runs_dir: Path) -> list[Path]:
     return found
 
 
-def _write_recipe(recipe: Recipe, folder: Path) -> None:
+def _write_recipe(recipe: Recipe, folder: Path, execution: dict[str, Any]) -> None:
     about = {
         "schema": 1,
         "recipe": recipe.to_json(),
+        "execution": execution,
         "command": shlex.join(sys.argv),
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}",

@@ -176,7 +176,7 @@ def test_test_without_train_is_refused(tmp_path):
 def test_sixteen_bits_keep_their_full_range(tmp_path):
     values = np.array([[0, 257, 32_768, 65_535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
-    assert pictures.inspect(tmp_path / "deep.png") == (1, 4, True)
+    assert pictures.inspect(tmp_path / "deep.png") == (1, 4, True, False)
     read = pictures.read(tmp_path / "deep.png", 1)
     np.testing.assert_array_equal(read[0, :, 0], [0, 1, 128, 255])
     np.testing.assert_array_equal(pictures.read(tmp_path / "deep.png", 3)[..., 2], read[..., 0])

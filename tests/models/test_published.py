@@ -1,6 +1,11 @@
 """The authors' weights in our structure give the authors' logits."""
 
+import os
+import sys
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,3 +107,105 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(InputError, match="one array"):
         published.load(tmp_path / "one.npy")
+
+
+WIDTHS = [f"pipe.{g}.0.{part}.d" for g in (1, 2, 3) for part in ("pre.1", "main.2")] + ["pipe.5.d"]
+RELU = {name.replace(".", "_"): None for name in WIDTHS}
+
+
+def cifar10_preprocess(*_: Any) -> None:
+    raise AssertionError("a file's function was called")
+
+
+def save(path: Path, content: Any, monkeypatch: pytest.MonkeyPatch, legacy: bool = True) -> Path:
+    """A checkpoint as the authors' program writes it: its functions are of `__main__`."""
+    torch = pytest.importorskip("torch", reason="the extra 'published' is not installed")
+    with monkeypatch.context() as patch:
+        patch.setattr(cifar10_preprocess, "__module__", "__main__")
+        main = sys.modules["__main__"]
+        patch.setattr(main, "cifar10_preprocess", cifar10_preprocess, raising=False)
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def published_content(arrays: Path) -> dict[str, Any]:
+    """What the published files hold beside the state, too."""
+    torch = pytest.importorskip("torch", reason="the extra 'published' is not installed")
+    with np.load(arrays) as file:
+        state = OrderedDict((name, torch.from_numpy(file[name])) for name in file.files)
+    architecture = [32, cifar10_preprocess, [1, 1, 1], [2, 4, 8], 3]
+    options = {"arch": architecture, "robust_additions": True, "robust_integration": 208.5}
+    return {"model_params": state, "training_options": options}
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize(("changes", "smooth"), [({}, 7), (RELU, 0)])
+def test_checkpoint_is_the_network_of_its_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict, smooth: int, legacy: bool
+) -> None:
+    arrays = write(tmp_path, **changes)
+    content = published_content(arrays)
+    path = save(tmp_path / "network.pt", content, monkeypatch, legacy)
+    network, twin = published.load(path), published.load(arrays)
+    assert sum(isinstance(layer, HalfHuberReLU) for layer in network.layers) == smooth
+    for ours, theirs in zip(network.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+    np.testing.assert_array_equal(network(images), twin(images))
+
+
+class Command:
+    """Runs a command when unpickled."""
+
+    def __init__(self, function: Any, argument: str) -> None:
+        self.call = (function, (argument,))
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(os.system, r"got \w+\.system"), (exec, "got exec"), (cifar10_preprocess, "calls it")],
+)
+def test_checkpoint_that_would_run_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: Any, name: str, legacy: bool
+) -> None:
+    trace = tmp_path / "trace"
+    command = {os.system: f"touch {trace}", exec: f"open({str(trace)!r}, 'w')"}.get(function, "")
+    content = published_content(write(tmp_path))
+    content["training_options"]["extra"] = Command(function, command)
+    path = save(tmp_path / "network.pt", content, monkeypatch, legacy)
+    with pytest.raises(InputError, match=name):
+        published.load(path)
+    assert not trace.exists()
+
+
+def test_files_that_are_no_published_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = published_content(write(tmp_path))
+    whole = save(tmp_path / "network.pt", content, monkeypatch).read_bytes()
+    for name, part in (("cut", whole[:-9]), ("head", whole[:90]), ("text", b"no"), ("empty", b"")):
+        (tmp_path / f"{name}.pt").write_bytes(part)
+        with pytest.raises(InputError, match="expected a PyTorch checkpoint"):
+            published.load(tmp_path / f"{name}.pt")
+    for odd in ([], {"model_params": 3}, content["model_params"]):
+        with pytest.raises(InputError, match="model_params"):
+            published.load(save(tmp_path / "odd.pt", odd, monkeypatch))
+    with pytest.raises(InputError, match="plain tensors"):
+        published.load(save(tmp_path / "odd.pt", {"model_params": {"a": [1]}}, monkeypatch))
+
+
+def test_checkpoint_without_a_pytorch_that_reads_it_safely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        published.load(tmp_path / "absent.pt")
+    (tmp_path / "network.pt").write_bytes(b"")
+    for torch, message in ((None, "takes PyTorch"), (SimpleNamespace(__version__=(2, 9)), "2.10")):
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        with pytest.raises(InputError, match=message) as caught:
+            published.load(tmp_path / "network.pt")
+        assert 'pip install "tfrobust[published]"' in str(caught.value)

@@ -99,7 +99,7 @@ import sys
 import keras, numpy as np, tensorflow as tf
 from tfrobust.models import resnet_cifar
 from tfrobust.training import (
-    InputGradientPenalty, PsiController, RobustClassifier, distribution
+    InputGradientPenalty, Madry, PsiController, RobustClassifier, distribution
 )
 from tfrobust.training.optimizer import L2SGD
 
@@ -117,7 +117,8 @@ def train(devices):
             depth=8, width=4, num_classes=3, input_shape=(8, 8, 1), synchronized=True
         )
         classifier = RobustClassifier(
-            network, penalty=InputGradientPenalty(), psi=PsiController(loss_target=3.0)
+            network, penalty=InputGradientPenalty(), psi=PsiController(loss_target=3.0),
+            adversarial=Madry(norm="l2", steps=2, share=0.5),
         )
         optimizer = L2SGD(0.05)
         optimizer.build(network.trainable_variables)

@@ -11,7 +11,9 @@ from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
 from tfrobust.recipes import Recipe, fashion_mnist_mini
 from tfrobust.training import RobustClassifier
-from tfrobust.training.fit import DivergedError, build, fit, read_metrics, total_steps
+from tfrobust.training.build import build, total_steps
+from tfrobust.training.fit import fit
+from tfrobust.training.log import DivergedError, read_metrics
 
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=2, batch_size=20, max_steps=12, checkpoint_every=5
@@ -37,19 +39,19 @@ class Interrupt(keras.callbacks.Callback):
 
 
 def trained(
-    recipe: Recipe, source: DataSource, folder: Path, interrupt: int = 0
+    recipe: Recipe, source: DataSource, folder: Path, interrupt: int = 0, jit: bool | None = None
 ) -> RobustClassifier:
     folder.mkdir(exist_ok=True)
     classifier = build(recipe, source.info, total_steps(recipe, source))
-    fit(classifier, source, recipe, folder, callbacks=[Interrupt(interrupt)] if interrupt else [])
+    callbacks = [Interrupt(interrupt)] if interrupt else []
+    fit(classifier, source, recipe, folder, callbacks=callbacks, jit=jit)
     return classifier
 
 
 def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_path: Path) -> None:
     whole = trained(RECIPE, source, tmp_path / "whole")
-    for stop in (4, 3):  # at step 4, and after the resume at step 7
-        with pytest.raises(KeyboardInterrupt):
-            trained(RECIPE, source, tmp_path / "cut", interrupt=stop)
+    with pytest.raises(KeyboardInterrupt):
+        trained(RECIPE, source, tmp_path / "cut", interrupt=7)
     assert [row["step"] for row in read_metrics(tmp_path / "cut" / "metrics.csv")][-1] == 7
     cut = trained(RECIPE, source, tmp_path / "cut")
     for ours, theirs in zip(whole.variables, cut.variables, strict=True):
@@ -62,7 +64,7 @@ def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_
 def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
     source: DataSource, tmp_path: Path
 ) -> None:
-    trained(RECIPE, source, tmp_path)
+    trained(RECIPE, source, tmp_path, jit=False)
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
@@ -79,13 +81,70 @@ def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
 def test_a_truncated_checkpoint_is_passed_over(
     source: DataSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = trained(RECIPE, source, tmp_path)
+    whole = trained(RECIPE, source, tmp_path, jit=False)
     for part in (tmp_path / "checkpoints").glob("step-12.*"):
         part.write_bytes(part.read_bytes()[:100])
-    again = trained(RECIPE, source, tmp_path)
+    again = trained(RECIPE, source, tmp_path, jit=False)
     assert "cannot be read" in capsys.readouterr().out
     for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_damaged_checkpoint_alone_is_not_half_loaded(source: DataSource, tmp_path: Path) -> None:
+    whole = trained(RECIPE, source, tmp_path, jit=False)
+    for part in (tmp_path / "checkpoints").glob("step-*.data*"):
+        # The index, and the first variables, can still be read.
+        part.write_bytes(part.read_bytes()[:-50])
+    again = trained(RECIPE, source, tmp_path, jit=False)
+    for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_checkpoint_of_another_network_is_refused(source: DataSource, tmp_path: Path) -> None:
+    trained(RECIPE, source, tmp_path, jit=False)
+    with pytest.raises(InputError, match="another network"):
+        trained(dataclasses.replace(RECIPE, width=3), source, tmp_path, jit=False)
+    with pytest.raises(InputError, match="another network"):
+        trained(dataclasses.replace(RECIPE, depth=14), source, tmp_path, jit=False)
+    assert list((tmp_path / "checkpoints").glob("step-12.index"))
+
+
+def test_a_label_that_is_no_class_is_named(source: DataSource, tmp_path: Path) -> None:
+    wrong = datasets.load("fashion_mnist_mini")
+    wrong.info = dataclasses.replace(wrong.info, class_names=wrong.info.class_names[:9])
+    with pytest.raises(InputError, match=r"labels from 0 to 8, got 9 in the batch of step \d+"):
+        trained(RECIPE, wrong, tmp_path, jit=False)
+    assert not list((tmp_path / "checkpoints").glob("*"))
+
+
+def test_half_a_line_of_metrics_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,epoch,loss\n1,0,0.5\n2,0,0.2")
+    assert read_metrics(path) == [{"step": 1, "epoch": 0, "loss": 0.5}]
+
+
+def test_an_epoch_cut_off_before_its_validation_is_ended_on_resume(
+    source: DataSource, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, max_steps=4)
+
+    class Cut(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            if batch == 3:
+                raise KeyboardInterrupt
+
+    classifier = build(recipe, source.info, 4)
+    with pytest.raises(KeyboardInterrupt):
+        fit(classifier, source, recipe, tmp_path, callbacks=[Cut()], jit=False)
+    rows = read_metrics(tmp_path / "metrics.csv")
+    assert len(rows) == 4 and "val_accuracy" not in rows[-1]
+    trained(recipe, source, tmp_path, jit=False)
+    ended = read_metrics(tmp_path / "metrics.csv")
+    assert ended[:3] == rows[:3] and 0 <= ended[3].pop("val_accuracy") <= 1
+    assert ended[3] == rows[3]
+    before = (tmp_path / "metrics.csv").read_text()
+    trained(recipe, source, tmp_path, jit=False)  # nothing is left to do
+    assert (tmp_path / "metrics.csv").read_text() == before
 
 
 def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
@@ -93,7 +152,7 @@ def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
 ) -> None:
     recipe = dataclasses.replace(RECIPE, learning_rate=1e25, checkpoint_every=1)
     with pytest.raises(DivergedError, match=r"diverged.*--learning_rate"):
-        trained(recipe, source, tmp_path)
+        trained(recipe, source, tmp_path, jit=False)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
     for name in kept:
         assert name in {"step-1.index", "step-2.index"}

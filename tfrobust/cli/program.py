@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     except (flags.Error, InputError) as error:
         print(f"error: {error}\n{name} --help lists the flags.", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+    # A scheduler that takes its machine back says so by SIGTERM: as good as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         main(values)
     except ReportedError as error:
@@ -52,15 +55,30 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     sys.exit(0)
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow; on a machine without a GPU, without its notices about that."""
+def _interrupt(number: int, _: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows saves
+    raise KeyboardInterrupt
+
+
+def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None:
+    """Imports TensorFlow; on a machine without a GPU, without its notices about that.
+
+    Args:
+        cpu_devices: into how many logical devices to split the CPU, to test distribution.
+        many_hosts: whether TensorFlow must stay unused until its strategy is made.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Where there is a GPU, they tell why TensorFlow cannot use it.
     quiet = contextlib.nullcontext if Path("/dev/nvidiactl").exists() else _stderr_to_nothing
     with quiet():
         import tensorflow as tf
 
-        tf.config.list_logical_devices()
+        if cpu_devices > 1:
+            parts = [tf.config.LogicalDeviceConfiguration() for _ in range(cpu_devices)]
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            tf.config.set_logical_device_configuration(cpu, parts)
+        if not many_hosts:
+            tf.config.list_logical_devices()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from tfrobust import recipes
 from tfrobust.cli import program
 from tfrobust.errors import InputError
 from tfrobust.recipes import Recipe
+from tfrobust.training import cluster
 
 ABOUT = """Trains a robust image classifier, measures its Accuracy-Robustness Area, explains test
 images and exports the network to saved_models/.
@@ -35,6 +36,27 @@ flags.DEFINE_string(
 )
 flags.DEFINE_bool("fresh", False, "start anew, whatever is unfinished", flag_values=FLAGS)
 flags.DEFINE_string("saved_models", "saved_models", "folder of the exports", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "jit",
+    None,
+    "compile the training step with XLA; default: on one device, where it is faster",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "peer_timeout",
+    cluster.PEER_TIMEOUT,
+    "with many hosts (TF_CONFIG), how long to wait for the others, seconds",
+    lower_bound=0.1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "cpu_devices",
+    1,
+    "split the CPU into so many devices, to test distribution; no faster",
+    lower_bound=1,
+    upper_bound=64,
+    flag_values=FLAGS,
+)
 
 
 def _define_recipe_flags() -> list[str]:
@@ -91,9 +113,12 @@ def train(values: Any) -> None:
 
     recipe = chosen_recipe(values)
     validate(recipe.dataset, recipe.data_dir)
+    hosts = cluster.read()
+    if hosts is not None and values.cpu_devices > 1:
+        raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")
     program.check_writable(Path(values.runs_dir if values.run_dir is None else values.run_dir))
     program.check_writable(Path(values.saved_models))
-    program.import_tensorflow()
+    program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=hosts is not None)
     from tfrobust import pipeline
 
     summary = pipeline.run(
@@ -102,8 +127,11 @@ def train(values: Any) -> None:
         run_dir=None if values.run_dir is None else Path(values.run_dir),
         fresh=values.fresh,
         saved_models=Path(values.saved_models),
+        jit=values.jit,
+        peer_timeout=values.peer_timeout,
     )
-    print(summary)
+    if summary is not None:
+        print(summary)
 
 
 def main() -> None:

@@ -40,7 +40,12 @@ class ArraySource(DataSource):
         return _on_host(self._read_test())
 
     def _training_batches(
-        self, batch_size: int, seed: int, augmentation: str, start_step: int
+        self,
+        batch_size: int,
+        seed: int,
+        augmentation: str,
+        start_step: int,
+        rows: tuple[int, int],
     ) -> tf.data.Dataset:
         images, labels = self._train_tensors
         last = self.info.train_images - 1

@@ -107,6 +107,7 @@ class DataSource(ABC):
         seed: int,
         augmentation: str = "crop_flip",
         start_step: int = 0,
+        rows: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """An endless stream of training batches, shuffled anew each epoch.
 
@@ -115,10 +116,13 @@ class DataSource(ABC):
             seed: of shuffling and augmentation, in [0, 2**31).
             augmentation: "none", "crop", "crop_flip" or "imagenet"; see augment.py.
             start_step: the first batch to give; those before it are skipped without decoding.
+            rows: first and last + 1 of the rows to give of every batch, for one host of many;
+                the others are not decoded. None: all.
 
         Returns:
             Batches (images float32 (B, H, W, C) in [0, 1], labels int32 (B,)). Batch k depends on
-            seed, k, batch_size and augmentation only, and none straddles two epochs.
+            seed, k, batch_size and augmentation only, and none straddles two epochs; B is
+            batch_size, or the number of `rows`, which are those of the whole batch.
 
         Raises:
             InputError: an argument out of its range.
@@ -132,7 +136,12 @@ class DataSource(ABC):
             raise InputError(
                 f"augmentation must be one of {', '.join(AUGMENTATIONS)}; got {augmentation!r}"
             )
-        batches = self._training_batches(batch_size, seed, augmentation, start_step)
+        first, last = rows or (0, batch_size)
+        if not 0 <= first < last <= batch_size:
+            raise InputError(f"rows must lie within a batch of {batch_size}, got {rows}")
+        batches = self._training_batches(batch_size, seed, augmentation, start_step, (first, last))
+        if last - first < batch_size:
+            batches = batches.map(lambda images, labels: (images[first:last], labels[first:last]))
         return batches.prefetch(tf.data.AUTOTUNE)
 
     def test(
@@ -196,9 +205,14 @@ class DataSource(ABC):
 
     @abstractmethod
     def _training_batches(
-        self, batch_size: int, seed: int, augmentation: str, start_step: int
+        self,
+        batch_size: int,
+        seed: int,
+        augmentation: str,
+        start_step: int,
+        rows: tuple[int, int],
     ) -> tf.data.Dataset:
-        """`train` after its checks, before prefetching."""
+        """Whole batches of `train` after its checks; what lies outside `rows` may be anything."""
 
     @abstractmethod
     def _test_examples(self) -> tf.data.Dataset:

@@ -43,7 +43,12 @@ class StreamedSource(DataSource):
         """Decodes a random window of a record to uint8 (H, W, C)."""
 
     def _training_batches(
-        self, batch_size: int, seed: int, augmentation: str, start_step: int
+        self,
+        batch_size: int,
+        seed: int,
+        augmentation: str,
+        start_step: int,
+        rows: tuple[int, int],
     ) -> tf.data.Dataset:
         steps = self.steps_per_epoch(batch_size)
         epoch, step_in_epoch = divmod(start_step, steps)
@@ -55,11 +60,21 @@ class StreamedSource(DataSource):
             position: tf.Tensor, record: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label = record
-            if augmentation == "imagenet":
-                image = self._random_part(encoded, step_seed(seed, position))
-            else:
-                image = self._whole_image(encoded)
-            return tf.ensure_shape(image, self.info.image_shape), label
+
+            def image() -> tf.Tensor:
+                if augmentation == "imagenet":
+                    return self._random_part(encoded, step_seed(seed, position))
+                return self._whole_image(encoded)
+
+            if rows == (0, batch_size):
+                return tf.ensure_shape(image(), self.info.image_shape), label
+            row = position % batch_size
+            decoded = tf.cond(
+                (row >= rows[0]) & (row < rows[1]),
+                image,
+                lambda: tf.zeros(self.info.image_shape, tf.uint8),
+            )
+            return tf.ensure_shape(decoded, self.info.image_shape), label
 
         def change(
             step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]

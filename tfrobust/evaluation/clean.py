@@ -22,26 +22,28 @@ def count_classes(network: Model, images: np.ndarray) -> int:
         images: float32 (N, H, W, C).
 
     Raises:
-        InputError: images that it does not take, an answer that is not of shape (1, K), or one
+        InputError: images that it does not take, an answer that is not of shape (B, K), or one
             that TensorFlow cannot differentiate.
     """
-    image = tf.constant(images[:1])
+    # Twice the same: on some CPUs TensorFlow 2.21 crashes where it derives a 1×1 convolution with
+    # stride 2 of one image (Conv2DBackpropFilter by oneDNN, uncompiled).
+    pair = tf.constant(np.repeat(images[:1], 2, axis=0))
     try:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(image)
-            logits = network(image)
+            tape.watch(pair)
+            logits = network(pair)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise InputError(
             f"expected a network that takes images of shape {images.shape[1:]}, got: "
             f"{str(error).strip().splitlines()[0]}"
         ) from error
     shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
-        got = type(logits).__name__ if shape is None else f"shape {tuple(shape)} for one image"
+    if shape is None or len(shape) != 2 or shape[0] != 2 or shape[1] < 2:
+        got = type(logits).__name__ if shape is None else f"shape {tuple(shape)} for two images"
         raise InputError(
             f"expected a network that gives logits (B, K) of at least 2 classes, got {got}"
         )
-    if not tf.is_tensor(logits) or tape.gradient(logits, image) is None:
+    if not tf.is_tensor(logits) or tape.gradient(logits, pair) is None:
         raise InputError(
             "expected a network whose logits have a gradient with respect to the images in "
             "TensorFlow, got one without: attacks cannot search through NumPy, ONNX or rounding"

@@ -1,7 +1,17 @@
 """Keras networks that give logits and normalise their input inside."""
 
 from tfrobust.models import published
+from tfrobust.models.convert import half_huber
 from tfrobust.models.layers import HalfHuberReLU, InputNormalization
+from tfrobust.models.logits import logits_network
 from tfrobust.models.resnet import resnet_cifar, resnet_imagenet
 
-__all__ = ["HalfHuberReLU", "InputNormalization", "published", "resnet_cifar", "resnet_imagenet"]
+__all__ = [
+    "HalfHuberReLU",
+    "InputNormalization",
+    "half_huber",
+    "logits_network",
+    "published",
+    "resnet_cifar",
+    "resnet_imagenet",
+]

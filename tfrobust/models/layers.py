@@ -7,9 +7,11 @@ import keras
 import tensorflow as tf
 
 
-@tf.custom_gradient
-def half_huber_relu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+@keras.saving.register_keras_serializable(package="tfrobust")
+def half_huber_relu(inputs: tf.Tensor) -> tf.Tensor:
     """A ReLU whose corner is a parabola of width 0.5, so that its gradient is continuous.
+
+    As a function it is an activation for any Keras layer, saved by its name.
 
     h(a) = 0 for a ≤ 0; a² for 0 < a ≤ ½; a − ¼ above: the paper's δ = 0.5
     (arXiv 1906.02896, Methods, "Half-Huber ReLU").
@@ -20,6 +22,11 @@ def half_huber_relu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor],
     Returns:
         h(inputs), of the same shape. The backward pass is one clip.
     """
+    return _half_huber_relu(inputs)
+
+
+@tf.custom_gradient
+def _half_huber_relu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     # With c = clip(a, 0, δ), both pieces of h are c·(a − c/2)/δ.
     slope = tf.clip_by_value(inputs, 0.0, 0.5)
 

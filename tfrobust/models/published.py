@@ -8,31 +8,37 @@ import keras
 import numpy as np
 
 from tfrobust.errors import InputError
+from tfrobust.models import torch_checkpoint
 from tfrobust.models.resnet import resnet_cifar
 
 IMAGE_SIDE = 32  # CIFAR-10's; the weights themselves fit any
 HALF_HUBER_WIDTH = 0.5
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
+TORCH_ENDINGS = (".pt", ".pth")
 
 
 def load(path: str | Path) -> keras.Model:
-    """Loads a published network from the arrays of its PyTorch checkpoint.
+    """Loads a published network: its PyTorch checkpoint, or that one's arrays.
 
-    Depth, width, number of classes, normalisation and activation follow from the arrays.
+    Depth, width, number of classes, normalisation and activation follow from the arrays: the
+    networks "robust" and "all" have Half-Huber ReLUs, "standard" and "adv-train" plain ones.
 
     Args:
-        path: an .npz file with one array for each name of the checkpoint's state dictionary
-            ("pipe.1.0.main.0.weight", …); convolution kernels as O, I, H, W.
+        path: the checkpoint, .pt (see `torch_checkpoint.read`); or an .npz file with one array
+            for each name of its state dictionary ("pipe.1.0.main.0.weight", …), convolution
+            kernels as O, I, H, W.
 
     Returns:
         A functional Keras model: float32 images (B, 32, 32, C) in [0, 1] → logits (B, K).
 
     Raises:
-        InputError: no such file, no .npz, or arrays that do not make such a network.
+        InputError: no such file, neither of the two, arrays that do not make such a network, or
+            a checkpoint without PyTorch.
 
     Source: arXiv 1906.02896, Methods; the networks of the authors' CIFAR-10 example.
     """
-    arrays = _read(Path(path))
+    path = Path(path)
+    arrays = torch_checkpoint.read(path) if path.suffix in TORCH_ENDINGS else _read(path)
     network = resnet_cifar(**_structure(arrays))
     used = {"input_offset"}
     for layer, names in zip(_weighted_layers(network), _names(arrays), strict=True):

@@ -199,6 +199,6 @@ def _head(
         raise ValueError(f"expected at least 2 classes, got {num_classes}")
     features = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
     logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform")(features)
-    # float32 whatever the precision policy: the loss and the penalty need it.
-    logits = keras.layers.Flatten(name="logits", dtype="float32")(logits)
+    # float32, or float64, whatever the precision policy: the loss and the penalty need it.
+    logits = keras.layers.Flatten(name="logits", dtype=keras.config.floatx())(logits)
     return keras.Model(images, logits, name=name)

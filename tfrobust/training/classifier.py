@@ -1,4 +1,4 @@
-"""RobustClassifier: any Keras classifier, trained with the gradient penalty."""
+"""RobustClassifier: any Keras classifier, trained with the gradient penalty, or adversarially."""
 
 from typing import Any
 
@@ -6,23 +6,34 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.criteria import cross_entropy
+from tfrobust.models.logits import logits_network
 from tfrobust.training.penalty import InputGradientPenalty
+from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
+
+# What an image's draws are for: streams of their own, so that one does not change another.
+PENALTY_DRAWS, PERTURBATION_DRAWS = range(2)
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class RobustClassifier(keras.Model):
-    """Trains a network on cross-entropy + ψ·penalty.
+    """Trains a network on cross-entropy + ψ·penalty, of perturbed images if so wished.
 
     The network is what ships; this wrapper only trains it. `compile` takes an optimizer and no
     loss; `fit` and `evaluate` work as with any Keras model on batches of images and integer
     labels.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: any built Keras classifier, images (B, H, W, C) → logits or probabilities
+            (B, K). What is trained and ships is `classifier.network`, its plain
+            `tfrobust.models.logits_network`, on the same weights.
         penalty: the penalty; None to train without.
-        psi: the controller of its weight; None for the published constants.
-        seed: of the penalty's draws: a batch's draws depend on it and the iteration only.
+        psi: the controller of its weight; None for the published constants. It holds the
+            cross-entropy of the images as they are trained on, so perturbed where they are.
+        adversarial: what perturbs each batch; None to train on clean images. The loss, the
+            penalty and the accuracy are then of the perturbed batch; with `Trades`, of the
+            clean one, and the loss has its term besides.
+        seed: of the draws: a batch's draws depend on it and the iteration only.
 
     Source: arXiv 1906.02896, Methods.
     """
@@ -33,18 +44,16 @@ class RobustClassifier(keras.Model):
         *,
         penalty: InputGradientPenalty | None = None,
         psi: PsiController | None = None,
+        adversarial: Perturber | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if len(network.output_shape) != 2 or network.output_shape[-1] is None:
-            raise ValueError(
-                f"expected a network whose output is logits (B, K), got {network.output_shape}"
-            )
-        self.network = network
+        self.network = logits_network(network)
         self.penalty = penalty
         # There without a penalty too, at rest: one fewer case for checkpoints and configs.
         self.psi = psi or PsiController()
+        self.adversarial = adversarial
         self.seed = seed
         names = ["loss", "cross_entropy", "accuracy"]
         if penalty is not None:
@@ -68,14 +77,21 @@ class RobustClassifier(keras.Model):
             accuracy; with a penalty also penalty, psi and integral (r).
         """
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+        # Sums, the penalty and ψ are float32, or float64, whatever the layers compute in.
+        images = tf.cast(images, keras.config.floatx())
+        adversarial = self.adversarial
+        if adversarial is not None:
+            perturbed = self._perturbed(adversarial, images, labels)
+            if adversarial.replaces:
+                images = perturbed
         with tf.GradientTape() as tape:
             if self.penalty is None:
-                logits = self.network(images, training=True)
-                penalty = psi = tf.constant(0.0)
+                logits = self._logits(images)
+                penalty = psi = tf.zeros((), images.dtype)
             else:
                 with tf.GradientTape(watch_accessed_variables=False) as input_tape:
                     input_tape.watch(images)
-                    logits = self.network(images, training=True)
+                    logits = self._logits(images)
                     scalar = self.penalty.scalar(logits, labels, self._draws(labels))
                     total = tf.reduce_sum(scalar)
                 penalty = self.penalty(input_tape.gradient(total, images))
@@ -84,6 +100,8 @@ class RobustClassifier(keras.Model):
             if self.penalty is not None:
                 psi = self.psi.update(mean_classification, logits.shape[-1])
             loss = classification + psi * penalty
+            if adversarial is not None and not adversarial.replaces:
+                loss += adversarial.loss(logits, self._logits(perturbed))
             # The optimizer sums gradients over replicas.
             shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
         variables = self.network.trainable_variables
@@ -128,6 +146,7 @@ class RobustClassifier(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
+            "adversarial": keras.saving.serialize_keras_object(self.adversarial),
             "seed": self.seed,
         }
 
@@ -138,17 +157,34 @@ class RobustClassifier(keras.Model):
         """The inverse of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
-            for name in ("network", "penalty", "psi")
+            for name in ("network", "penalty", "psi", "adversarial")
         }
         return cls(**parts, **config)
 
-    def _draws(self, labels: tf.Tensor) -> tf.Tensor:
-        """Uniform draws (B, 2) that an image gets by its place in the batch of all replicas."""
+    def _logits(self, images: tf.Tensor) -> tf.Tensor:
+        """What is trained on, in the images' dtype whatever the layers compute in."""
+        return tf.cast(self.network(images, training=True), images.dtype)
+
+    def _perturbed(self, adversarial: Perturber, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The batch as the perturber leaves it; the network stays as it is."""
+
+        def model(images: tf.Tensor) -> tf.Tensor:
+            # What the pass would write, such as moving averages, the scope forgets.
+            with keras.StatelessScope():
+                return self._logits(images)
+
+        columns = adversarial.draws_per_image(images.shape[1:])
+        draws = self._draws(labels, columns, PERTURBATION_DRAWS)
+        return adversarial(model, images, labels, draws)
+
+    def _draws(self, labels: tf.Tensor, columns: int = 2, stream: int = PENALTY_DRAWS) -> tf.Tensor:
+        """Uniform draws (B, columns) that an image gets by its place in all replicas' batch."""
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync if context else 1
         count = tf.shape(labels)[0]
-        seed = tf.stack([tf.constant(self.seed, tf.int64), self._iteration()])
-        draws = tf.random.stateless_uniform([count * replicas, 2], seed)
+        # 64-bit seeds: no two runs' seeds are 2^32 apart.
+        seed = tf.stack([tf.constant(self.seed + (stream << 32), tf.int64), self._iteration()])
+        draws = tf.random.stateless_uniform([count * replicas, columns], seed)
         if replicas == 1:
             return draws
         first = count * context.replica_id_in_sync_group

@@ -1,7 +1,7 @@
 """The training loop of the programs: recipe → run folder, resumable at any step."""
 
-import csv
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -12,34 +12,17 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrobust.datasets import DatasetInfo, DataSource
-from tfrobust.errors import InputError, ReportedError
-from tfrobust.models import resnet_cifar, resnet_imagenet
+from tfrobust.datasets import DataSource
 from tfrobust.recipes import Recipe
+from tfrobust.training import distribution
+from tfrobust.training.build import total_steps
+from tfrobust.training.checkpoints import Checkpoints
 from tfrobust.training.classifier import RobustClassifier
-from tfrobust.training.optimizer import L2SGD, step_schedule
-from tfrobust.training.penalty import InputGradientPenalty
-from tfrobust.training.psi import PsiController
+from tfrobust.training.log import LABEL_RANGE, DivergedError, MetricsLog
+from tfrobust.training.watching import Scalars
 
-COLUMNS = (
-    "step",
-    "epoch",
-    "loss",
-    "cross_entropy",
-    "accuracy",
-    "penalty",
-    "psi",
-    "integral",
-    "learning_rate",
-    "val_accuracy",
-)
 LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
 VALIDATION_IMAGES = 2000
-CHECKPOINTS_KEPT = 2
-
-
-class DivergedError(ReportedError, RuntimeError):
-    """The training went where no numbers are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,67 +42,6 @@ class Training:
     metrics: Path
 
 
-def total_steps(recipe: Recipe, source: DataSource) -> int:
-    """Optimizer steps of a whole training: epochs of whole batches, cut by max_steps."""
-    steps = recipe.epochs * source.steps_per_epoch(recipe.batch_size)
-    return steps if recipe.max_steps is None else min(steps, recipe.max_steps)
-
-
-def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
-    """The recipe's network, wrapped and compiled; to be called in the strategy's scope.
-
-    Args:
-        recipe: the configuration.
-        info: of the data set.
-        steps: of the whole training, for the schedule of the learning rate.
-
-    Returns:
-        A compiled classifier whose weights depend on the recipe's seed alone.
-    """
-    keras.utils.set_random_seed(recipe.seed)
-    make = resnet_cifar if recipe.architecture == "resnet_cifar" else resnet_imagenet
-    try:
-        network = make(
-            depth=recipe.depth,
-            num_classes=info.num_classes,
-            input_shape=info.image_shape,
-            activation=recipe.activation,
-            mean=info.mean,
-            std=info.std,
-            synchronized=recipe.synchronized,
-            **({} if recipe.width is None else {"width": recipe.width}),
-        )
-    except ValueError as error:
-        raise InputError(f"the recipe's network cannot be made: {error}") from None
-    if recipe.loss_target is not None and recipe.loss_target >= math.log(info.num_classes):
-        raise InputError(
-            f"expected --loss_target below ln K = {math.log(info.num_classes):.3f}, the loss of "
-            f"a guess among {info.num_classes} classes, got {recipe.loss_target}"
-        )
-    penalty = psi = None
-    if recipe.penalty:
-        penalty = InputGradientPenalty(exponent=recipe.penalty_exponent, tandem=recipe.tandem)
-        psi = PsiController(
-            loss_target=recipe.loss_target, initial=recipe.psi_initial, gain=recipe.psi_gain
-        )
-    classifier = RobustClassifier(network, penalty=penalty, psi=psi, seed=recipe.seed)
-    optimizer = L2SGD(
-        step_schedule(recipe.learning_rate, recipe.learning_rate_drops, steps),
-        momentum=recipe.momentum,
-        l2=recipe.weight_decay,
-    )
-    optimizer.build(network.trainable_variables)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if recipe.batch_size % replicas:
-        raise InputError(
-            f"expected --batch_size to be a multiple of the {replicas} devices, "
-            f"got {recipe.batch_size}"
-        )
-    # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
-    classifier.compile(optimizer=optimizer, jit_compile=replicas == 1)
-    return classifier
-
-
 def fit(
     classifier: RobustClassifier,
     source: DataSource,
@@ -128,12 +50,16 @@ def fit(
     *,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    jit: bool | None = None,
 ) -> Training:
     """Trains, from the newest checkpoint in the folder if there is one.
 
-    Writes `folder`/metrics.csv, checkpoints/ and tensorboard/. A batch and its random numbers
+    One loop for one device, the GPUs of one host, and many hosts. Writes `folder`/metrics.csv,
+    checkpoints/ and tensorboard/, of many hosts only the chief. A batch and its random numbers
     depend on the seed and the step alone, so a resumed training goes on as if it had never
-    stopped. Ctrl-C saves a checkpoint on its way out.
+    stopped, to the bit on the same device and number of threads. An epoch is whole batches: the
+    images that are left over differ from epoch to epoch, and one shape is compiled. Ctrl-C saves
+    a checkpoint on its way out.
 
     Args:
         classifier: from `build`.
@@ -141,178 +67,199 @@ def fit(
         recipe: the configuration.
         folder: the run's folder.
         strategy: of distribution; None for the current one.
-        callbacks: Keras callbacks, driven by batch and epoch.
+        callbacks: Keras callbacks, driven by batch and epoch, on the chief. One with `columns`
+            may add values by those names to an epoch's `logs`, for metrics.csv and TensorBoard.
+        jit: whether XLA compiles the step; None: on for one device, off for several.
 
     Returns:
         What was done; the classifier's network is trained.
 
     Raises:
         DivergedError: the loss or a weight is no longer finite; the last good checkpoint is kept.
+        LostPeerError: another host went away.
+        InputError: a label that is no class, or a checkpoint of another network.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    steps, per_epoch = total_steps(recipe, source), source.steps_per_epoch(recipe.batch_size)
-    checkpoint = tf.train.Checkpoint(classifier=classifier, optimizer=classifier.optimizer)
-    manager = tf.train.CheckpointManager(
-        checkpoint, str(folder / "checkpoints"), CHECKPOINTS_KEPT, checkpoint_name="step"
-    )
-    first = _restore(checkpoint, manager, classifier)
-    log = _Log(folder / "metrics.csv", first, first // per_epoch, strategy, manager)
-    watchers = keras.callbacks.CallbackList(
-        [keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False), *callbacks],
-        model=classifier,
-        epochs=recipe.epochs,
-        steps=per_epoch,
-    )
-    train = tf.function(
-        lambda images, labels: strategy.run(classifier.optimize, (images, labels)),
-        jit_compile=strategy.num_replicas_in_sync == 1,
-    )
-    batches = iter(
-        strategy.experimental_distribute_dataset(
-            source.train(
-                recipe.batch_size,
-                seed=recipe.seed,
-                augmentation=recipe.augmentation,
-                start_step=first,
-            )
-        )
-    )
-    # Whole batches only, so that nothing is compiled for a last short one.
-    validation = source.test(
-        min(recipe.batch_size, source.info.test_images),
-        limit=VALIDATION_IMAGES,
-        drop_remainder=True,
-    )
-    began = time.monotonic()
-    watchers.on_train_begin()
-    with _bar(first, steps, recipe) as bar:
-        try:
-            for epoch in range(first // per_epoch, math.ceil(steps / per_epoch)):
-                watchers.on_epoch_begin(epoch)
-                end = min((epoch + 1) * per_epoch, steps)
-                for step in range(max(first, epoch * per_epoch), end):
-                    watchers.on_train_batch_begin(step % per_epoch)
-                    rate = float(classifier.optimizer.learning_rate)
-                    log.add(step + 1, epoch, rate, train(*next(batches)))
-                    watchers.on_train_batch_end(step % per_epoch)
-                    bar.update()
-                    if step % LOG_EVERY == 0:
-                        bar.set_postfix_str(log.look())
-                    if (step + 1) % recipe.checkpoint_every == 0 and step + 1 < end:
-                        log.save(classifier, step + 1)
-                bar.set_postfix_str(log.look())
-                scores = classifier.evaluate(validation, verbose=0, return_dict=True)
-                log.rows[-1]["val_accuracy"] = scores["accuracy"]
-                watchers.on_epoch_end(epoch, log.means())
-                log.save(classifier, end)
-                log.rows.clear()
-        except KeyboardInterrupt:
-            # A step is done or not done: its number is the optimizer's own.
-            log.save(classifier, int(classifier.optimizer.iterations))
-            raise
-    watchers.on_train_end()
-    return Training(
-        steps=steps, seconds=time.monotonic() - began, resumed_at=first, metrics=log.path
-    )
+    checkpoints = None
+    try:
+        with distribution.lost_peers_named(strategy):
+            if chief := distribution.is_chief(strategy):
+                checkpoints = Checkpoints(folder / "checkpoints", classifier)
+            loop = _Loop(classifier, source, recipe, folder, strategy, checkpoints, jit)
+            # What one host does alone stays outside the strategy's scope, where a new variable
+            # would wait for the other hosts.
+            return loop.run(callbacks if chief else ())
+    except DivergedError as error:
+        kept = checkpoints and checkpoints.newest
+        raise DivergedError(
+            f"training diverged: {error}. "
+            + (f"The last good checkpoint is {kept}. " if kept else "No checkpoint was made yet. ")
+            + "Try a lower --learning_rate, or a higher --loss_target"
+        ) from None
 
 
-class _Log:
-    """metrics.csv, a row a step, and the checkpoints that go with it.
-
-    Holds the rows of the current epoch only. Values stay on the device until looked at.
-    """
+class _Loop:
+    """The steps of one call of `fit`."""
 
     def __init__(
         self,
-        path: Path,
-        first: int,
-        epoch: int,
+        classifier: RobustClassifier,
+        source: DataSource,
+        recipe: Recipe,
+        folder: Path,
         strategy: tf.distribute.Strategy,
-        manager: tf.train.CheckpointManager,
+        checkpoints: Checkpoints | None,
+        jit: bool | None,
     ) -> None:
-        self.path, self.strategy, self.manager = path, strategy, manager
-        self.pending: list[tuple[int, int, float, dict[str, Any]]] = []
-        kept = [row for row in read_metrics(path) if row["step"] <= first] if first else []
-        self.rows = [row for row in kept if row["epoch"] == epoch]
-        self.written = first
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept)
-        temporary.replace(path)
+        self.classifier, self.source, self.recipe = classifier, source, recipe
+        self.folder, self.strategy, self.checkpoints = folder, strategy, checkpoints
+        self.jit = uses_jit(strategy, jit)
+        self.steps = total_steps(recipe, source)
+        self.per_epoch = source.steps_per_epoch(recipe.batch_size)
+        with strategy.scope():
+            restored = checkpoints.restore() if checkpoints else 0
+            state = [*classifier.network.variables, classifier.psi.integral]
+            state += classifier.optimizer.variables
+            (self.first,) = distribution.from_chief(strategy, state, [restored])
 
-    def add(self, step: int, epoch: int, rate: float, values: dict[str, Any]) -> None:
-        self.pending.append((step, epoch, rate, values))
+    def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Training:
+        """All steps that are left."""
+        recipe, first, per_epoch, began = self.recipe, self.first, self.per_epoch, time.monotonic()
+        callbacks = list(callbacks)
+        metrics = self.folder / "metrics.csv"
+        log = MetricsLog(
+            metrics if self.checkpoints else None,
+            first,
+            per_epoch=per_epoch,
+            steps=self.steps,
+            num_classes=self.source.info.num_classes,
+            strategy=self.strategy,
+            more_columns=[name for one in callbacks for name in getattr(one, "columns", ())],
+        )
+        if self.checkpoints:
+            # Last, so that it sees what the others add.
+            callbacks.append(Scalars(self.folder / "tensorboard", exponent=recipe.penalty_exponent))
+        watchers = keras.callbacks.CallbackList(
+            callbacks, model=self.classifier, epochs=recipe.epochs, steps=per_epoch
+        )
+        train = tf.function(
+            lambda *batch: self.strategy.run(self._replica_step, batch), jit_compile=self.jit
+        )
+        batches = distribution.batches(
+            self.strategy,
+            self.source,
+            recipe.batch_size,
+            seed=recipe.seed,
+            augmentation=recipe.augmentation,
+            start_step=first,
+        )
+        watchers.on_train_begin()
+        with self._bar() as bar:
+            try:
+                for epoch in range(log.first_epoch, math.ceil(self.steps / per_epoch)):
+                    watchers.on_epoch_begin(epoch)
+                    end = min((epoch + 1) * per_epoch, self.steps)
+                    for step in range(max(first, epoch * per_epoch), end):
+                        watchers.on_train_batch_begin(step % per_epoch)
+                        rate = self.classifier.optimizer.learning_rate
+                        rate = float(tf.convert_to_tensor(rate))
+                        log.add(step + 1, epoch, rate, train(*next(batches)))
+                        bar.update()
+                        seen = log.look() if step % LOG_EVERY == 0 else {}
+                        if seen:
+                            bar.set_postfix_str(self._line(seen, bar))
+                        watchers.on_train_batch_end(step % per_epoch, seen)
+                        if (step + 1) % recipe.checkpoint_every == 0 and step + 1 < end:
+                            self._save(log)
+                    log.look()
+                    self._end_epoch(epoch, log, watchers)
+            except KeyboardInterrupt:
+                # A step is done or not done: its number is the optimizer's own. One that is done
+                # but not in the log yet is done again, from the checkpoint before.
+                done = tf.convert_to_tensor(self.classifier.optimizer.iterations)
+                if int(done) == log.last:
+                    self._save(log)
+                raise
+        watchers.on_train_end()
+        seconds = time.monotonic() - began
+        return Training(steps=self.steps, seconds=seconds, resumed_at=first, metrics=metrics)
 
-    def look(self) -> str:
-        """Fetches what is pending, stops on a loss that is no number; → a line for the bar."""
-        for step, epoch, rate, values in self.pending:
-            row: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
-            for name, value in values.items():
-                row[name] = float(self.strategy.experimental_local_results(value)[0])
-            if not math.isfinite(row["loss"]):
-                self._diverged(f"the loss became {row['loss']} at step {step}")
-            self.rows.append(row)
-        self.pending = []
-        if not self.rows:
-            return ""
-        last = self.rows[-1]
-        psi = f" psi={last['psi']:.0f}" if "psi" in last else ""
-        return f"loss={last['cross_entropy']:.3f} accuracy={last['accuracy']:.3f}{psi}"
+    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = dict(self.classifier.optimize(images, labels))
+        values[LABEL_RANGE] = tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)])
+        return values
 
-    def means(self) -> dict[str, float]:
-        """Each column's mean over the epoch so far."""
-        columns = {name for row in self.rows for name in row} - {"step", "epoch"}
-        found = {name: [row[name] for row in self.rows if name in row] for name in columns}
-        return {name: sum(values) / len(values) for name, values in found.items()}
+    def _end_epoch(
+        self, epoch: int, log: MetricsLog, watchers: keras.callbacks.CallbackList
+    ) -> None:
+        if self.checkpoints is None:
+            log.rows.clear()
+            return
+        if log.rows:
+            log.rows[-1]["val_accuracy"] = self._validation_accuracy()
+        logs = log.means()
+        watchers.on_epoch_end(epoch, logs)
+        for name in log.more_columns:
+            if name in logs and log.rows:
+                log.rows[-1][name] = logs[name]
+        self._save(log)
+        log.rows.clear()
 
-    def save(self, classifier: RobustClassifier, step: int) -> None:
+    def _validation_accuracy(self) -> float:
+        """The share of the first test images that the network gets right."""
+        # Whole batches only, so that nothing is compiled for a last short one.
+        batches = self.source.test(
+            min(self.recipe.batch_size, self.source.info.test_images),
+            limit=VALIDATION_IMAGES,
+            drop_remainder=True,
+        )
+        right = total = 0
+        for images, labels in batches:
+            right += int(self._right(images, labels))
+            total += len(labels)
+        return right / total
+
+    @functools.cached_property
+    def _right(self) -> Any:
+        def right(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            found = tf.argmax(self.classifier(images, training=False), -1, output_type=tf.int32)
+            return tf.reduce_sum(tf.cast(found == labels, tf.int32))
+
+        return tf.function(right, jit_compile=self.jit)
+
+    def _save(self, log: MetricsLog) -> None:
         """Writes the rows, then a checkpoint, unless a weight is no longer finite."""
-        self.look()
-        for variable in classifier.network.variables:
+        log.look()
+        for variable in self.classifier.network.variables if self.checkpoints else ():
             if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
-                self._diverged(f"{variable.path} is no longer finite at step {step}")
-        with self.path.open("a", newline="") as file:
-            rows = [row for row in self.rows if row["step"] > self.written]
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
-        self.written = step
-        self.manager.save(checkpoint_number=step)
+                raise DivergedError(f"{variable.path} is no longer finite at step {log.last}")
+        log.write()
+        if self.checkpoints:
+            self.checkpoints.save(log.last)
 
-    def _diverged(self, what: str) -> None:
-        kept = self.manager.latest_checkpoint
-        raise DivergedError(
-            f"training diverged: {what}. "
-            + (f"The last good checkpoint is {kept}. " if kept else "No checkpoint was made yet. ")
-            + "Try a lower --learning_rate, or a higher --loss_target"
+    def _line(self, row: dict[str, Any], bar: "tqdm[Any]") -> str:
+        psi = f" psi={row['psi']:.0f}" if "psi" in row else ""
+        rate = bar.format_dict["rate"]
+        speed = f" {rate * self.recipe.batch_size:.0f} images/s" if rate else ""
+        return f"loss={row['cross_entropy']:.3f} accuracy={row['accuracy']:.3f}{psi}{speed}"
+
+    def _bar(self) -> "tqdm[Any]":
+        return tqdm(
+            total=self.steps,
+            initial=self.first,
+            desc=f"training {self.recipe.name}",
+            unit="step",
+            dynamic_ncols=True,
+            disable=self.checkpoints is None,
         )
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.csv; empty cells are left out, step and epoch are ints."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-    return [{**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in rows]
+def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
+    """Whether XLA compiles the step.
 
-
-def _bar(first: int, steps: int, recipe: Recipe) -> "tqdm[Any]":
-    return tqdm(
-        total=steps, initial=first, desc=f"training {recipe.name}", unit="step", dynamic_ncols=True
-    )
-
-
-def _restore(
-    checkpoint: tf.train.Checkpoint,
-    manager: tf.train.CheckpointManager,
-    classifier: RobustClassifier,
-) -> int:
-    """Loads the newest readable checkpoint; → its step, 0 where there is none."""
-    for path in reversed(manager.checkpoints):
-        try:
-            checkpoint.read(path).assert_existing_objects_matched().expect_partial()
-            return int(classifier.optimizer.iterations)
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
-            tqdm.write(f"warning: checkpoint {path} cannot be read ({error}); trying an older one")
-    return 0
+    Args:
+        strategy: of distribution.
+        jit: the user's wish; None: on for one device, where it is faster, off for several, where
+            XLA fails on logical CPU devices.
+    """
+    return strategy.num_replicas_in_sync == 1 if jit is None else jit

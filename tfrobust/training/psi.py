@@ -57,34 +57,36 @@ class PsiController(keras.layers.Layer):
             name="integral",
             initializer="zeros",
             trainable=False,
-            dtype="float32",
+            # float32, or float64, whatever the precision policy.
+            dtype=keras.config.floatx(),
             aggregation="only_first_replica",
         )
         self.built = True
 
     @property
     def psi(self) -> tf.Tensor:
-        """ψ as it stands, a float32 scalar."""
+        """ψ as it stands, a float scalar."""
         return self.initial * tf.exp(self.gain * tf.convert_to_tensor(self.integral))
 
     def update(self, cross_entropy: tf.Tensor, num_classes: int) -> tf.Tensor:
         """One step of the controller.
 
         Args:
-            cross_entropy: float32 scalar, the batch's mean classification loss over all
+            cross_entropy: float scalar, the batch's mean classification loss over all
                 replicas, nats.
             num_classes: K, for the default target.
 
         Returns:
-            The new ψ, a float32 scalar through which no gradient flows.
+            The new ψ, a float scalar through which no gradient flows.
         """
         target = self.loss_target or default_loss_target(num_classes)
         # A loss of exactly 0 is as good as it gets: clipped below like any other.
-        loss = tf.maximum(tf.stop_gradient(cross_entropy), 1e-30)
+        loss = tf.cast(tf.stop_gradient(cross_entropy), self.integral.dtype)
+        loss = tf.maximum(loss, 1e-30)
         change = tf.clip_by_value(-tf.math.log(loss / target), -self.worse, self.better)
         # max(0, NaN) would hide a NaN as 0: the variable keeps it, for the loop to see.
         integral = tf.convert_to_tensor(self.integral) + change
-        self.integral.assign(tf.where(integral < 0.0, 0.0, integral))
+        self.integral.assign(tf.where(integral < 0.0, tf.zeros_like(integral), integral))
         return self.psi
 
     def get_config(self) -> dict[str, Any]:

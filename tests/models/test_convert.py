@@ -1,0 +1,78 @@
+"""ReLU networks made into Half-Huber ReLU networks."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tfrobust.errors import InputError
+from tfrobust.models import half_huber, resnet_cifar
+
+IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+
+
+def network(*last: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((8, 8, 1)), *last])
+
+
+def functional(operation: Any) -> keras.Model:
+    images = keras.Input((8, 8, 1))
+    return keras.Model(images, operation(layers.Conv2D(2, 3)(images)))
+
+
+def test_a_converted_resnet_is_the_resnet_built_so() -> None:
+    relu, expected = (
+        resnet_cifar(depth=8, width=2, num_classes=3, input_shape=(8, 8, 1), activation=name)
+        for name in ("relu", "half_huber_relu")
+    )
+    expected.set_weights(relu.get_weights())
+    before = np.asarray(relu(IMAGES))
+    np.testing.assert_array_equal(half_huber(relu)(IMAGES), expected(IMAGES))
+    np.testing.assert_array_equal(relu(IMAGES), before)
+
+
+CASES = {
+    "activation of a layer": lambda: network(layers.Conv2D(2, 3, activation="relu")),
+    "Activation": lambda: network(layers.Conv2D(2, 3), layers.Activation("relu")),
+    "ReLU": lambda: network(layers.Conv2D(2, 3), layers.ReLU()),
+    "operation": lambda: functional(keras.ops.relu),
+    "nested": lambda: functional(keras.Sequential([keras.Input((6, 6, 2)), layers.ReLU()])),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_every_form_of_relu_is_exchanged(kind: str, tmp_path: Path) -> None:
+    relu = CASES[kind]()
+    twin = half_huber(relu)
+    # h of a ReLU's value is h of the value itself.
+    a = np.asarray(relu(IMAGES), np.float64)
+    assert a.max() > 0.5
+    expected = np.where(a <= 0.5, a**2, a - 0.25)
+    # float32 carries 1.2e-7 of values of about 2.
+    np.testing.assert_allclose(twin(IMAGES), expected, atol=1e-6)
+    twin.save(tmp_path / "twin.keras")
+    loaded = keras.models.load_model(tmp_path / "twin.keras")
+    np.testing.assert_array_equal(loaded(IMAGES), twin(IMAGES))
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in twin.layers]
+
+
+@pytest.mark.parametrize(
+    ("relu", "message"),
+    [
+        (lambda: network(layers.ReLU(max_value=6)), "ceiling"),
+        (lambda: network(layers.ReLU(negative_slope=0.1)), "slope"),
+        (lambda: network(layers.LeakyReLU()), "slope"),
+        (lambda: network(layers.Dense(2, activation="relu6")), "ceiling"),
+        (lambda: functional(keras.ops.leaky_relu), "slope"),
+        (lambda: network(layers.Dense(2, activation="gelu")), "got none"),
+        (lambda: network(layers.TimeDistributed(layers.Dense(2, activation="relu"))), "inside"),
+        (lambda: keras.Sequential([layers.ReLU()]), "built"),
+        (lambda: "relu", "built"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(relu: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        half_huber(relu())

@@ -1,0 +1,87 @@
+"""A ReLU network made into a Half-Huber ReLU network."""
+
+import keras
+
+from tfrobust.errors import InputError
+from tfrobust.models.layers import HalfHuberReLU, half_huber_relu
+from tfrobust.models.logits import has_graph
+
+RELUS = ("relu", "Relu")  # the activation, and the operation keras.ops.relu
+VARIANTS = ("relu6", "Relu6", "leaky_relu", "LeakyRelu")
+VARIANT_LAYERS = (keras.layers.LeakyReLU, keras.layers.PReLU)
+
+
+def half_huber(network: keras.Model) -> keras.Model:
+    """A copy of a network with `HalfHuberReLU` in the place of every ReLU.
+
+    Layers of ReLU, relu as any layer's activation, and the operation keras.ops.relu, also inside
+    nested functional and Sequential models; smooth activations stay, and so does max pooling.
+    What the network computes changes (h(a) = a − ¼ above ½): train the copy.
+
+    Args:
+        network: a functional or Sequential model, built.
+
+    Returns:
+        A new model of the same kind with copies of the weights.
+
+    Raises:
+        InputError: a subclassed model or a layer that holds ReLUs of its own, which cannot be
+            exchanged; a ReLU with a ceiling, slope or threshold (ReLU6, leaky), which has no
+            Half-Huber form; or no ReLU at all.
+
+    Source: arXiv 1906.02896, Methods, "Half-Huber ReLU".
+    """
+    if not isinstance(network, keras.Model) or not has_graph(network):
+        raise InputError(
+            "expected a built functional or Sequential model, whose layers can be exchanged, got "
+            f"a {type(network).__name__}: write it with HalfHuberReLU"
+        )
+    found = []
+
+    def exchanged(operation: keras.Operation) -> keras.Operation:
+        if _is_relu(operation):
+            found.append(operation.name)
+            return _half_huber_twin(operation)
+        if not isinstance(operation, keras.layers.Layer):
+            return operation  # has no weights
+        for part in operation._flatten_layers(include_self=False):
+            if _is_relu(part):
+                raise InputError(
+                    f"cannot exchange the ReLU {part.name} inside the layer {operation.name}: "
+                    "write that layer with HalfHuberReLU"
+                )
+        return type(operation).from_config(operation.get_config())
+
+    twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
+    if not found:
+        raise InputError(f"expected a network with ReLUs, got none in {network.name}")
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+def _is_relu(operation: keras.Operation) -> bool:
+    if isinstance(operation, keras.layers.ReLU):
+        relu = True
+        variant = operation.max_value is not None or operation.negative_slope or operation.threshold
+    else:
+        is_layer = isinstance(operation, keras.layers.Layer)
+        named = getattr(operation, "activation", None) if is_layer else type(operation)
+        name = getattr(named, "__name__", None)
+        relu = name in RELUS
+        variant = name in VARIANTS or isinstance(operation, VARIANT_LAYERS)
+    if variant:
+        raise InputError(
+            f"expected plain ReLUs, got {operation.name} with a ceiling, slope or threshold, for "
+            "which there is no Half-Huber form: make it a plain ReLU first"
+        )
+    return relu
+
+
+def _half_huber_twin(operation: keras.Operation) -> keras.Operation:
+    if not isinstance(operation, keras.layers.Layer):
+        return HalfHuberReLU()
+    config = operation.get_config()
+    if isinstance(operation, keras.layers.ReLU):
+        return HalfHuberReLU(name=operation.name, dtype=config["dtype"])
+    # The layer stays one layer, so names, weights and their order stay as well.
+    return type(operation).from_config({**config, "activation": half_huber_relu})

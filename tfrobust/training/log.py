@@ -1,0 +1,148 @@
+"""metrics.csv, a row a step, never half a one; and the look at whether all is still well."""
+
+import csv
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfrobust.errors import InputError, ReportedError
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "loss",
+    "cross_entropy",
+    "accuracy",
+    "penalty",
+    "psi",
+    "integral",
+    "learning_rate",
+    "val_accuracy",
+)
+LABEL_RANGE = "label_range"  # a step's smallest and largest label, for the check alone
+
+
+class DivergedError(ReportedError, RuntimeError):
+    """The training went where no numbers are."""
+
+
+class MetricsLog:
+    """metrics.csv.
+
+    Holds the rows of the current epoch only. Values stay on the device until looked at.
+
+    Args:
+        path: of metrics.csv; None on a host that writes nothing.
+        first: the step from which the training goes on; what the file has beyond is cut off.
+        per_epoch: steps an epoch.
+        steps: of the whole training.
+        num_classes: K, which bounds the labels.
+        strategy: of distribution.
+        more_columns: names that callbacks add to an epoch's last row.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        first: int,
+        *,
+        per_epoch: int,
+        steps: int,
+        num_classes: int,
+        strategy: tf.distribute.Strategy,
+        more_columns: Sequence[str] = (),
+    ) -> None:
+        self.path, self.strategy, self.num_classes = path, strategy, num_classes
+        self.more_columns = tuple(more_columns)
+        self.columns = (*COLUMNS, *more_columns)
+        self.pending: list[tuple[int, int, float, dict[str, Any]]] = []
+        kept: list[dict[str, Any]] = []
+        if path is not None and first:
+            kept = [row for row in read_metrics(path) if row["step"] <= first]
+        self.first_epoch = first // per_epoch
+        at_end = bool(first) and (first % per_epoch == 0 or first == steps)
+        if at_end and kept and "val_accuracy" not in kept[-1]:
+            # It stopped between an epoch's last step and its validation.
+            self.first_epoch = (first - 1) // per_epoch
+        elif at_end:
+            self.first_epoch = math.ceil(first / per_epoch)
+        self.rows = [row for row in kept if row["epoch"] == self.first_epoch]
+        if at_end and self.rows:
+            kept = kept[:-1]  # to be written anew, whole
+        self.written = first - 1 if at_end and self.rows else first
+        self.last = first
+        if path is not None:
+            temporary = path.with_suffix(".tmp")
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(kept)
+            temporary.replace(path)
+
+    def add(self, step: int, epoch: int, rate: float, values: dict[str, Any]) -> None:
+        """Takes a step's values as they come from `strategy.run`, unfetched."""
+        self.pending.append((step, epoch, rate, values))
+        self.last = step
+
+    def look(self) -> dict[str, Any]:
+        """Fetches what is pending; → the last row, {} before the first.
+
+        Raises:
+            DivergedError: a loss that is no number.
+            InputError: a label that is no class.
+        """
+        for step, epoch, rate, values in self.pending:
+            row: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
+            for name, value in values.items():
+                local = self.strategy.experimental_local_results(value)
+                if name == LABEL_RANGE:
+                    self._check_labels(step, local)
+                else:
+                    row[name] = float(local[0])
+            if not math.isfinite(row["loss"]):
+                raise DivergedError(f"the loss became {row['loss']} at step {step}")
+            self.rows.append(row)
+        self.pending = []
+        return self.rows[-1] if self.rows else {}
+
+    def means(self) -> dict[str, float]:
+        """Each column's mean over the epoch so far."""
+        columns = {name for row in self.rows for name in row} - {"step", "epoch"}
+        found = {name: [row[name] for row in self.rows if name in row] for name in sorted(columns)}
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+    def write(self) -> None:
+        """Appends the rows that are not in the file yet, and waits until they are on disk."""
+        self.look()
+        if self.path is not None:
+            with self.path.open("a", newline="") as file:
+                rows = [row for row in self.rows if row["step"] > self.written]
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(rows)
+                file.flush()
+                os.fsync(file.fileno())
+        self.written = self.last
+
+    def _check_labels(self, step: int, ranges: Sequence[Any]) -> None:
+        for label in (int(label) for part in ranges for label in part):
+            if not 0 <= label < self.num_classes:
+                raise InputError(
+                    f"expected labels from 0 to {self.num_classes - 1}, got {label} in the batch "
+                    f"of step {step}; nothing learned from it was kept. Correct the data's labels"
+                )
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.csv; empty cells are left out, step and epoch are ints.
+
+    A last line that a killed process left without its end is none.
+    """
+    if not path.exists():
+        return []
+    text = path.read_text()
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
+    return [{**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in rows]
