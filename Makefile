@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow measure install format clean
+.PHONY: train test test-slow test-kill measure install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -12,7 +12,7 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # Trains the embedded set's robust network and its plain twin, and measures both on 500 test
 # images: the figures of the README, and the twin's that `make train` compares with.
@@ -21,6 +21,10 @@ measure: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+
+# Kills a training twenty times at random moments: it must end in the same bytes.
+test-kill: $(VENV)/installed
+	$(BIN)/python -m pytest tests/training/test_kill.py -m "slow or not slow"
 
 install: $(VENV)/installed
 

@@ -69,7 +69,7 @@ def test_digits_are_not_flipped(dataset: str, augmentation: str) -> None:
         ("cifar10", "cifar10_published_robust"),
         ("cifar10:3.0.2", "cifar10_published_robust"),
         ("imagenet2012", "imagenet2012_resnet50"),
-        ("folder:/x/photos", "folder"),
+        ("folder:/x/photos", "folder_photos"),
         ("fashion_mnist_mini", "fashion_mnist_mini"),
         ("imagenet_resized/32x32", "imagenet_resized_32x32"),
     ],
@@ -99,3 +99,22 @@ def test_a_damaged_recipe_file_is_an_input_error(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InputError, match=r"recipe\.json"):
             recipes.read(path)
+
+
+def test_each_folder_has_a_name_of_its_own() -> None:
+    names = [recipes.for_dataset(f"folder:/data/{end}").name for end in ("lungs", "my skin")]
+    assert names == ["folder_lungs", "folder_my_skin"]
+
+
+def test_only_what_matters_tells_plain_twins_apart() -> None:
+    robust, plain = recipes.fashion_mnist_mini(), recipes.fashion_mnist_mini_plain()
+    assert robust.plain_twin() == plain.plain_twin()
+    for change in ({"loss_target": 0.9}, {"eval_images": 7}, {"adversarial": "l2_min"}):
+        assert dataclasses.replace(robust, **change).plain_twin() == plain.plain_twin()
+    for change in ({"depth": 14}, {"epochs": 7}, {"seed": 1}, {"width": 32}):
+        assert dataclasses.replace(robust, **change).plain_twin() != plain.plain_twin()
+
+
+def test_a_seed_too_large_for_tensorflow_is_refused() -> None:
+    with pytest.raises(InputError, match="--seed"):
+        dataclasses.replace(recipes.fashion_mnist_mini(), seed=2**31)

@@ -11,14 +11,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrobust import datasets, models
+    from tfrobust import attacks, datasets, models, training
     from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.explanations.adversarial import explain
     from tfrobust.exporting.saved_model import export
     from tfrobust.training.classifier import RobustClassifier
 
 __version__ = "0.1.0"
-__all__ = ["RobustClassifier", "datasets", "evaluate", "explain", "export", "models"]
+__all__ = [
+    "RobustClassifier",
+    "attacks",
+    "datasets",
+    "evaluate",
+    "explain",
+    "export",
+    "models",
+    "training",
+]
 
 _HOME = {
     "RobustClassifier": "tfrobust.training.classifier",

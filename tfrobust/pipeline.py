@@ -30,7 +30,7 @@ from tfrobust.evaluation.plots import training_curves_svg
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
 from tfrobust.recipes import Recipe
-from tfrobust.training import cluster, distribution
+from tfrobust.training import RobustClassifier, cluster, distribution
 from tfrobust.training.build import build, total_steps
 from tfrobust.training.fit import fit, uses_jit
 from tfrobust.training.log import read_metrics
@@ -128,15 +128,19 @@ def run(
     source = datasets.load(recipe.dataset, data_dir=recipe.data_dir, image_size=recipe.image_size)
     for name in source.skipped:
         print(f"left out, unreadable: {name}", file=sys.stderr)
+    # Before the folder is made: a recipe that does not fit the data leaves nothing behind.
+    with distribution.lost_peers_named(strategy), strategy.scope():
+        classifier = build(recipe, source.info, total_steps(recipe, source))
     if not distribution.is_chief(strategy):
-        _train(recipe, source, Path(os.devnull), strategy, jit)
+        _train(classifier, recipe, source, Path(os.devnull), strategy, jit)
         return None
     devices, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
     execution = {"jit": uses_jit(strategy, jit), "devices": devices, "hosts": hosts}
-    with _run_folder(recipe, runs_dir, run_dir, fresh, execution) as folder:
+    about = {"execution": execution, "data": _fingerprint(source)}
+    with _run_folder(recipe, runs_dir, run_dir, fresh, about) as folder:
         print(f"run {folder}{os.sep}", file=sys.stderr)
         with _interruptible("The same command goes on from the last step."):
-            network = _train(recipe, source, folder, strategy, jit)
+            network = _train(classifier, recipe, source, folder, strategy, jit)
         with _interruptible("The training is kept; the same command goes on from here."):
             report = measure(recipe, network, source, folder)
             twin = plain_twin(recipe, source, report)
@@ -150,7 +154,8 @@ def run(
             )
             version_folder = export(
                 network,
-                saved_models / recipe.name,
+                # A smoke run must not become the newest version of a measured model.
+                saved_models / f"{recipe.name}{'-smoke' if report.smoke else ''}",
                 class_names=source.info.class_names,
                 reference_images=source.test_arrays(32)[0],
                 provenance=source.info.provenance,
@@ -164,6 +169,7 @@ def run(
 
 
 def _train(
+    classifier: RobustClassifier,
     recipe: Recipe,
     source: "datasets.DataSource",
     folder: Path,
@@ -171,8 +177,6 @@ def _train(
     jit: bool | None,
 ) -> keras.Model:
     """The recipe's network, trained, and watched as the recipe says; no strategy's any more."""
-    with distribution.lost_peers_named(strategy), strategy.scope():
-        classifier = build(recipe, source.info, total_steps(recipe, source))
     watchers: list[keras.callbacks.Callback] = []
     if distribution.is_chief(strategy):
         logs, info = folder / "tensorboard", source.info
@@ -247,10 +251,13 @@ def plain_twin(
         report: of the robust network.
 
     Returns:
-        None where none is kept of these images, or the report is a smoke run's.
+        None where none is kept of this architecture and training and of these images, the
+        recipe is itself plain, or the report is a smoke run's.
     """
-    path = TWINS / f"{recipe.dataset}.json"
-    if report.smoke or not path.exists():
+    path, kept = TWINS / f"{recipe.dataset}.json", f"{recipe.dataset}_plain"
+    if report.smoke or not path.exists() or not (recipe.penalty or recipe.adversarial != "none"):
+        return None
+    if recipe.plain_twin() != recipes.RECIPES[kept]().plain_twin():
         return None
     twin = AraReport.from_json(path)
     images, labels = source.test_arrays(twin.images)
@@ -306,8 +313,12 @@ def _explanations_section(
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages whose work the result is."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        # Of another distribution, as tensorflow-cpu, or a clone that is not installed.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 @contextlib.contextmanager
@@ -316,12 +327,17 @@ def _run_folder(
     runs_dir: Path,
     run_dir: Path | None,
     fresh: bool,
-    execution: dict[str, Any],
+    about: dict[str, Any],
 ) -> Iterator[Path]:
     """The folder to work in, locked against another process, its recipe.json written."""
     if run_dir is not None:
         if (run_dir / "recipe.json").exists():
             kept = recipes.read(run_dir / "recipe.json")
+            if not _same_data(run_dir, about):
+                raise InputError(
+                    f"{run_dir} is the run of other images: the data's classes or numbers of "
+                    "images have changed since; name another --run_dir"
+                )
             if different := recipe.differences(kept):
                 raise InputError(
                     f"{run_dir} is the run of another recipe ({'; '.join(different)}); "
@@ -333,7 +349,7 @@ def _run_folder(
             raise InputError(f"expected {run_dir} to be empty or a run folder; it is neither")
         candidates = [run_dir]
     else:
-        candidates = [] if fresh else _unfinished(recipe, runs_dir)
+        candidates = [] if fresh else _unfinished(recipe, runs_dir, about)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         taken = [runs_dir / f"{recipe.name}-{stamp}{end}" for end in ("", "-2", "-3", "-4")]
         candidates += [folder for folder in taken if not folder.exists()]
@@ -345,33 +361,48 @@ def _run_folder(
             except BlockingIOError:
                 continue  # another process works in it
             if not (folder / "recipe.json").exists():
-                _write_recipe(recipe, folder, execution)
+                _write_recipe(recipe, folder, about)
             yield folder
             return
     raise InputError(f"{candidates[0]} is in use by another process; name another --run_dir")
 
 
-def _unfinished(recipe: Recipe, runs_dir: Path) -> list[Path]:
+def _fingerprint(source: "datasets.DataSource") -> dict[str, Any]:
+    """What tells a data set that has changed under its name, as a user's folder may."""
+    info = source.info
+    return {
+        "classes": list(info.class_names),
+        "train_images": info.train_images,
+        "test_images": info.test_images,
+    }
+
+
+def _same_data(folder: Path, about: dict[str, Any]) -> bool:
+    kept = json.loads((folder / "recipe.json").read_text())
+    return bool(kept.get("data") == about["data"])
+
+
+def _unfinished(recipe: Recipe, runs_dir: Path, about: dict[str, Any]) -> list[Path]:
     found = []
     for path in sorted(runs_dir.glob(f"{recipe.name}-*/recipe.json"), reverse=True):
         with contextlib.suppress(InputError):
-            same = not recipe.differences(recipes.read(path))
+            same = not recipe.differences(recipes.read(path)) and _same_data(path.parent, about)
             if same and not (path.parent / "finished.json").exists():
                 found.append(path.parent)
     return found
 
 
-def _write_recipe(recipe: Recipe, folder: Path, execution: dict[str, Any]) -> None:
-    about = {
+def _write_recipe(recipe: Recipe, folder: Path, about: dict[str, Any]) -> None:
+    content = {
         "schema": 1,
         "recipe": recipe.to_json(),
-        "execution": execution,
+        **about,
         "command": shlex.join(sys.argv),
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write(folder / "recipe.json", json.dumps(about, indent=2).encode())
+    _write(folder / "recipe.json", json.dumps(content, indent=2).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ A recipe goes to JSON and back, and two runs of one recipe on one machine are th
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfrobust.errors import InputError
 
 AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
+ACTIVATIONS = ("half_huber_relu", "relu")
 ADVERSARIAL = ("none", "l2", "l2_min", "madry_l2", "madry_linf", "trades", "trades_l2")
 
 
@@ -107,6 +109,8 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not value >= low:
                 raise InputError(f"expected --{field} of at least {low}, got {value}")
+        if self.seed > 2**31 - 1:
+            raise InputError(f"expected --seed of at most {2**31 - 1}, got {self.seed}")
         for field, choices in _ONE_OF.items():
             if getattr(self, field) not in choices:
                 raise InputError(
@@ -137,6 +141,20 @@ class Recipe:
                 f"got {self.adversarial}"
             )
 
+    def plain_twin(self) -> "Recipe":
+        """The same network and training with ReLU, no penalty and no adversarial images.
+
+        What says nothing without them, or only of the measurement, is at its default.
+        """
+        default = Recipe(name="", dataset="")
+        idle = {
+            field.name: getattr(default, field.name)
+            for field in dataclasses.fields(Recipe)
+            if field.name in _OF_ROBUSTNESS or field.name in _OF_MEASUREMENT
+        }
+        plain = {"name": "plain", "activation": "relu", "penalty": False}
+        return dataclasses.replace(self, **{**idle, **plain})
+
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON's own types."""
         return {**dataclasses.asdict(self), "learning_rate_drops": list(self.learning_rate_drops)}
@@ -164,6 +182,28 @@ class Recipe:
         ]
 
 
+_OF_ROBUSTNESS = (
+    "penalty_exponent",
+    "tandem",
+    "psi_initial",
+    "psi_gain",
+    "loss_target",
+    "adversarial",
+    "adversarial_epsilon",
+    "adversarial_steps",
+    "adversarial_share",
+    "trades_beta",
+)
+_OF_MEASUREMENT = (
+    "data_dir",
+    "max_steps",
+    "checkpoint_every",
+    "eval_images",
+    "attack_steps",
+    "pgd_steps",
+    "explain_every",
+    "ara_every",
+)
 _AT_LEAST: dict[str, float] = {
     "image_size": 8,
     "depth": 8,
@@ -194,7 +234,7 @@ _ABOVE_0 = (
 _ONE_OF: dict[str, tuple[str, ...]] = {
     "augmentation": AUGMENTATIONS,
     "architecture": ARCHITECTURES,
-    "activation": ("half_huber_relu", "relu"),
+    "activation": ACTIVATIONS,
     "adversarial": ADVERSARIAL,
 }
 
@@ -354,6 +394,10 @@ def for_dataset(dataset: str) -> Recipe:
         A recipe with that data set.
     """
     known = _BY_DATASET.get(dataset.split(":")[0])
+    if known is folder:
+        # Each folder's models are versions of a name of their own.
+        own = re.sub(r"[^\w-]+", "_", Path(dataset.removeprefix("folder:")).name) or "root"
+        return dataclasses.replace(folder(), name=f"folder_{own}", dataset=dataset)
     if known is not None:
         return dataclasses.replace(known(), dataset=dataset)
     words = dataset.replace("/", "_").replace(":", "_").split("_")
@@ -374,7 +418,7 @@ def read(path: Path) -> Recipe:
     """
     try:
         return Recipe.from_json(json.loads(path.read_text())["recipe"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, InputError, ValueError) as error:
         raise InputError(
             f"expected a run's recipe at {path}, but it cannot be read ({error}); "
             "name another --run_dir, or take that folder away"

@@ -14,7 +14,7 @@ def test_every_stage_survives_ctrl_c(
         "--saved_models", tmp_path / "models",
     )  # fmt: skip
     command = (TOOLS / "train.py", *arguments)
-    log, exports = tmp_path / "log", tmp_path / "models" / "fashion_mnist_mini"
+    log, exports = tmp_path / "log", tmp_path / "models" / "fashion_mnist_mini-smoke"
 
     def ends_well(sign: Callable[[str], bool], said: str) -> None:
         status, printed = interrupted(command, sign, log)
@@ -36,10 +36,10 @@ def test_every_stage_survives_ctrl_c(
 
 
 def test_evaluate_goes_on_where_it_stopped(
-    interrupted: Callable, tiny_run: Path, tmp_path: Path
+    interrupted: Callable, program: Callable, tiny_run: Path, tmp_path: Path
 ) -> None:
     command = (
-        TOOLS / "evaluate.py", "--model", tiny_run / "saved_models" / "fashion_mnist_mini",
+        TOOLS / "evaluate.py", "--model", tiny_run / "saved_models" / "fashion_mnist_mini-smoke",
         "--dataset", "fashion_mnist_mini", "--images", 3, "--preset", "fast", "--output", tmp_path,
     )  # fmt: skip
     status, printed = interrupted(
@@ -48,3 +48,8 @@ def test_evaluate_goes_on_where_it_stopped(
     assert status == 130
     assert "What was measured is kept" in printed
     assert not (tmp_path / "ara.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "evaluation").glob("*.npz")}
+    done = program(*map(str, ("evaluate", *command[1:])))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "ara.json").exists()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -217,3 +217,14 @@ def test_fit_keeps_the_aspect_and_the_middle():
     assert fitted.min() > 150
     # One pixel high and very long: must not be enlarged whole.
     assert pictures.fit(np.zeros((1, 100_000, 3), np.uint8), (64, 64)).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("size", [28, 224, 299])
+def test_any_size_fits_any_other(size):
+    # Rounding once carried the crop's box a hair outside for sides such as 29 and 225.
+    for side in range(1, 700, 7):
+        for shape in ((side, side + 13), (side + 5, side), (side, side)):
+            fitted = pictures.fit(np.zeros((*shape, 1), np.uint8), (size, size))
+            assert fitted.shape == (size, size, 1)
+    for side in (29, 58, 225, 232, 450):
+        assert pictures.fit(np.zeros((side, 300, 3), np.uint8), (224, 224)).shape == (224, 224, 3)

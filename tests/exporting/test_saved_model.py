@@ -183,3 +183,16 @@ def test_folders_that_cannot_be_written_are_refused(tmp_path, monkeypatch, where
     with pytest.raises(InputError, match="expected a folder"):
         export(small(), where, class_names=CLASSES)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [[keras.layers.Dense(3), keras.layers.Softmax()], [keras.layers.Dense(1)]],
+    ids=["softmax", "one class"],
+)
+def test_networks_without_logits_of_classes_are_refused(layers, tmp_path):
+    network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), *layers])
+    names = ["x"] * network.output_shape[-1]
+    with pytest.raises(InputError, match=r"softmax|2 classes"):
+        saved_model.export(network, tmp_path / "x", class_names=names)
+    assert not (tmp_path / "x").exists()

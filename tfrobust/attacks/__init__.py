@@ -1,6 +1,6 @@
 """Attacks: from a model, images and labels to the smallest perturbation found per image."""
 
-from tfrobust.attacks.base import Attack, AttackResult, smallest
+from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.attacks.cleverhans import PGD
 from tfrobust.attacks.criteria import BelowChance, Criterion, Misclassified, TargetClass
 from tfrobust.attacks.paper import L2Min
@@ -16,5 +16,4 @@ __all__ = [
     "Misclassified",
     "Projection",
     "TargetClass",
-    "smallest",
 ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,24 +105,6 @@ class Attack(ABC):
         sizes = np.sqrt(np.mean(np.square(deltas, dtype=np.float64), axis=(1, 2, 3)))
         adversarials = np.where(found[:, None, None, None], images + deltas, images)
         return AttackResult(adversarials, np.where(found, sizes, np.inf), found, late & found)
-
-
-def smallest(results: Sequence[AttackResult]) -> AttackResult:
-    """Per image the smallest perturbation over several attacks on the same images.
-
-    Args:
-        results: at least one result, all of the same images.
-
-    Returns:
-        The result made of each image's best; `late` as the attack that won says.
-    """
-    rows = np.argmin([result.rmse for result in results], axis=0)
-    images = np.arange(len(rows))
-
-    def best(field: str) -> np.ndarray:
-        return np.stack([getattr(result, field) for result in results])[rows, images]
-
-    return AttackResult(best("adversarials"), best("rmse"), best("found"), best("late"))
 
 
 def check_images(images: np.ndarray, classes: np.ndarray) -> None:

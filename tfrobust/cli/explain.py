@@ -42,6 +42,8 @@ def explain(values: Any) -> None:
     if not model_path.exists():
         raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
     output = Path(values.output or f"{image_path.stem}-explained.png")
+    if output.is_dir():
+        raise InputError(f"expected --output to be a PNG to write, but {output} is a folder")
     program.check_writable(output.resolve().parent)
     try:
         header = pictures.inspect(image_path)

@@ -118,7 +118,13 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return image
     scale = min(height / size[0], width / size[1])
     top, left = (height - scale * size[0]) / 2, (width - scale * size[1]) / 2
-    box = (left, top, left + scale * size[1], top + scale * size[0])
+    # Rounding may carry a corner a hair outside, which Pillow refuses.
+    box = (
+        max(0.0, left),
+        max(0.0, top),
+        min(float(width), left + scale * size[1]),
+        min(float(height), top + scale * size[0]),
+    )
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
     return np.array(resized).reshape(*size, channels)

@@ -165,6 +165,13 @@ def _check_network(network: Any) -> None:
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
     shapes(network)
+    if network.output_shape[-1] < 2:
+        raise InputError(f"expected a network of at least 2 classes, got {network.output_shape}")
+    if isinstance(network.layers[-1], keras.layers.Softmax):
+        raise InputError(
+            "expected a network that gives logits, but its last layer is a softmax; "
+            "export tfrobust.models.logits_network(network)"
+        )
     last = getattr(getattr(network.layers[-1], "activation", None), "__name__", "")
     if last in NOT_LOGITS:
         raise InputError(

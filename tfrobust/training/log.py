@@ -95,7 +95,8 @@ class MetricsLog:
             DivergedError: a loss that is no number.
             InputError: a label that is no class.
         """
-        for step, epoch, rate, values in self.pending:
+        while self.pending:
+            step, epoch, rate, values = self.pending[0]
             row: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
             for name, value in values.items():
                 local = self.strategy.experimental_local_results(value)
@@ -105,8 +106,9 @@ class MetricsLog:
                     row[name] = float(local[0])
             if not math.isfinite(row["loss"]):
                 raise DivergedError(f"the loss became {row['loss']} at step {step}")
+            # Together: Ctrl-C between them would lose a row or double it.
             self.rows.append(row)
-        self.pending = []
+            del self.pending[0]
         return self.rows[-1] if self.rows else {}
 
     def means(self) -> dict[str, float]:
@@ -142,7 +144,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    text = path.read_text()
+    text = path.read_text(errors="replace")
     lines = text[: text.rfind("\n") + 1].splitlines()
-    rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
-    return [{**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in rows]
+    try:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
+        return [{**row, "step": int(row["step"]), "epoch": int(row["epoch"])} for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"expected {path} as a training wrote it, a row of numbers a step, got: {error!r}; "
+            "take the run's folder away, or name another --run_dir"
+        ) from None
