@@ -14,7 +14,6 @@ from tfrobust.attacks import (
     Misclassified,
     Projection,
     TargetClass,
-    smallest,
 )
 from tfrobust.errors import InputError
 
@@ -180,18 +179,6 @@ def test_late_is_first_found_in_the_second_half() -> None:
     result = L2Min(steps=100, path=0.1, momentum=0.0, block=6)(plane, images, labels)
     np.testing.assert_array_equal(result.found, [True, True, True, True, True, False])
     np.testing.assert_array_equal(result.late, [False, False, False, True, True, False])
-
-
-def test_smallest_takes_each_images_best() -> None:
-    labels = predicted(curved, IMAGES)
-    results = [small(kind)(curved, IMAGES, labels) for kind in ATTACKS]
-    results.append(small(L2Min)(flat, IMAGES, np.zeros(6, np.int32)))  # found none
-    best = smallest(results)
-    rows = np.argmin([result.rmse for result in results], axis=0)
-    np.testing.assert_array_equal(best.rmse, np.min([r.rmse for r in results], axis=0))
-    for image, row in enumerate(rows):
-        np.testing.assert_array_equal(best.adversarials[image], results[row].adversarials[image])
-    assert best.found.all()
 
 
 @pytest.mark.parametrize(
