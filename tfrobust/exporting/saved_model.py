@@ -13,6 +13,7 @@ from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import walk
 from tfrobust.exporting import card, onnx, parity, versions
 from tfrobust.exporting.forms import ONNX_FILE
+from tfrobust.exporting.interruption import deferred
 from tfrobust.exporting.loading import KERAS_FILE, shapes
 
 NOT_LOGITS = ("softmax", "sigmoid")
@@ -61,10 +62,13 @@ def export(
     names = _checked_names(class_names, network.output_shape[-1])
     images = _checked_images(reference_images, network.input_shape)
     _check_card(recipe, figures)
-    with versions.staging(directory) as folder:
+    with versions.staging(directory) as folder, deferred() as look:
         signatures = _write_saved_model(network, folder, names)
+        look()
         network.save(folder / KERAS_FILE)
+        look()
         onnx.write(network, folder / ONNX_FILE, class_names=names)
+        look()
         content = card.build(
             name=name or directory.resolve().name,
             input_shape=network.input_shape,
@@ -76,6 +80,7 @@ def export(
             figures=figures,
             folder=folder,
         )
+        look()
         while True:
             version = max(versions.numbers(directory), default=0) + 1
             card.write(folder, content, version=version)
