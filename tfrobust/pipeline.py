@@ -23,6 +23,7 @@ from tfrobust import datasets, recipes
 from tfrobust.attacks import PGD, Attack, L2Min, Projection
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport, first_images
+from tfrobust.evaluation.atomic import write_atomically
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.page import Section, figure, image_section
 from tfrobust.evaluation.partials import image_hash
@@ -164,7 +165,7 @@ def run(
             )
             summary = Summary(report, twin, folder, version_folder, time.monotonic() - began)
             done = {"model": str(version_folder), "seconds": summary.seconds}
-            _write(folder / "finished.json", json.dumps(done, indent=2).encode())
+            write_atomically(folder / "finished.json", json.dumps(done, indent=2).encode())
     return summary
 
 
@@ -303,7 +304,7 @@ def _explanations_section(
     count = EXPLAINED_IMAGES if recipe.max_steps is None else 1
     images, labels = source.test_arrays(count)
     picture = figures.grid(network, images, labels, source.info.class_names)
-    _write(folder / "explanations.png", picture)
+    write_atomically(folder / "explanations.png", picture)
     caption = (
         "Test images, changed so that the network is surer or less sure of the class it gives "
         "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
@@ -402,14 +403,7 @@ def _write_recipe(recipe: Recipe, folder: Path, about: dict[str, Any]) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write(folder / "recipe.json", json.dumps(content, indent=2).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write_atomically(folder / "recipe.json", json.dumps(content, indent=2).encode())
 
 
 @contextlib.contextmanager

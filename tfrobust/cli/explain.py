@@ -70,12 +70,11 @@ def explain(values: Any) -> None:
     if header.transparent:
         print(f"note: {image_path} has transparent pixels; they are laid on white", file=sys.stderr)
     image = pictures.fit(picture, (height, width)).astype(np.float32) / 255
+    from tfrobust.evaluation.atomic import write_atomically
     from tfrobust.explanations.figures import explanation_picture
 
     drawn = explanation_picture(network, image, target, names, rho=values.rho)
-    temporary = output.with_name(output.name + ".tmp")
-    temporary.write_bytes(drawn)
-    temporary.replace(output)
+    write_atomically(output, drawn)
     logits = np.asarray(network(image[None]))[0].astype(np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
