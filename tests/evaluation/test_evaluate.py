@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import PGD, Attack, Criterion, L2Min, Projection
+from tfrobust.attacks import PGD, Attack, L2Min, Projection
+from tfrobust.attacks.base import Block
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport
 from tfrobust.evaluation.evaluate import evaluate
@@ -95,9 +96,8 @@ class Scripted(Attack):
         """As awkward for a file's name as it may be."""
         return "scripted <attack>/1"
 
-    def _run(
-        self, model: Any, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Any, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        images = block.images
         if self._calls == self._stop_at:
             raise KeyboardInterrupt
         self._calls += 1

@@ -3,7 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +33,25 @@ class AttackResult:
     late: np.ndarray
 
 
+class Block(NamedTuple):
+    """What an attack works on at a time.
+
+    Args:
+        images: float32 (B, H, W, C) in [0, 1].
+        classes: int32 (B,), which class of each image the goal is about.
+        goal: when it is met.
+        start: float32 (B, H, W, C), a perturbation that meets the goal and may be improved on;
+            zeros where none is known.
+        numbers: int64 (B,), which image each is: draws depend on it, not on the block.
+    """
+
+    images: tf.Tensor
+    classes: tf.Tensor
+    goal: type[Criterion]
+    start: tf.Tensor
+    numbers: tf.Tensor
+
+
 class Attack(ABC):
     """Searches, per image, the smallest perturbation that meets a criterion.
 
@@ -54,9 +73,7 @@ class Attack(ABC):
         """What a report calls the attack, its strength included."""
 
     @abstractmethod
-    def _run(
-        self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Attacks one block: → perturbations (B, H, W, C), found (B,), late (B,)."""
 
     def __call__(
@@ -65,6 +82,9 @@ class Attack(ABC):
         images: Any,
         labels: Any,
         criterion: Criterion | None = None,
+        *,
+        start: AttackResult | None = None,
+        numbers: Any = None,
     ) -> AttackResult:
         """Attacks images.
 
@@ -73,9 +93,12 @@ class Attack(ABC):
             images: float (N, H, W, C) in [0, 1].
             labels: int (N,), the true classes.
             criterion: the goal; `Misclassified()` when None.
+            start: what another attack found for the same images; attacks that can, begin there.
+            numbers: int (N,), which image of its data set each is, for attacks that draw
+                random numbers; 0 to N − 1 when None.
 
         Returns:
-            The smallest perturbation found for each image.
+            The smallest perturbation that this attack found for each image.
 
         Raises:
             InputError: images outside [0, 1], or labels that do not fit.
@@ -90,14 +113,22 @@ class Attack(ABC):
                 f"expected classes from 0 to {outputs - 1}, as the model tells {outputs} apart, "
                 f"got {classes.max()}"
             )
+        numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)
+        known = np.zeros_like(images)
+        if start is not None:
+            known = np.where(start.found[:, None, None, None], start.adversarials - images, 0)
         parts = []
-        for start in range(0, len(images), self.block):
-            block, count = _padded(images[start : start + self.block], self.block)
-            block_classes, _ = _padded(classes[start : start + self.block], self.block)
-            outcome = self._run(
-                model, tf.constant(block), tf.constant(block_classes), type(criterion)
+        for first in range(0, len(images), self.block):
+            rows = slice(first, first + self.block)
+            count = len(images[rows])
+            block = Block(
+                images=tf.constant(_padded(images[rows], self.block)),
+                classes=tf.constant(_padded(classes[rows], self.block)),
+                goal=type(criterion),
+                start=tf.constant(_padded(known[rows], self.block), tf.float32),
+                numbers=tf.constant(_padded(numbers[rows], self.block), tf.int64),
             )
-            parts.append([part[:count] for part in outcome])
+            parts.append([part[:count] for part in self._run(model, block)])
         if not parts:
             nothing = np.zeros(0, bool)
             return AttackResult(images, np.zeros(0), nothing, nothing)
@@ -126,7 +157,6 @@ def check_images(images: np.ndarray, classes: np.ndarray) -> None:
         raise InputError(f"expected classes from 0, got {classes.min()}")
 
 
-def _padded(values: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    """Repeats the first row until there are `size`; → the rows and how many are true ones."""
-    missing = size - len(values)
-    return np.concatenate([values, np.repeat(values[:1], missing, axis=0)]), len(values)
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    """Repeats the first row until there are `size` rows."""
+    return np.concatenate([values, np.repeat(values[:1], size - len(values), axis=0)])

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from tfrobust.attacks.base import Attack, Model
+from tfrobust.attacks.base import Attack, Block, Model
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.attacks.paper import per_image
 from tfrobust.errors import InputError
@@ -80,9 +80,8 @@ class PGD(Attack):
         """E.g. "CleverHans PGD-L2 (10 steps × 9 sizes)"."""
         return f"CleverHans PGD-L2 ({self.steps} steps × {self.rounds} sizes)"
 
-    def _run(
-        self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        images, classes, goal = block.images, block.classes, block.goal
         count = len(classes)
         if self._balls is None or not self._balls.fits(model, goal, tuple(images.shape)):
             self._balls = _UnitBalls(model, goal, tuple(images.shape), self.box)

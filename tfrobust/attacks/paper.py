@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Model
+from tfrobust.attacks.base import Attack, Block, Model
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.errors import InputError
 
@@ -154,9 +154,8 @@ class L2Min(Attack):
         """E.g. "L2,min (450 steps)"."""
         return f"L2,min ({self.steps} steps)"
 
-    def _run(
-        self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        images, classes, goal = block.images, block.classes, block.goal
         delta = velocity = best = tf.zeros_like(images)
         size = tf.fill(tf.shape(classes), np.float32(np.inf))
         found_by_half = np.zeros(len(classes), bool)

@@ -9,7 +9,7 @@ Unlike walks on the cross-entropy, it does not depend on how confident the netwo
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Model
+from tfrobust.attacks.base import Attack, Block, Model
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.attacks.paper import input_gradient, per_image, rmse
 from tfrobust.errors import InputError
@@ -86,9 +86,8 @@ class Projection(Attack):
         """E.g. "projection (40 steps)"."""
         return f"projection ({self.steps} steps)"
 
-    def _run(
-        self, model: Model, images: tf.Tensor, classes: tf.Tensor, goal: type[Criterion]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        images, classes, goal = block.images, block.classes, block.goal
         delta = best = tf.zeros_like(images)
         size = tf.fill(tf.shape(classes), np.float32(np.inf))
         for damping in np.append(np.linspace(1.0, 0.2, self.steps), 0.0):
