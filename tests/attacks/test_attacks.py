@@ -64,7 +64,7 @@ def small(kind: type[Attack], **options) -> Attack:
     """The attack, quick enough for a test."""
     quick = {
         L2Min: {"steps": 100, "path": 5.0},
-        Projection: {"steps": 20},
+        Projection: {"steps": 24},
         PGD: {"steps": 5, "rounds": 10},
     }
     return kind(**{"block": 6, **quick[kind], **options})

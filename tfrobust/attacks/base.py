@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,13 +114,21 @@ class Attack(ABC):
                 f"got {classes.max()}"
             )
         numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)
+        deltas = np.zeros_like(images)
+        found, late = np.zeros((2, len(images)), bool)
         known = np.zeros_like(images)
         if start is not None:
             known = np.where(start.found[:, None, None, None], start.adversarials - images, 0)
-        parts = []
-        for first in range(0, len(images), self.block):
-            rows = slice(first, first + self.block)
-            count = len(images[rows])
+        # What meets the goal as it is takes no search: the others are packed together.
+        for rows in self._blocks(np.arange(len(images))):
+            met = meets(
+                model,
+                type(criterion),
+                tf.constant(_padded(images[rows], self.block)),
+                tf.constant(_padded(classes[rows], self.block)),
+            )
+            found[rows] = met.numpy()[: len(rows)]
+        for rows in self._blocks(np.flatnonzero(~found)):
             block = Block(
                 images=tf.constant(_padded(images[rows], self.block)),
                 classes=tf.constant(_padded(classes[rows], self.block)),
@@ -128,14 +136,24 @@ class Attack(ABC):
                 start=tf.constant(_padded(known[rows], self.block), tf.float32),
                 numbers=tf.constant(_padded(numbers[rows], self.block), tf.int64),
             )
-            parts.append([part[:count] for part in self._run(model, block)])
-        if not parts:
-            nothing = np.zeros(0, bool)
-            return AttackResult(images, np.zeros(0), nothing, nothing)
-        deltas, found, late = (np.concatenate(part) for part in zip(*parts, strict=True))
+            outcome = [part[: len(rows)] for part in self._run(model, block)]
+            deltas[rows], found[rows], late[rows] = outcome
         sizes = np.sqrt(np.mean(np.square(deltas, dtype=np.float64), axis=(1, 2, 3)))
         adversarials = np.where(found[:, None, None, None], images + deltas, images)
         return AttackResult(adversarials, np.where(found, sizes, np.inf), found, late & found)
+
+    def _blocks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """At most `block` rows at a time."""
+        for first in range(0, len(rows), self.block):
+            yield rows[first : first + self.block]
+
+
+# Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
+# each shape, whichever attack object asks.
+@tf.function(jit_compile=True)
+def meets(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Whether each image meets the goal: bool (B,)."""
+    return goal.met(model(images), classes)
 
 
 def check_images(images: np.ndarray, classes: np.ndarray) -> None:

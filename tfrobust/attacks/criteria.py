@@ -1,7 +1,7 @@
 """What an attack wants: when its goal is met, and the margin left until then."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +42,21 @@ class Criterion(ABC):
     def margin(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """A distance in logits, at most 0 where the goal is met: (B, K), (B,) → (B,)."""
 
+    # Whether a rival margin of at most 0 meets the goal, whichever the rival.
+    one_rival: ClassVar[bool] = False
+
+    @staticmethod
+    def rival_margin(logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
+        """f_c − f_rival: (B, K), (B,), (B,) → (B,); at most 0 is a way to the goal."""
+        own = tf.gather(logits, classes, batch_dims=1)
+        return own - tf.gather(logits, rivals, batch_dims=1)
+
+    @staticmethod
+    def rivals(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """All other classes, the largest logit first: (B, K), (B,) → int32 (B, K − 1)."""
+        chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
+        return tf.argsort(logits - chosen * 1e9, direction="DESCENDING")[:, :-1]
+
 
 def cross_entropy(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """−log softmax of each image's class: logits (B, K), classes int (B,) → (B,).
@@ -61,6 +76,8 @@ def class_margin(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
 
 class Misclassified(Criterion):
     """The image is no longer given its label: argmax ≠ y ("attack" in arXiv 1906.02896)."""
+
+    one_rival = True
 
     @staticmethod
     def met(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -135,3 +152,8 @@ class TargetClass(Criterion):
     def margin(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Largest of the others − f_target."""
         return -class_margin(logits, classes)
+
+    @staticmethod
+    def rival_margin(logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
+        """f_rival − f_target."""
+        return -Criterion.rival_margin(logits, classes, rivals)

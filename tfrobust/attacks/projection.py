@@ -1,23 +1,72 @@
-"""Minimal perturbations by successive linearisation of the margin.
+"""Minimal perturbations by successive linearisation of the margin, towards several rivals.
 
-Each step takes the margin for the plane that its value and gradient describe, finds the point
-of that plane's zero nearest to the clean image, and goes part of the way. The idea is
-DeepFool's (arXiv 1511.04599) with FAB's pull towards the clean image (arXiv 1907.02044).
-Unlike walks on the cross-entropy, it does not depend on how confident the network is.
+Each visit takes the margin for the plane that its value and gradient describe. It steps onto the
+plane's zero, as DeepFool does (arXiv 1511.04599), and along it towards the point nearest to the
+clean image, as FAB does (arXiv 1907.02044), the second part with momentum. Unlike walks on the
+cross-entropy, it does not depend on how confident the network is.
+
+Which rival class lies nearest cannot be told from the clean image, so several candidates are
+followed for a few visits, and those whose plane is nearest go on: successive halving
+(arXiv 1502.07943), with the distance to the plane as the score.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model
+from tfrobust.attacks.base import Attack, Block, Model, meets
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.attacks.paper import input_gradient, per_image, rmse
 from tfrobust.errors import InputError
 
-# Aim a little beyond the boundary, or the walk ends just before it.
+# Aim a little beyond the boundary, or the search ends just before it.
 OVERSHOOT = 1.02
-# No step aims farther than this from the clean image: a flat margin's zero is nowhere near.
+# While the goal was never met, aim farther beyond with each visit: some planes recede.
+BOLDER = 1.15
+# Share of the way to the plane's nearest point, and how much of the last step is added.
+PULL, MOMENTUM = 0.5, 0.5
+# No step ends farther than this from the clean image: a flat margin's zero is nowhere near.
 FARTHEST = 0.5
+# Visits that a goal about no single rival spends on the way to one, to begin elsewhere.
+OPENING = 2
+# Candidates are dropped twice.
+ROUNDS = 3
+# Halvings that find a point of a box's plane: 2^-20 of the way is below float32's noise.
+HALVINGS = 20
+
+
+class _State(NamedTuple):
+    """Where a candidate stands (B, H, W, C), and the smallest that met the goal so far."""
+
+    delta: tf.Tensor
+    velocity: tf.Tensor
+    best: tf.Tensor
+    best_size: tf.Tensor
+    overshoot: tf.Tensor
+
+
+def _dot(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(one * other, axis=(1, 2, 3))
+
+
+def _nearest_in_box(images: tf.Tensor, gradient: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
+    """The smallest δ with gradient·δ = reach and images + δ in [0, 1], or as close as it gets.
+
+    It has the form clip(λ·gradient), for one λ per image, on which gradient·δ grows.
+    """
+    low, high = -images, 1.0 - images
+    steep = tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3)) + 1e-20
+    plain = reach / (_dot(gradient, gradient) + 1e-20)
+    # From the λ that would do without a box to one that moves all pixels to an end, nearly.
+    inner, outer = plain, tf.sign(reach) * tf.maximum(tf.abs(plain) * 1e3, 1.0 / steep)
+    for _ in range(HALVINGS):
+        # Geometric, as the two ends lie decades apart.
+        middle = tf.sign(reach) * tf.sqrt(tf.abs(inner * outer))
+        moved = _dot(gradient, tf.clip_by_value(per_image(middle) * gradient, low, high))
+        short = tf.abs(moved) < tf.abs(reach)
+        inner, outer = tf.where(short, middle, inner), tf.where(short, outer, middle)
+    return tf.clip_by_value(per_image(outer) * gradient, low, high)
 
 
 @tf.function(jit_compile=True)
@@ -27,86 +76,171 @@ def _visit(
     box: bool,
     images: tf.Tensor,
     classes: tf.Tensor,
-    delta: tf.Tensor,
-    best: tf.Tensor,
-    best_size: tf.Tensor,
-    damping: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Judges where the search stands, keeps the smallest, and goes on towards the boundary."""
-    margin = tf.zeros_like(best_size)
+    rivals: tf.Tensor,
+    state: _State,
+) -> tuple[_State, tf.Tensor]:
+    """Judges where the candidates stand, and goes on; → also the distance of their planes.
+
+    Rivals are int32 (B,), −1 for the goal's own margin.
+    """
+    margin = tf.zeros_like(state.best_size)
 
     def objective(logits: tf.Tensor) -> tf.Tensor:
         nonlocal margin
-        margin = goal.margin(logits, classes)
+        towards = goal.rival_margin(logits, classes, tf.maximum(rivals, 0))
+        margin = tf.where(rivals < 0, goal.margin(logits, classes), towards)
         return margin
 
+    delta, velocity, best, best_size, overshoot = state
     logits, gradient = input_gradient(model, images + delta, objective)
     size = rmse(delta)
     better = goal.met(logits, classes) & (size < best_size)
     best = tf.where(per_image(better), delta, best)
     best_size = tf.where(better, size, best_size)
-    # The plane margin + g·(δ' − δ) = 0 is nearest to δ' = 0 at g·(g·δ − margin)/|g|².
-    along = tf.reduce_sum(gradient * delta, axis=(1, 2, 3))
-    steepness = tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3))
-    aim = gradient * per_image(OVERSHOOT * (along - margin) / (steepness + 1e-20))
-    aim *= per_image(tf.minimum(1.0, FARTHEST / (rmse(aim) + 1e-20)))
-    delta += damping * (aim - delta)
+
+    steepness = _dot(gradient, gradient) + 1e-20
+    # The plane margin + g·(δ' − δ) = 0, beyond which the goal lies, is g·δ' = reach.
+    reach = _dot(gradient, delta) - margin
+    if box:
+        nearest = _nearest_in_box(images, gradient, reach)
+    else:
+        nearest = per_image(reach / steepness) * gradient
+    across = -per_image(margin / steepness) * gradient
+    velocity = MOMENTUM * velocity + PULL * (nearest - delta - across)
+    velocity -= per_image(_dot(gradient, velocity) / steepness) * gradient
+    overshoot = tf.where(tf.math.is_finite(best_size), OVERSHOOT, overshoot * BOLDER)
+    beyond = per_image((overshoot - 1.0) * reach / steepness) * gradient
+    delta += across + velocity + beyond
+    delta *= per_image(tf.minimum(1.0, FARTHEST / (rmse(delta) + 1e-20)))
     if box:
         delta = tf.clip_by_value(images + delta, 0.0, 1.0) - images
-    return delta, best, best_size
+    return _State(delta, velocity, best, best_size, overshoot), rmse(nearest)
 
 
 @tf.function(jit_compile=True)
-def _met(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    return goal.met(model(images), classes)
+def _logits(model: Model, images: tf.Tensor) -> tf.Tensor:
+    return model(images)
+
+
+def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:
+    """How many candidates are followed, for how many gradients each: a third of all a round.
+
+    Args:
+        steps: gradients in all.
+        candidates: at first.
+
+    Returns:
+        (candidates, gradients each) of every round; at least one gradient each, the last round
+        has what is left.
+    """
+    plan = []
+    left = steps
+    for number in range(ROUNDS - 1):
+        kept = max(1, round(candidates ** (1 - number / (ROUNDS - 1))))
+        each = max(1, steps // ROUNDS // kept)
+        plan.append((kept, each))
+        left -= kept * each
+    return [*plan, (1, max(1, left))]
 
 
 class Projection(Attack):
-    """Minimal perturbations by successive linearisation of the margin.
+    """Minimal perturbations by successive linearisation of the margin, towards several rivals.
 
     Args:
-        steps: gradients taken; the damping falls from 1 to 0.2 over them.
+        steps: gradients taken per image.
+        rivals: candidates at first: the classes with the largest logits. For goals that no
+            single rival decides, such as below chance, one candidate follows the goal's margin
+            from the start, the others after two visits on the way to a rival.
         line_steps: forward passes of the last bisection, between the clean image and the best.
         box: whether adversarial images stay in [0, 1].
         block: images computed at a time.
+
+    Source: our own, of the parts named above.
     """
 
     def __init__(
-        self, *, steps: int = 40, line_steps: int = 8, box: bool = False, block: int = 50
+        self,
+        *,
+        steps: int = 56,
+        rivals: int = 6,
+        line_steps: int = 8,
+        box: bool = False,
+        block: int = 50,
     ) -> None:
         super().__init__(box=box, block=block)
-        if steps < 1 or line_steps < 0:
+        if steps < 1 or rivals < 1 or line_steps < 0:
             raise InputError(
-                f"expected steps above 0 and line_steps not below 0, got {steps}, {line_steps}"
+                "expected steps and rivals of at least 1 and line_steps not below 0, got "
+                f"{steps}, {rivals}, {line_steps}"
             )
-        self.steps, self.line_steps = steps, line_steps
+        self.steps, self.rivals, self.line_steps = steps, rivals, line_steps
 
     @property
     def name(self) -> str:
-        """E.g. "projection (40 steps)"."""
-        return f"projection ({self.steps} steps)"
+        """E.g. "projection (56 steps, 6 rivals)"."""
+        return f"projection ({self.steps} steps, {self.rivals} rivals)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         images, classes, goal = block.images, block.classes, block.goal
-        delta = best = tf.zeros_like(images)
-        size = tf.fill(tf.shape(classes), np.float32(np.inf))
-        for damping in np.append(np.linspace(1.0, 0.2, self.steps), 0.0):
-            delta, best, size = _visit(
-                model,
-                goal,
-                self.box,
-                images,
-                classes,
-                delta,
-                best,
-                size,
-                tf.constant(damping, tf.float32),
-            )
+        count = len(classes)
+        ranks = goal.rivals(_logits(model, images), classes).numpy()
+        # A candidate for every three visits of a first round, or none would get anywhere.
+        candidates = min(self.rivals, ranks.shape[1], max(1, self.steps // 6))
+        if not goal.one_rival:
+            ranks = np.concatenate([np.full((count, 1), -1, np.int32), ranks], axis=1)
+        rivals = list(ranks.T[:candidates])
+        zeros = tf.zeros_like(images)
+        best = block.start
+        size = tf.where(tf.reduce_any(best != 0, axis=(1, 2, 3)), rmse(best), np.inf)
+        fresh = _State(zeros, zeros, zeros, tf.fill([count], np.inf), tf.fill([count], OVERSHOOT))
+        states = [fresh] * candidates
+        if np.isfinite(size.numpy()).any():
+            # What is known already is followed as one more candidate.
+            states.append(fresh._replace(delta=best))
+            rivals.append(np.full(count, -1, np.int32))
+        visits = 0
+        distances: list[np.ndarray] = []
+        for kept, each in rounds(self.steps, len(states)):
+            if distances:
+                states, rivals = _nearest(states, rivals, distances, kept)
+            distances = []
+            for number, state in enumerate(states):
+                for visit in range(visits, visits + each):
+                    direct = not goal.one_rival and visit >= OPENING
+                    towards = np.full(count, -1, np.int32) if direct else rivals[number]
+                    state, distance = _visit(
+                        model, goal, self.box, images, classes, tf.constant(towards), state
+                    )
+                states[number] = state
+                distances.append(distance.numpy())
+            visits += each
+            for state in states:
+                better = state.best_size < size
+                best = tf.where(per_image(better), state.best, best)
+                size = tf.where(better, state.best_size, size)
+        found = np.isfinite(size.numpy())
         # Along the line to the best point the boundary may lie a little nearer still.
-        short, long = np.zeros(len(classes), np.float32), np.ones(len(classes), np.float32)
+        short, long = np.zeros(count, np.float32), np.ones(count, np.float32)
         for _ in range(self.line_steps):
             middle = (short + long) / 2
-            met = _met(model, goal, images + best * per_image(tf.constant(middle)), classes).numpy()
+            met = meets(
+                model, goal, images + best * per_image(tf.constant(middle)), classes
+            ).numpy()
             short, long = np.where(met, short, middle), np.where(met, middle, long)
-        found = np.isfinite(size.numpy())
         return (best * per_image(tf.constant(long))).numpy(), found, np.zeros_like(found)
+
+
+def _nearest(
+    states: list[_State], rivals: list[np.ndarray], distances: list[np.ndarray], kept: int
+) -> tuple[list[_State], list[np.ndarray]]:
+    """Per image, the candidates whose planes are nearest, the nearest first."""
+    order = np.argsort(np.nan_to_num(np.stack(distances), nan=np.inf), axis=0, kind="stable")
+    columns = np.arange(order.shape[1])
+    stacked = _State(
+        *(np.stack([field.numpy() for field in part]) for part in zip(*states, strict=True))
+    )
+    every = np.stack(rivals)
+    return (
+        [_State(*(tf.constant(part[row, columns]) for part in stacked)) for row in order[:kept]],
+        [every[row, columns] for row in order[:kept]],
+    )
