@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-kill measure install format clean
+.PHONY: train test test-slow test-kill measure bench-attacks install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -18,6 +18,10 @@ test: $(VENV)/installed
 # images: the figures of the README, and the twin's that `make train` compares with.
 measure: $(VENV)/installed
 	$(BIN)/python benchmarks/measure.py
+
+# Our attacks against Foolbox's DDN (pip install ".[foolbox]") and CleverHans' Carlini-Wagner.
+bench-attacks: $(VENV)/installed
+	$(BIN)/python benchmarks/attack_speed.py
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

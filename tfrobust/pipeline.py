@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import datasets, recipes
-from tfrobust.attacks import PGD, Attack, L2Min, Projection
+from tfrobust.attacks import Attack, L2Min, Projection
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport, first_images
 from tfrobust.evaluation.atomic import write_atomically
@@ -28,6 +29,7 @@ from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.page import Section, figure, image_section
 from tfrobust.evaluation.partials import image_hash
 from tfrobust.evaluation.plots import training_curves_svg
+from tfrobust.evaluation.presets import preset_attacks
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
 from tfrobust.recipes import Recipe
@@ -218,7 +220,7 @@ def measure(
         network,
         images,
         labels,
-        attacks=attacks(recipe),
+        attacks=attacks(recipe, images),
         name=recipe.name,
         data=f"{source.info.name}, first {len(images)} test images",
         partial_dir=folder / "evaluation",
@@ -229,16 +231,12 @@ def measure(
     return report
 
 
-def attacks(recipe: Recipe) -> list[Attack]:
-    """The attacks that a recipe measures with: the paper's, CleverHans' PGD and projection."""
-    if recipe.max_steps is not None:
-        block = SMOKE_IMAGES
-        return [L2Min(steps=10, block=block), PGD(steps=2, rounds=3, block=block)]
-    return [
-        Projection(),
-        PGD(steps=recipe.pgd_steps),
-        L2Min(steps=recipe.attack_steps),
-    ]
+def attacks(recipe: Recipe, images: np.ndarray) -> list[Attack]:
+    """The attacks that a recipe measures with: its preset's, or a glimpse in a smoke run."""
+    if recipe.max_steps is None:
+        return preset_attacks(recipe.eval_preset, images, box=False)
+    block = SMOKE_IMAGES
+    return [Projection(steps=4, rivals=1, block=block), L2Min(steps=10, block=block)]
 
 
 def plain_twin(

@@ -15,6 +15,7 @@ from tfrobust.errors import InputError
 AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
 ACTIVATIONS = ("half_huber_relu", "relu")
+EVAL_PRESETS = ("fast", "standard", "thorough")
 ADVERSARIAL = ("none", "l2", "l2_min", "madry_l2", "madry_linf", "trades", "trades_l2")
 
 
@@ -63,8 +64,7 @@ class Recipe:
         ara_every: epochs between cheap attack ARAs of a few test images, in metrics.csv and
             TensorBoard; 0: none.
         eval_images: test images that are attacked at the end.
-        attack_steps: S of the paper's attack.
-        pgd_steps: steps of each PGD attack of the bisection over sizes.
+        eval_preset: the attacks: "fast", "standard" or "thorough".
         synchronized: batch statistics over all replicas.
     """
 
@@ -100,8 +100,7 @@ class Recipe:
     explain_every: int = 0
     ara_every: int = 0
     eval_images: int = 100
-    attack_steps: int = 450
-    pgd_steps: int = 10
+    eval_preset: str = "standard"
     synchronized: bool = False
 
     def __post_init__(self) -> None:
@@ -199,8 +198,7 @@ _OF_MEASUREMENT = (
     "max_steps",
     "checkpoint_every",
     "eval_images",
-    "attack_steps",
-    "pgd_steps",
+    "eval_preset",
     "explain_every",
     "ara_every",
 )
@@ -219,8 +217,6 @@ _AT_LEAST: dict[str, float] = {
     "ara_every": 0,
     "eval_images": 1,
     "adversarial_steps": 1,
-    "attack_steps": 1,
-    "pgd_steps": 1,
 }
 _ABOVE_0 = (
     "learning_rate",
@@ -236,6 +232,7 @@ _ONE_OF: dict[str, tuple[str, ...]] = {
     "architecture": ARCHITECTURES,
     "activation": ACTIVATIONS,
     "adversarial": ADVERSARIAL,
+    "eval_preset": EVAL_PRESETS,
 }
 
 

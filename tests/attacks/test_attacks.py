@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.attacks import (
+    DDN,
+    FMN,
     PGD,
     Attack,
     BelowChance,
@@ -18,7 +20,7 @@ from tfrobust.attacks import (
 from tfrobust.errors import InputError
 
 SHAPE = (4, 5, 1)
-ATTACKS = [L2Min, Projection, PGD]
+ATTACKS = [L2Min, Projection, PGD, DDN, FMN]
 TARGET = 2
 GOALS = [Misclassified(), BelowChance(), TargetClass(TARGET)]
 
@@ -66,6 +68,8 @@ def small(kind: type[Attack], **options) -> Attack:
         L2Min: {"steps": 100, "path": 5.0},
         Projection: {"steps": 24},
         PGD: {"steps": 5, "rounds": 10},
+        DDN: {"steps": 60},
+        FMN: {"steps": 60},
     }
     return kind(**{"block": 6, **quick[kind], **options})
 
@@ -111,6 +115,9 @@ def test_without_a_box_pixels_may_leave_it(kind: type[Attack]) -> None:
         (Projection, 0.005),
         # Ten radii, the last ones a few percent apart.
         (PGD, 0.10),
+        # Spheres lie 5 % apart, before the bisection.
+        (DDN, 0.01),
+        (FMN, 0.005),
     ],
 )
 def test_minimal_perturbations_of_a_linear_network(

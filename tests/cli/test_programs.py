@@ -105,7 +105,7 @@ def test_evaluate_measures_an_exported_version(
         "fast", "--output", tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "attack ARA" in done.stdout and "projection (30 steps)" in done.stdout
+    assert "attack ARA" in done.stdout and "projection (24 steps, 4 rivals)" in done.stdout
     assert json.loads((tmp_path / "ara.json").read_text())["images"] == 2
     assert (tmp_path / "report.html").is_file()
 

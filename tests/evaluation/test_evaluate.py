@@ -1,6 +1,5 @@
 """evaluate: against closed forms on a linear network, its refusals, and going on from partials."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tfrobust.attacks import PGD, Attack, L2Min, Projection
 from tfrobust.attacks.base import Block
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport
-from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.evaluate import Evaluation, evaluate
 from tfrobust.evaluation.presets import PRESETS, preset_attacks
 
 SHAPE = (4, 4, 1)
@@ -135,7 +134,9 @@ def test_goes_on_where_it_was_interrupted(network: keras.Model, tmp_path: Path) 
         measure(network, cut, partial_dir=tmp_path / "new")
     rest = Scripted(block=5)
     report = measure(network, rest, partial_dir=tmp_path / "new")
-    assert (cut._calls, rest._calls) == (4, 2)  # 3 blocks for each of 2 goals
+    # Units of ten and two images for each of 2 goals, in blocks of five; what an interrupted
+    # unit found is computed again. The label is no likelier than a guess for none of them.
+    assert (cut._calls, rest._calls) == (4, 3)
     assert figures(report) == figures(whole)
     again = Scripted(block=5)
     report = measure(network, again, partial_dir=tmp_path / "new")
@@ -160,13 +161,21 @@ def test_real_attacks_resume_to_the_same_figures(network: keras.Model, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "other",
-    ["images", "labels", "settings", "box", "network", "truncated"],
+    ("other", "message"),
+    [
+        ("images", "images and labels"),
+        ("labels", "images and labels"),
+        ("settings", "'share': 0.1"),
+        ("box", "'box': False"),
+        ("block", "images of a unit: there 24, here 10"),
+        ("network", "answers the same images otherwise"),
+    ],
 )
-def test_partials_of_something_else_are_not_taken(
-    network: keras.Model, tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
+def test_partials_of_another_evaluation_are_refused(
+    network: keras.Model, tmp_path: Path, other: str, message: str
 ) -> None:
     measure(network, Scripted(block=12), partial_dir=tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     attack, options = Scripted(block=12), {}
     if other == "images":
         options["images"] = IMAGES + np.float32(1e-3)
@@ -176,18 +185,68 @@ def test_partials_of_something_else_are_not_taken(
         attack = Scripted(block=12, share=0.2)
     elif other == "box":
         attack, options = Scripted(block=12, box=True), {"box": True}
-    elif other == "network":
+    elif other == "block":
+        attack = Scripted(block=5)
+    else:
         options["labels"] = answers(network)
         network = linear(3, seed=1)
-    else:
-        for path in tmp_path.glob("*.npz"):
-            path.write_bytes(path.read_bytes()[:200])
-    with caplog.at_level(logging.WARNING):
-        report = measure(network, attack, partial_dir=tmp_path, **options)
+    with pytest.raises(InputError, match="another") as caught:
+        measure(network, attack, partial_dir=tmp_path, **options)
+    assert message in str(caught.value)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_truncated_partials_are_computed_again(network: keras.Model, tmp_path: Path) -> None:
+    whole = measure(network, Scripted(block=12), partial_dir=tmp_path)
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:200])
+    attack = Scripted(block=12)
+    assert figures(measure(network, attack, partial_dir=tmp_path)) == figures(whole)
     assert attack._calls == 2
-    assert "ignoring 2 partial results" in caplog.text
-    if other == "settings":
-        assert report.attack_rmse[np.isfinite(report.attack_rmse)].min() > 0.08
+
+
+class Random(Scripted):
+    """Perturbs by draws that depend on the image's number."""
+
+    def _run(self, model: Any, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        deltas = [
+            np.random.default_rng(number).normal(size=block.images.shape[1:])
+            for number in block.numbers.numpy()
+        ]
+        found = np.ones(len(deltas), bool)
+        return np.stack(deltas).astype(np.float32), found, ~found
+
+
+def test_shards_give_what_one_run_gives(network: keras.Model, tmp_path: Path) -> None:
+    attacks = [Random(block=2), Projection(steps=6, block=2)]
+    arguments = (network, IMAGES, answers(network))
+    options: dict[str, Any] = {"attacks": attacks, "progress": False}
+    whole = evaluate(*arguments, **options)
+    for part in (3, 1, 2):
+        shard = Evaluation(*arguments, **options, partial_dir=tmp_path)
+        if part != 2:
+            shard.run((part, 3))
+            continue
+        with pytest.raises(InputError, match="2 of 6 units are not"):
+            shard.report()
+        shard.run((part, 3))
+    merged = Evaluation(*arguments, **options, partial_dir=tmp_path).report()
+    assert figures(merged) == figures(whole)
+    assert merged.attack_rmse.tobytes() == whole.attack_rmse.tobytes()
+    assert merged.btr_rmse.tobytes() == whole.btr_rmse.tobytes()
+    with pytest.raises(InputError, match="got 4/3"):
+        shard.run((4, 3))
+
+
+def test_robust_accuracy_by_hand(network: keras.Model) -> None:
+    report = measure(network, Scripted(block=12, share=0.1))
+    # A tenth of an image: its norms are a tenth of the image's, where it counts as found.
+    found = IMAGES.mean(axis=(1, 2, 3)) > 0.45
+    norms = np.where(found, 0.1 * np.sqrt(np.square(IMAGES).sum(axis=(1, 2, 3))), np.inf)
+    largest = np.where(found, 0.1 * IMAGES.max(axis=(1, 2, 3)), np.inf)
+    for size in (0.0, 0.2, 0.23, 0.25):
+        assert report.robust_accuracy(size) == np.mean(norms > size)
+        assert report.robust_accuracy(size / 3, "Linf") == np.mean(largest > size / 3)
 
 
 class Called:
@@ -225,7 +284,7 @@ def test_refuses_networks_that_give_no_logits(
 
 
 BAD_INPUTS = [
-    ({"preset": "best"}, "expected a preset of fast, standard, got 'best'"),
+    ({"preset": "best"}, "expected a preset of fast, standard, thorough, got 'best'"),
     ({"images": IMAGES * 255}, "divide 8-bit images by 255"),
     ({"images": IMAGES * np.nan}, "expected pixels from 0 to 1"),
     ({"images": IMAGES[:0], "labels": np.zeros(0, int)}, "at least one image"),
@@ -264,7 +323,7 @@ def test_says_where_gradients_lead_nowhere() -> None:
 def test_progress_goes_to_stderr(network: keras.Model, capsys: pytest.CaptureFixture[str]) -> None:
     measure(network, Scripted(block=5), progress=True)
     out, err = capsys.readouterr()
-    assert out == "" and "6/6" in err and "scripted" in err
+    assert out == "" and "4/4" in err and "scripted" in err
 
 
 @pytest.mark.parametrize("preset", PRESETS)

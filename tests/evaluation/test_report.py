@@ -62,7 +62,7 @@ def test_json_round_trip(make_report: Make, tmp_path: Path, unfound: int) -> Non
     text = path.read_text()
     assert "Infinity" not in text and "NaN" not in text
     values = json.loads(text)
-    assert values["schema"] == 1
+    assert values["schema"] == 2
     assert values["attack_rmse"].count(None) == unfound
     read = AraReport.from_json(path)
     for field in dataclasses.fields(AraReport):
@@ -93,8 +93,8 @@ def test_medians(make_report: Make) -> None:
     [
         ("{", "Expecting property name"),
         ("[]", "got schema None"),
-        ('{"schema": 2}', "got schema 2"),
-        ('{"schema": 1}', "fields differ"),
+        ('{"schema": 1}', "got schema 1"),
+        ('{"schema": 2}', "fields differ"),
     ],
 )
 def test_refuses_other_json(tmp_path: Path, text: str, message: str) -> None:

@@ -148,6 +148,12 @@ class Attack(ABC):
             yield rows[first : first + self.block]
 
 
+@tf.function(jit_compile=True)
+def answers(model: Model, images: tf.Tensor) -> tf.Tensor:
+    """Logits, compiled: (B, K)."""
+    return model(images)
+
+
 # Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
 @tf.function(jit_compile=True)

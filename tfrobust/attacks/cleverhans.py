@@ -1,58 +1,164 @@
-"""CleverHans' attacks of fixed size, made minimal by bisection over sizes."""
+"""CleverHans' gradient attacks of a fixed size: FGM, PGD and MIM, in L2 and L∞ balls.
+
+CleverHans takes one size for a batch. It is given balls of radius 1 and a model that stretches
+them to each image's own size, with the box's bounds stretched likewise: the same attack.
+"""
+
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
+from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_method
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from tfrobust.attacks.base import Attack, Block, Model
+from tfrobust.attacks.base import Block, Model
+from tfrobust.attacks.bisection import NORMS, Bisection
 from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.l2 import boxed
 from tfrobust.attacks.paper import per_image
 from tfrobust.errors import InputError
 
-FIRST_SIZE = 0.03  # RMSE; where the search for each image's bracket begins
-
 
 @tf.function(jit_compile=True)
-def _stretched_logits(
-    model: Model, images: tf.Tensor, offset: tf.Tensor, radius: tf.Tensor, box: bool
+def _rising(
+    model: Model,
+    goal: type[Criterion],
+    images: tf.Tensor,
+    classes: tf.Tensor,
+    radius: tf.Tensor,
+    offset: tf.Tensor,
 ) -> tf.Tensor:
-    moved = images + per_image(radius) * offset
-    return model(tf.clip_by_value(moved, 0.0, 1.0) if box else moved)
+    loss = goal.loss(model(images + per_image(radius) * offset), classes)
+    # Of value 0; half of this gradient is what the cross-entropy of class 0 then has. Divided by
+    # the radius it is that of the pixels, which CleverHans takes for 0 when it is tiny.
+    rise = 2.0 / radius * (loss - tf.stop_gradient(loss))
+    return tf.stack([-rise, tf.zeros_like(rise)], axis=-1)
 
 
 class _UnitBalls:
-    """A model of offsets in the unit ball, each stretched to its own image's radius.
+    """A model of offsets in the unit ball, with two logits: any goal is to leave class 0.
 
-    Images and radii are variables, because CleverHans compiles anew for each model object.
+    The gradient of the cross-entropy of class 0, which CleverHans climbs, is that of the goal's
+    loss. What changes from block to block is in variables, because CleverHans compiles anew for
+    each model object.
     """
 
-    def __init__(
-        self, model: Model, goal: type[Criterion], shape: tuple[int, ...], box: bool
-    ) -> None:
-        self.model, self.goal, self.box = model, goal, box
-        self.images = tf.Variable(tf.zeros(shape))
-        self.radius = tf.Variable(tf.zeros(shape[:1]))
+    def __init__(self, model: Model, goal: type[Criterion], shape: tuple[int, ...]) -> None:
+        self.model, self.goal = model, goal
+        self.images = tf.Variable(tf.zeros(shape), trainable=False)
+        self.classes = tf.Variable(tf.zeros(shape[:1], tf.int32), trainable=False)
+        self.radius = tf.Variable(tf.ones(shape[:1]), trainable=False)
+        # Bound once: CleverHans tells functions apart by identity.
+        self.logits = self._logits
 
     def fits(self, model: Model, goal: type[Criterion], shape: tuple[int, ...]) -> bool:
         return (self.model, self.goal, self.images.shape) == (model, goal, shape)
 
-    def logits(self, offset: tf.Tensor) -> tf.Tensor:
-        return _stretched_logits(self.model, self.images, offset, self.radius, self.box)
-
-    def loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return self.goal.loss(logits, labels)
+    def _logits(self, offset: tf.Tensor) -> tf.Tensor:
+        return _rising(self.model, self.goal, self.images, self.classes, self.radius, offset)
 
 
-class PGD(Attack):
-    """CleverHans' projected gradient descent in L2 balls, whose radius is bisected per image.
+class _CleverHans(Bisection):
+    """An attack of CleverHans in unit balls."""
 
-    CleverHans takes one radius for a batch. It is given the unit ball and a model that
-    stretches it to each image's own radius, which without a box is the same attack.
+    _balls: _UnitBalls | None = None
+
+    @abstractmethod
+    def _offsets(self, **common: Any) -> tf.Tensor:
+        """CleverHans' attack with eps=1: → offsets (B, H, W, C)."""
+
+    def _perturbations(self, model: Model, block: Block, sizes: np.ndarray) -> tf.Tensor:
+        images = block.images
+        balls = self._balls
+        if balls is None or not balls.fits(model, block.goal, tuple(images.shape)):
+            balls = self._balls = _UnitBalls(model, block.goal, tuple(images.shape))
+        # A size in L2 is RMSE.
+        unit = 1.0 if self.norm == np.inf else float(np.sqrt(np.prod(images.shape[1:])))
+        radius = tf.constant(sizes * unit, tf.float32)
+        balls.images.assign(images)
+        balls.classes.assign(block.classes)
+        balls.radius.assign(radius)
+        bounds = {}
+        if self.box:
+            bounds = {
+                "clip_min": -images / per_image(radius),
+                "clip_max": (1.0 - images) / per_image(radius),
+            }
+        offset = self._offsets(
+            model_fn=balls.logits,
+            x=tf.zeros_like(images),
+            y=tf.zeros_like(block.classes),
+            eps=1.0,
+            norm=self.norm,
+            sanity_checks=False,
+            **bounds,
+        )
+        return boxed(images, per_image(radius) * offset, self.box)
+
+    def _told(self, short: str) -> str:
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        return f"CleverHans {short}-{NORMS[self.norm]} ({steps} × {self.rounds} sizes)"
+
+
+def _share(step_size: float | None, usual: float) -> float:
+    """A step as a share of the ball's radius, at most 1.
+
+    Raises:
+        InputError: it is not above 0.
+    """
+    if step_size is not None and step_size <= 0:
+        raise InputError(f"expected a step_size above 0, got {step_size}")
+    return min(1.0, usual if step_size is None else step_size)
+
+
+class FGM(_CleverHans):
+    """CleverHans' fast gradient method: one step along the gradient, its size bisected per image.
+
+    Args:
+        rounds: sizes tried.
+        norm: 2 or `numpy.inf` (FGSM).
+        line_steps: forward passes of a last bisection, between the clean image and the best.
+        box: whether adversarial images stay in [0, 1].
+        block: images computed at a time.
+
+    Source: arXiv 1412.6572, as implemented by CleverHans.
+    """
+
+    def __init__(
+        self,
+        *,
+        rounds: int = 9,
+        norm: Any = np.inf,
+        line_steps: int = 8,
+        box: bool = False,
+        block: int = 50,
+    ) -> None:
+        super().__init__(
+            steps=1, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+        )
+
+    @property
+    def name(self) -> str:
+        """E.g. "CleverHans FGM-L∞ (1 step × 9 sizes)"."""
+        return self._told("FGM")
+
+    def _offsets(self, **common: Any) -> tf.Tensor:
+        return fast_gradient_method(**common)
+
+
+class PGD(_CleverHans):
+    """CleverHans' projected gradient descent, in balls whose size is bisected per image.
+
+    It begins at the clean image.
 
     Args:
         steps: of each attack.
-        rounds: attacks with another radius each.
-        step_size: as a share of the radius; None for 2.5/steps (Madry et al., 1706.06083).
+        rounds: sizes tried.
+        norm: 2 or `numpy.inf`.
+        step_size: as a share of the radius; None for 2.5/steps (Madry et al.).
+        line_steps: forward passes of a last bisection, between the clean image and the best.
         box: whether adversarial images stay in [0, 1].
         block: images computed at a time.
 
@@ -64,65 +170,68 @@ class PGD(Attack):
         *,
         steps: int = 10,
         rounds: int = 9,
+        norm: Any = 2,
         step_size: float | None = None,
+        line_steps: int = 8,
         box: bool = False,
         block: int = 50,
     ) -> None:
-        super().__init__(box=box, block=block)
-        if steps < 1 or rounds < 1:
-            raise InputError(f"expected steps and rounds of at least 1, got {steps} and {rounds}")
-        self.steps, self.rounds = steps, rounds
-        self.step_size = min(1.0, 2.5 / steps if step_size is None else step_size)
-        self._balls: _UnitBalls | None = None
+        super().__init__(
+            steps=steps, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+        )
+        self.step_size = _share(step_size, 2.5 / steps)
 
     @property
     def name(self) -> str:
         """E.g. "CleverHans PGD-L2 (10 steps × 9 sizes)"."""
-        return f"CleverHans PGD-L2 ({self.steps} steps × {self.rounds} sizes)"
+        return self._told("PGD")
 
-    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
-        count = len(classes)
-        if self._balls is None or not self._balls.fits(model, goal, tuple(images.shape)):
-            self._balls = _UnitBalls(model, goal, tuple(images.shape), self.box)
-            # Bound once: CleverHans tells functions apart by identity.
-            self._logits, self._loss = self._balls.logits, self._balls.loss
-        self._balls.images.assign(images)
-        self._balls.radius.assign(tf.zeros(count))
-        origin = tf.zeros_like(images)
-        best = np.zeros(images.shape, np.float32)
-        found = goal.met(self._logits(origin), classes).numpy()
-        best_size = np.where(found, 0.0, np.inf)
-        below, above = np.zeros(count), np.full(count, np.inf)
-        size = np.full(count, FIRST_SIZE)
-        unit_per_rmse = float(np.sqrt(np.prod(images.shape[1:])))
-        for _ in range(self.rounds):
-            self._balls.radius.assign(size * unit_per_rmse)
-            offset = projected_gradient_descent(
-                self._logits,
-                origin,
-                eps=1.0,
-                eps_iter=self.step_size,
-                nb_iter=self.steps,
-                norm=2,
-                # CleverHans raises the loss that it is given.
-                loss_fn=self._loss,
-                y=classes,
-            )
-            met = goal.met(self._logits(offset), classes).numpy()
-            delta = (offset * per_image(self._balls.radius)).numpy()
-            if self.box:
-                delta = np.clip(images + delta, 0.0, 1.0) - images.numpy()
-            # The walk may end inside its ball: what counts is where it ended.
-            reached = np.sqrt(np.mean(np.square(delta, dtype=np.float64), axis=(1, 2, 3)))
-            better = met & (reached < best_size)
-            best[better], best_size[better] = delta[better], reached[better]
-            found |= met
-            above, below = np.where(met, size, above), np.where(met, below, size)
-            # Doubled or halved until both ends are known, then their geometric middle.
-            size = np.where(
-                np.isinf(above),
-                2 * below,
-                np.where(below == 0, above / 2, np.sqrt(above * np.maximum(below, 1e-12))),
-            )
-        return best, found, np.zeros(count, bool)
+    def _offsets(self, **common: Any) -> tf.Tensor:
+        return projected_gradient_descent(eps_iter=self.step_size, nb_iter=self.steps, **common)
+
+
+class MIM(_CleverHans):
+    """CleverHans' momentum iterative method, in balls whose size is bisected per image.
+
+    Args:
+        steps: of each attack.
+        rounds: sizes tried.
+        norm: `numpy.inf` or 2.
+        decay: μ, how much of the gradients so far, each of mean 1, is kept; not below 0.
+        step_size: as a share of the radius; None for 2.5/steps, as PGD's; the paper's 1/steps
+            hardly ever leads to the ball's surface.
+        line_steps: forward passes of a last bisection, between the clean image and the best.
+        box: whether adversarial images stay in [0, 1].
+        block: images computed at a time.
+
+    Source: arXiv 1710.06081, as implemented by CleverHans.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 10,
+        rounds: int = 9,
+        norm: Any = np.inf,
+        decay: float = 1.0,
+        step_size: float | None = None,
+        line_steps: int = 8,
+        box: bool = False,
+        block: int = 50,
+    ) -> None:
+        super().__init__(
+            steps=steps, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+        )
+        if decay < 0:
+            raise InputError(f"expected a decay not below 0, got {decay}")
+        self.decay, self.step_size = decay, _share(step_size, 2.5 / steps)
+
+    @property
+    def name(self) -> str:
+        """E.g. "CleverHans MIM-L∞ (10 steps × 9 sizes)"."""
+        return self._told("MIM")
+
+    def _offsets(self, **common: Any) -> tf.Tensor:
+        return momentum_iterative_method(
+            eps_iter=self.step_size, nb_iter=self.steps, decay_factor=self.decay, **common
+        )

@@ -44,13 +44,13 @@ def input_gradient(
         objective: logits (B, K) → float (B,).
 
     Returns:
-        The logits, and the gradient in the shape of the images.
+        The logits, and the gradient in the shape of the images; zeros where there is none.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         logits = model(images)
         total = tf.reduce_sum(objective(logits))
-    return logits, tape.gradient(total, images)
+    return logits, tape.gradient(total, images, unconnected_gradients="zero")
 
 
 def per_image(values: tf.Tensor) -> tf.Tensor:

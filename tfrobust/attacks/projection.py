@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model, meets
+from tfrobust.attacks.base import Attack, Block, Model, answers, meets
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.attacks.paper import input_gradient, per_image, rmse
 from tfrobust.errors import InputError
@@ -117,11 +117,6 @@ def _visit(
     return _State(delta, velocity, best, best_size, overshoot), rmse(nearest)
 
 
-@tf.function(jit_compile=True)
-def _logits(model: Model, images: tf.Tensor) -> tf.Tensor:
-    return model(images)
-
-
 def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:
     """How many candidates are followed, for how many gradients each: a third of all a round.
 
@@ -183,7 +178,7 @@ class Projection(Attack):
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         images, classes, goal = block.images, block.classes, block.goal
         count = len(classes)
-        ranks = goal.rivals(_logits(model, images), classes).numpy()
+        ranks = goal.rivals(answers(model, images), classes).numpy()
         # A candidate for every three visits of a first round, or none would get anywhere.
         candidates = min(self.rivals, ranks.shape[1], max(1, self.steps // 6))
         if not goal.one_rival:

@@ -28,8 +28,8 @@ flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, 
 flags.DEFINE_enum(
     "preset",
     "standard",
-    ["fast", "standard"],
-    "the attacks; standard includes the paper's of 450 steps",
+    ["fast", "standard", "thorough"],
+    "the attacks; thorough includes the paper's of 450 steps",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("box", False, "keep adversarial images in [0, 1]", flag_values=FLAGS)

@@ -116,6 +116,7 @@ def first_images(
         btr_ara=area(sizes["btr"]),
         attack_rmse=sizes["attack"],
         btr_rmse=sizes["btr"],
+        attack_linf=report.attack_linf[:count],
         attacks=tuple(records),
         image_hash=image_hash,
     )

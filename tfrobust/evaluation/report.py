@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tfrobust.evaluation.comparison import compare
 from tfrobust.evaluation.page import Section, render
 from tfrobust.evaluation.sections import report_sections
 
-SCHEMA = 1
+SCHEMA = 2
 SMOKE = "smoke run, not a measurement"
 
 
@@ -51,6 +51,7 @@ class AraReport:
         name: the network's.
         data: which images, in words.
         num_classes: K.
+        image_shape: (H, W, C).
         box: whether attacked images had to stay in [0, 1].
         clean_accuracy: share of the images that are given their label.
         attack_ara: area until images are misclassified.
@@ -58,6 +59,8 @@ class AraReport:
         attack_rmse: float64 (N,), per image the smallest size over the attacks, in units of
             pixels from 0 to 1; 0 where the image meets the goal as it is, infinite where unfound.
         btr_rmse: float64 (N,), likewise.
+        attack_linf: float64 (N,), per image the smallest largest change of a value by which an
+            attack had it misclassified, in the same units; likewise 0 or infinite.
         attacks: one record for each attack and goal.
         warnings: reasons not to trust the figures, in words.
         image_hash: of images and labels; equal where two reports are of the same ones.
@@ -72,12 +75,14 @@ class AraReport:
     name: str
     data: str
     num_classes: int
+    image_shape: tuple[int, ...]
     box: bool
     clean_accuracy: float
     attack_ara: Ara
     btr_ara: Ara
     attack_rmse: np.ndarray
     btr_rmse: np.ndarray
+    attack_linf: np.ndarray
     attacks: tuple[AttackRecord, ...]
     warnings: tuple[str, ...]
     image_hash: str
@@ -105,6 +110,21 @@ class AraReport:
     def btr_median(self) -> float | None:
         """The median of `btr_rmse`; None where it is infinite."""
         return _median(self.btr_rmse)
+
+    def robust_accuracy(self, size: float, norm: Literal["L2", "Linf"] = "L2") -> float:
+        """The share of images that no attack had misclassified within a size: an upper bound.
+
+        Args:
+            size: in the norm, pixels from 0 to 1.
+            norm: "L2", the root of the sum of squares over an image's values; or "Linf", the
+                largest change of a value. For that one an attack in L∞ should be among those run.
+
+        Returns:
+            From 0 to 1.
+        """
+        if norm == "Linf":
+            return float(np.mean(self.attack_linf > size))
+        return float(np.mean(self.attack_rmse * np.sqrt(np.prod(self.image_shape)) > size))
 
     def to_json(self, path: str | Path) -> None:
         """Writes the report as JSON. Sizes of unfound images are null.
@@ -143,7 +163,9 @@ class AraReport:
                     **{field.name: values[field.name] for field in dataclasses.fields(cls)},
                     "attack_ara": Ara(**values["attack_ara"]),
                     "btr_ara": Ara(**values["btr_ara"]),
+                    "image_shape": tuple(values["image_shape"]),
                     "attack_rmse": _sizes(values["attack_rmse"]),
+                    "attack_linf": _sizes(values["attack_linf"]),
                     "btr_rmse": _sizes(values["btr_rmse"]),
                     "attacks": tuple(
                         AttackRecord(
