@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-kill measure bench-attacks install format clean
+.PHONY: train test test-slow test-kill test-gpu measure bench-attacks bench-presets install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -19,12 +19,20 @@ test: $(VENV)/installed
 measure: $(VENV)/installed
 	$(BIN)/python benchmarks/measure.py
 
+# The presets beside the paper's attack: area against gradients, on ../shared/reference.
+bench-presets: $(VENV)/installed
+	$(BIN)/python benchmarks/ara_presets.py
+
 # Our attacks against Foolbox's DDN (pip install ".[foolbox]") and CleverHans' Carlini-Wagner.
 bench-attacks: $(VENV)/installed
 	$(BIN)/python benchmarks/attack_speed.py
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+
+# What only a GPU can show; skips where there is none.
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest -m gpu -rs -s
 
 # Kills a training twenty times at random moments: it must end in the same bytes.
 test-kill: $(VENV)/installed

@@ -32,6 +32,7 @@ from tfrobust.evaluation.plots import training_curves_svg
 from tfrobust.evaluation.presets import preset_attacks
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
+from tfrobust.models.convert import full_precision
 from tfrobust.recipes import Recipe
 from tfrobust.training import RobustClassifier, cluster, distribution
 from tfrobust.training.build import build, total_steps
@@ -111,8 +112,9 @@ def run(
         fresh: whether to start anew.
         saved_models: folder of the exports.
         jit: whether XLA compiles the training step; None: on one device only. It changes the
-            rounding, as does the number of devices, but not what is learned: recipe.json notes
-            it beside the recipe, and a run may go on with another.
+            rounding, as does the number of devices, and which random numbers a seed gives (XLA
+            has a generator of its own), but not what is learned: recipe.json notes it beside
+            the recipe, and a run may go on with another.
         peer_timeout: with many hosts, how long to wait for them, seconds.
 
     Returns:
@@ -205,9 +207,10 @@ def _train(
                 )
             )
     fit(classifier, source, recipe, folder, strategy=strategy, callbacks=watchers, jit=jit)
-    if strategy.num_replicas_in_sync == 1:
-        return classifier.network
-    return distribution.single(classifier.network)
+    network = classifier.network
+    if strategy.num_replicas_in_sync > 1:
+        network = distribution.single(network)
+    return network if recipe.precision == "float32" else full_precision(network)
 
 
 def measure(
@@ -223,6 +226,7 @@ def measure(
         attacks=attacks(recipe, images),
         name=recipe.name,
         data=f"{source.info.name}, first {len(images)} test images",
+        class_names=source.info.class_names,
         partial_dir=folder / "evaluation",
         smoke=smoke,
         seed=recipe.seed,

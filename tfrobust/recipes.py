@@ -15,6 +15,7 @@ from tfrobust.errors import InputError
 AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
 ACTIVATIONS = ("half_huber_relu", "relu")
+PRECISIONS = ("float32", "bfloat16")
 EVAL_PRESETS = ("fast", "standard", "thorough")
 ADVERSARIAL = ("none", "l2", "l2_min", "madry_l2", "madry_linf", "trades", "trades_l2")
 
@@ -66,6 +67,8 @@ class Recipe:
         eval_images: test images that are attacked at the end.
         eval_preset: the attacks: "fast", "standard" or "thorough".
         synchronized: batch statistics over all replicas.
+        precision: what layers compute in while training: float32 or bfloat16. Weights, logits,
+            loss, penalty and ψ are float32 always, as is the exported network.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Recipe:
     eval_images: int = 100
     eval_preset: str = "standard"
     synchronized: bool = False
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for field, low in _AT_LEAST.items():
@@ -233,6 +237,7 @@ _ONE_OF: dict[str, tuple[str, ...]] = {
     "activation": ACTIVATIONS,
     "adversarial": ADVERSARIAL,
     "eval_preset": EVAL_PRESETS,
+    "precision": PRECISIONS,
 }
 
 

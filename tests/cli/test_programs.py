@@ -55,7 +55,7 @@ def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
 def test_train_ends_with_a_summary(tiny_run: Path) -> None:
     summary = (tiny_run / "summary.txt").read_text()
     for said in ("smoke run, not a measurement", "clean accuracy", "attack ARA", "BTR ARA",
-                 "L2,min", "CleverHans PGD-L2", "report.html", "mini-smoke/1"):  # fmt: skip
+                 "L2,min", "projection (4 steps", "report.html", "mini-smoke/1"):  # fmt: skip
         assert said in summary
     for line in summary.splitlines():
         if line.startswith(("run", "report", "model")):

@@ -13,7 +13,9 @@ from tfrobust.evaluation import AraReport, AttackRecord, accuracy_robustness_are
 def make_report() -> Callable[..., AraReport]:
     """Builds a report of 20 images whose fields the test may override."""
 
-    def make(scale: float = 1.0, unfound: int = 1, **fields: Any) -> AraReport:
+    def make(
+        scale: float = 1.0, unfound: int = 1, warnings: tuple[str, ...] = (), **fields: Any
+    ) -> AraReport:
         rng = np.random.default_rng(0)
         rmse = np.append(scale * rng.gamma(2.0, 0.02, 20 - unfound), np.full(unfound, np.inf))
         ara = accuracy_robustness_area(rmse, 10)
@@ -36,10 +38,11 @@ def make_report() -> Callable[..., AraReport]:
                 "btr_rmse": rmse,
                 "attack_linf": 2 * rmse,
                 "attacks": tuple(records),
-                "warnings": (),
+                "checks": {"good": (), "bad": warnings},
                 "image_hash": "ab" * 32,
                 "smoke": False,
                 "seed": 0,
+                "command": "evaluate.py --model robust",
                 "versions": {"tensorflow": "2.21.0"},
                 "seconds": 6.0,
                 **fields,

@@ -238,6 +238,35 @@ def test_shards_give_what_one_run_gives(network: keras.Model, tmp_path: Path) ->
         shard.run((4, 3))
 
 
+OTHER_SHARDS: list[tuple[list[Attack], str]] = [
+    ([Random(block=2)], "attack 2: there {'attack': 'Projection'"),
+    ([Random(block=2), Projection(steps=6, block=2), PGD(block=2)], "attack 3: there none"),
+    ([Random(block=2), Projection(steps=7, block=2)], "'steps': 7"),
+    ([Projection(steps=6, block=2), Random(block=2)], "attack 1: there {'attack': 'Random'"),
+    ([Random(block=3), Projection(steps=6, block=3)], "images of a unit: there 4, here 6"),
+]
+
+
+@pytest.mark.parametrize(("attacks", "message"), OTHER_SHARDS)
+def test_a_shard_of_another_evaluation_is_refused(
+    network: keras.Model, tmp_path: Path, attacks: list[Attack], message: str
+) -> None:
+    def shard(attacks: list[Attack]) -> Evaluation:
+        return Evaluation(
+            network,
+            IMAGES,
+            answers(network),
+            attacks=attacks,
+            partial_dir=tmp_path,
+            progress=False,
+        )
+
+    shard([Random(block=2), Projection(steps=6, block=2)])
+    with pytest.raises(InputError, match="another") as caught:
+        shard(attacks)
+    assert message in str(caught.value)
+
+
 def test_robust_accuracy_by_hand(network: keras.Model) -> None:
     report = measure(network, Scripted(block=12, share=0.1))
     # A tenth of an image: its norms are a tenth of the image's, where it counts as found.

@@ -14,10 +14,17 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.evaluation import AraReport, accuracy_robustness_area, compare
+from tfrobust.evaluation import (
+    AraReport,
+    Certificate,
+    Clever,
+    accuracy_robustness_area,
+    compare,
+    comparison_html,
+)
+from tfrobust.evaluation.examples import Example, pick_examples
 from tfrobust.evaluation.page import image_section, render
 from tfrobust.evaluation.plots import Curve, accuracy_svg, training_curves_svg
-from tfrobust.evaluation.sanity import sanity
 
 Make = Callable[..., AraReport]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -54,6 +61,51 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+def example(number: int, channels: int = 1) -> Example:
+    image = np.full((4, 4, channels), 0.25, np.float32)
+    return Example(number, 3, 5, image, image + np.float32(0.05), 0.05)
+
+
+def certificate() -> Certificate:
+    radii = np.array([0.0, 0.3, 0.5])
+    return Certificate(
+        ara=accuracy_robustness_area(radii / 4, 10),
+        accuracy=2 / 3,
+        abstained=1,
+        predicted=np.array([-1, 2, 3]),
+        votes=np.array([40, 90, 99]),
+        l2=radii,
+        rmse=radii / 4,
+        sigma=0.25,
+        n0=10,
+        n=100,
+        alpha=0.001,
+        num_classes=10,
+        seed=0,
+        seconds=1.5,
+    )
+
+
+def clever() -> Clever:
+    scores = np.array([0.0, 0.5, 0.7])
+    return Clever(
+        ara=accuracy_robustness_area(scores / 4, 10),
+        l2=scores,
+        rmse=scores / 4,
+        rival=np.array([1, 2, 0]),
+        fit=np.array([1.0, 0.6, 0.04]),
+        capped=0,
+        poor=1,
+        unsettled=0,
+        radius=5.0,
+        batches=50,
+        samples=100,
+        rivals=9,
+        seed=0,
+        seconds=2.0,
+    )
+
+
 @pytest.mark.parametrize("unfound", [0, 1, 15, 20])
 def test_json_round_trip(make_report: Make, tmp_path: Path, unfound: int) -> None:
     report = make_report(unfound=unfound, warnings=("a “warning”",), smoke=True)
@@ -62,7 +114,8 @@ def test_json_round_trip(make_report: Make, tmp_path: Path, unfound: int) -> Non
     text = path.read_text()
     assert "Infinity" not in text and "NaN" not in text
     values = json.loads(text)
-    assert values["schema"] == 2
+    assert values["schema"] == 3
+    assert values["warnings"] == ["a “warning”"] and "examples" not in values
     assert values["attack_rmse"].count(None) == unfound
     read = AraReport.from_json(path)
     for field in dataclasses.fields(AraReport):
@@ -93,8 +146,8 @@ def test_medians(make_report: Make) -> None:
     [
         ("{", "Expecting property name"),
         ("[]", "got schema None"),
-        ('{"schema": 1}', "got schema 1"),
-        ('{"schema": 2}', "fields differ"),
+        ('{"schema": 2}', "got schema 2"),
+        ('{"schema": 3}', "fields differ"),
     ],
 )
 def test_refuses_other_json(tmp_path: Path, text: str, message: str) -> None:
@@ -162,7 +215,10 @@ def test_every_text_is_escaped(make_report: Make, tmp_path: Path) -> None:
         report,
         name=bad,
         data=bad,
-        warnings=(bad,),
+        checks={bad: (bad,)},
+        command=bad,
+        class_names=(bad,) * 10,
+        examples=(example(0),),
         versions={bad: bad},
         attacks=tuple(dataclasses.replace(record, name=bad) for record in report.attacks),
     )
@@ -235,33 +291,6 @@ def test_compare_pairs_equal_images(make_report: Make) -> None:
         compare(robust, dataclasses.replace(twin, box=True))
 
 
-def checked(attack: list[float], btr: list[float], **changes: np.ndarray) -> str:
-    none = np.zeros(len(attack), bool)
-    sizes = {"attack": np.array(attack), "btr": np.array(btr)}
-    late = {"attack": changes.get("late", none), "btr": none}
-    stuck = {"cross-entropy": changes.get("stuck", none), "margin": none}
-    clean = float(np.mean(sizes["attack"] > 0))
-    return "\n".join(sanity(sizes, late, num_classes=4, clean_accuracy=clean, stuck=stuck))
-
-
-def test_sanity() -> None:
-    good, some = [0.0, 0.1, 0.1, 0.2], np.array([False, True, False, True])
-    assert checked(good, [0.0, 0.1, 0.2, 0.3]) == ""
-    assert "1 of 4 images could not be brought down" in checked(good, [0.0, 0.2, 0.2, np.inf])
-    assert "nothing bounds the area" in checked([np.inf] * 2 + [0.1] * 2, [np.inf] * 4)
-    assert "2 of 4 images were misclassified only in the second" in checked(good, good, late=some)
-    assert "For 1 of 4 images the BTR goal" in checked(good, [0.0, 0.05, 0.2, 0.3])
-    assert "2 of 4 images have a gradient of the cross-entropy" in checked(good, good, stuck=some)
-    shaky = sanity(
-        {"attack": np.ones(4), "btr": np.ones(4)},
-        {"attack": ~some | some, "btr": some & ~some},
-        num_classes=4,
-        clean_accuracy=0.5,
-        stuck={},
-    )
-    assert "from call to call" in shaky[-1]
-
-
 def test_reading_a_report_needs_no_tensorflow() -> None:
     program = (
         "import sys, tfrobust.evaluation; "
@@ -274,3 +303,99 @@ def test_ara_in_words() -> None:
     assert str(accuracy_robustness_area(np.full(3, np.inf), 10)) == (
         "not bounded: 3 of 3 images unfound"
     )
+
+
+def test_certificate_and_estimate_stand_apart(make_report: Make, tmp_path: Path) -> None:
+    plain = make_report()
+    assert plain.certificate is None and "smoothed" not in plain.summary()
+    report = dataclasses.replace(plain, certificate=certificate(), clever=clever())
+    report.to_json(tmp_path / "ara.json")
+    read = AraReport.from_json(tmp_path / "ara.json")
+    for name in ("certificate", "clever"):
+        before, after = (vars(getattr(one, name)) for one in (report, read))
+        for field, value in before.items():
+            np.testing.assert_array_equal(after[field], value)
+            assert getattr(after[field], "dtype", None) == getattr(value, "dtype", None)
+    assert "not a bound on the network itself" in read.summary()
+    assert "an estimate and no bound" in read.summary()
+    read.to_html(tmp_path / "r.html")
+    text = " ".join(Page((tmp_path / "r.html").read_text()).text)
+    for words in (
+        "The smoothed network’s certificate",
+        "Never a bound on the network itself.",
+        "CLEVER’s estimate",
+        "neither an upper nor a lower bound",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_page_shows_examples_sizes_checks_and_the_command(
+    make_report: Make, tmp_path: Path, channels: int
+) -> None:
+    names = tuple(f"thing {number}" for number in range(10))
+    report = make_report(
+        examples=tuple(example(number, channels) for number in range(3)),
+        class_names=names,
+        warnings=("Beware.",),
+    )
+    report.to_html(tmp_path / "r.html", twin=make_report(scale=0.5))
+    html = (tmp_path / "r.html").read_text()
+    page = Page(html)
+    assert page.tags.count("img") == 9
+    sources = [value for name, value in page.attributes if name == "src"]
+    assert all(source and source.startswith("data:image/png;base64,iVBOR") for source in sources)
+    text = " ".join(page.text)
+    for words in (
+        "Image 0: thing 3, then taken for thing 5. RMSE 0.0500, L2",
+        "× 10",
+        "Hardest to change",
+        "Easiest to change",
+        "L2 0.25",
+        "L∞ 8/255",
+        "evaluate.py --model robust",
+        "nothing seen",
+        "1 above",
+        "may leave [0, 1]",
+    ):
+        assert words in text
+    assert f"{report.robust_accuracy(8 / 255, 'Linf'):.3f}" in text
+    make_report().to_html(tmp_path / "none.html")
+    assert "<img" not in (tmp_path / "none.html").read_text()
+
+
+@pytest.mark.parametrize("found", [0, 1, 5, 12])
+def test_examples_are_the_hardest_and_the_easiest(found: int) -> None:
+    rmse = np.concatenate([np.linspace(0.1, 0.2, found), [0.0, np.inf]])
+    rng = np.random.default_rng(0)
+    images = rng.random((len(rmse), 2, 2, 1)).astype(np.float32)
+    labels = np.arange(len(rmse)) % 3
+
+    def ask(asked: np.ndarray) -> np.ndarray:
+        return np.tile([1.0, 2.0, 3.0], (len(asked), 1))
+
+    picked = pick_examples(images, labels, images + 0.1, rmse, ask)
+    order = list(range(found))[::-1]
+    assert [one.number for one in picked] == (order if found <= 8 else order[:4] + order[-4:])
+    assert all(one.given == (1 if one.label == 2 else 2) for one in picked)
+
+
+def test_several_networks_in_one_figure(make_report: Make, tmp_path: Path) -> None:
+    reports = [
+        make_report(unfound=0, name="first <network>"),
+        make_report(scale=0.5, unfound=0, name="second"),
+        make_report(scale=2.0, unfound=20, name="third", warnings=("Beware.",)),
+    ]
+    comparison_html(reports, tmp_path / "all.html")
+    page = Page((tmp_path / "all.html").read_text())
+    assert page.tags.count("svg") == 2 and "script" not in page.tags
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    text = " ".join(page.text)
+    for words in ("first <network>", "0.50 [0.50, 0.50]", "not bounded", "third: Beware.", "L∞"):
+        assert words in text
+    with pytest.raises(InputError, match="at least two"):
+        comparison_html(reports[:1], tmp_path / "one.html")
+    with pytest.raises(InputError, match="in the same way"):
+        comparison_html([reports[0], make_report(box=True)], tmp_path / "one.html")
+    assert not (tmp_path / "one.html").exists()

@@ -10,6 +10,7 @@ from keras import layers
 
 from tfrobust.errors import InputError
 from tfrobust.models import half_huber, resnet_cifar
+from tfrobust.models.convert import full_precision
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
 
@@ -76,3 +77,22 @@ def test_every_form_of_relu_is_exchanged(kind: str, tmp_path: Path) -> None:
 def test_what_cannot_be_converted_is_refused(relu: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         half_huber(relu())
+
+
+def test_a_network_of_half_precision_in_full() -> None:
+    options = {"depth": 8, "width": 2, "num_classes": 3, "input_shape": (8, 8, 1)}
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = resnet_cifar(**options)
+    finally:
+        keras.config.set_dtype_policy(before)
+    expected = resnet_cifar(**options)
+    expected.set_weights(half.get_weights())
+    full = full_precision(half)
+    assert {layer.compute_dtype for layer in full.layers} == {"float32"}
+    np.testing.assert_array_equal(full(IMAGES), expected(IMAGES))
+    assert np.abs(np.asarray(full(IMAGES)) - np.asarray(half(IMAGES))).max() > 0
+    # Weights of its own: training the one leaves the other.
+    full.layers[2].kernel.assign_add(np.ones_like(full.layers[2].kernel))
+    np.testing.assert_array_equal(half.get_weights()[0], expected.get_weights()[0])

@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ]
     processes = []
     for environment in environments:
-        kind = "host" if environment else "devices"
+        kind = "host" if environment else "CPU"
         with (folder / f"{kind}{len(processes)}.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), kind, str(folder)],

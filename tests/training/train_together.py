@@ -1,6 +1,6 @@
-"""A process of test_distribution: trains the same recipe on one device, on two, or on one host.
+"""A process of other tests: trains the same recipe on one device and on two, or on one host.
 
-    python train_together.py {devices,host} FOLDER
+    python train_together.py {CPU,GPU,host} FOLDER      # CPU, GPU: split into two devices
 
 Writes FOLDER/<name>-64.npz, weights after 20 steps in float64, and FOLDER/<name>-32.npz, the
 optimizer's slots after one step in float32: a slot is then −rate·gradient.
@@ -20,6 +20,7 @@ from tfrobust.training import distribution
 from tfrobust.training.build import build, total_steps
 from tfrobust.training.fit import fit
 
+MEMORY_MIB = 2048  # of each half of a GPU
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=2, batch_size=16, augmentation="crop_flip", synchronized=True,
     loss_target=2.3, psi_initial=1.0, psi_gain=0.5, checkpoint_every=7,
@@ -47,11 +48,12 @@ def main(kind: str, folder: Path) -> None:
         strategy = distribution.choose(peer_timeout=120)
         runs = [(f"host{distribution.place(strategy)[0]}", strategy)]
     else:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        runs = [("one", distribution.choose(["CPU:0"])), ("two", distribution.choose())]
+        limit = MEMORY_MIB if kind == "GPU" else None
+        part = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+        device = tf.config.list_physical_devices(kind)[0]
+        tf.config.set_visible_devices([device], kind)
+        tf.config.set_logical_device_configuration(device, [part] * 2)
+        runs = [("one", distribution.choose([f"{kind}:0"])), ("two", distribution.choose())]
     for name, strategy in runs:
         train(strategy, "float64", 20, folder / name)
         train(strategy, "float32", 1, folder / name)

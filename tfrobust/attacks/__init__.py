@@ -8,6 +8,7 @@ from tfrobust.attacks.criteria import BelowChance, Criterion, Misclassified, Tar
 from tfrobust.attacks.ddn import DDN
 from tfrobust.attacks.fmn import FMN
 from tfrobust.attacks.foolbox import Decision
+from tfrobust.attacks.opaque import Opaque
 from tfrobust.attacks.paper import L2Min
 from tfrobust.attacks.projection import Projection
 from tfrobust.attacks.random_networks import expectation
@@ -30,6 +31,7 @@ __all__ = [
     "Decision",
     "L2Min",
     "Misclassified",
+    "Opaque",
     "Projection",
     "TargetClass",
     "Transfer",

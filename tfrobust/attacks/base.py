@@ -2,17 +2,15 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.criteria import Criterion, Misclassified
+from tfrobust.attacks.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
-
-# Anything that maps float images (B, H, W, C) in [0, 1] to logits (B, K), differentiably.
-Model = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +59,9 @@ class Attack(ABC):
             of one size and nothing is compiled twice.
     """
 
+    # Whether the attack follows the model's gradient, which an `Opaque` one does not give.
+    needs_gradient: ClassVar[bool] = True
+
     def __init__(self, *, box: bool = False, block: int = 50) -> None:
         if block < 1:
             raise InputError(f"expected a block of at least 1 image, got {block}")
@@ -101,8 +102,14 @@ class Attack(ABC):
             The smallest perturbation that this attack found for each image.
 
         Raises:
-            InputError: images outside [0, 1], or labels that do not fit.
+            InputError: images outside [0, 1], labels that do not fit, or a model without a
+                gradient where the attack needs one.
         """
+        if self.needs_gradient and isinstance(model, Opaque):
+            raise InputError(
+                f"expected a model with a gradient, which {self.name} follows, but {model.name} "
+                "only gives answers; attack it with SPSA, Decision or Blend"
+            )
         criterion = criterion or Misclassified()
         images = np.asarray(images, np.float32)
         classes = criterion.classes(np.asarray(labels))
@@ -148,15 +155,15 @@ class Attack(ABC):
             yield rows[first : first + self.block]
 
 
-@tf.function(jit_compile=True)
+@compiled
 def answers(model: Model, images: tf.Tensor) -> tf.Tensor:
-    """Logits, compiled: (B, K)."""
+    """Logits: (B, K)."""
     return model(images)
 
 
 # Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
-@tf.function(jit_compile=True)
+@compiled
 def meets(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Whether each image meets the goal: bool (B,)."""
     return goal.met(model(images), classes)

@@ -22,6 +22,8 @@ class Blend(Attack):
         block: images computed at a time.
     """
 
+    needs_gradient = False
+
     def __init__(
         self, pool: Any, *, line_steps: int = 16, box: bool = False, block: int = 50
     ) -> None:

@@ -108,7 +108,7 @@ class CarliniWagner(Attack):
         self,
         *,
         steps: int = 100,
-        searches: int = 5,
+        searches: int = 9,
         rate: float = 0.01,
         constant: float = 1.0,
         line_steps: int = 8,
@@ -129,7 +129,7 @@ class CarliniWagner(Attack):
 
     @property
     def name(self) -> str:
-        """E.g. "CleverHans CW-L2 (5 × 100 steps)"."""
+        """E.g. "CleverHans CW-L2 (9 × 100 steps)"."""
         return f"CleverHans CW-L2 ({self.searches} × {self.steps} steps)"
 
     def _prepared(self, model: Model, goal: type[Criterion], count: int) -> Any:

@@ -46,6 +46,8 @@ class Decision(Attack):
     Source: arXiv 1904.02144 and arXiv 1712.04248, as implemented by Foolbox.
     """
 
+    needs_gradient = False
+
     def __init__(
         self,
         *,

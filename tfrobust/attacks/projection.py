@@ -3,7 +3,9 @@
 Each visit takes the margin for the plane that its value and gradient describe. It steps onto the
 plane's zero, as DeepFool does (arXiv 1511.04599), and along it towards the point nearest to the
 clean image, as FAB does (arXiv 1907.02044), the second part with momentum. Unlike walks on the
-cross-entropy, it does not depend on how confident the network is.
+cross-entropy, it does not depend on how confident the network is. Last, the plane is of a running
+mean of gradients and the pull along it fades: boundaries of ReLU networks are folded, and one
+gradient describes one fold.
 
 Which rival class lies nearest cannot be told from the clean image, so several candidates are
 followed for a few visits, and those whose plane is nearest go on: successive halving
@@ -15,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model, answers, meets
+from tfrobust.attacks.base import Attack, Block, Model, answers
 from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.l2 import known, shortened
 from tfrobust.attacks.paper import input_gradient, per_image, rmse
 from tfrobust.errors import InputError
 
@@ -26,6 +29,8 @@ OVERSHOOT = 1.02
 BOLDER = 1.15
 # Share of the way to the plane's nearest point, and how much of the last step is added.
 PULL, MOMENTUM = 0.5, 0.5
+# In the last round: what the pull fades to, and how much of the mean gradient is kept.
+LAST_PULL, KEPT = 0.02, 0.5
 # No step ends farther than this from the clean image: a flat margin's zero is nowhere near.
 FARTHEST = 0.5
 # Visits that a goal about no single rival spends on the way to one, to begin elsewhere.
@@ -37,10 +42,11 @@ HALVINGS = 20
 
 
 class _State(NamedTuple):
-    """Where a candidate stands (B, H, W, C), and the smallest that met the goal so far."""
+    """Where a candidate stands (B, H, W, C), its mean gradient, and the smallest success so far."""
 
     delta: tf.Tensor
     velocity: tf.Tensor
+    mean: tf.Tensor
     best: tf.Tensor
     best_size: tf.Tensor
     overshoot: tf.Tensor
@@ -77,11 +83,13 @@ def _visit(
     images: tf.Tensor,
     classes: tf.Tensor,
     rivals: tf.Tensor,
+    pull: tf.Tensor,
+    kept: tf.Tensor,
     state: _State,
 ) -> tuple[_State, tf.Tensor]:
     """Judges where the candidates stand, and goes on; → also the distance of their planes.
 
-    Rivals are int32 (B,), −1 for the goal's own margin.
+    Rivals are int32 (B,), −1 for the goal's own margin; pull and kept are shares, from 0 to 1.
     """
     margin = tf.zeros_like(state.best_size)
 
@@ -91,13 +99,14 @@ def _visit(
         margin = tf.where(rivals < 0, goal.margin(logits, classes), towards)
         return margin
 
-    delta, velocity, best, best_size, overshoot = state
+    delta, velocity, mean, best, best_size, overshoot = state
     logits, gradient = input_gradient(model, images + delta, objective)
     size = rmse(delta)
     better = goal.met(logits, classes) & (size < best_size)
     best = tf.where(per_image(better), delta, best)
     best_size = tf.where(better, size, best_size)
 
+    gradient = mean = kept * mean + (1.0 - kept) * gradient
     steepness = _dot(gradient, gradient) + 1e-20
     # The plane margin + g·(δ' − δ) = 0, beyond which the goal lies, is g·δ' = reach.
     reach = _dot(gradient, delta) - margin
@@ -106,7 +115,7 @@ def _visit(
     else:
         nearest = per_image(reach / steepness) * gradient
     across = -per_image(margin / steepness) * gradient
-    velocity = MOMENTUM * velocity + PULL * (nearest - delta - across)
+    velocity = MOMENTUM * velocity + pull * (nearest - delta - across)
     velocity -= per_image(_dot(gradient, velocity) / steepness) * gradient
     overshoot = tf.where(tf.math.is_finite(best_size), OVERSHOOT, overshoot * BOLDER)
     beyond = per_image((overshoot - 1.0) * reach / steepness) * gradient
@@ -114,7 +123,7 @@ def _visit(
     delta *= per_image(tf.minimum(1.0, FARTHEST / (rmse(delta) + 1e-20)))
     if box:
         delta = tf.clip_by_value(images + delta, 0.0, 1.0) - images
-    return _State(delta, velocity, best, best_size, overshoot), rmse(nearest)
+    return _State(delta, velocity, mean, best, best_size, overshoot), rmse(nearest)
 
 
 def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:
@@ -185,28 +194,41 @@ class Projection(Attack):
             ranks = np.concatenate([np.full((count, 1), -1, np.int32), ranks], axis=1)
         rivals = list(ranks.T[:candidates])
         zeros = tf.zeros_like(images)
-        best = block.start
-        size = tf.where(tf.reduce_any(best != 0, axis=(1, 2, 3)), rmse(best), np.inf)
-        fresh = _State(zeros, zeros, zeros, tf.fill([count], np.inf), tf.fill([count], OVERSHOOT))
+        best, given = known(model, block, self.box)
+        size = tf.where(given, rmse(best), np.inf)
+        fresh = _State(
+            zeros, zeros, zeros, zeros, tf.fill([count], np.inf), tf.fill([count], OVERSHOOT)
+        )
         states = [fresh] * candidates
-        if np.isfinite(size.numpy()).any():
+        if tf.reduce_any(given):
             # What is known already is followed as one more candidate.
             states.append(fresh._replace(delta=best))
             rivals.append(np.full(count, -1, np.int32))
         visits = 0
         distances: list[np.ndarray] = []
-        for kept, each in rounds(self.steps, len(states)):
+        plan = rounds(self.steps, len(states))
+        for number, (followed, each) in enumerate(plan):
             if distances:
-                states, rivals = _nearest(states, rivals, distances, kept)
+                states, rivals = _nearest(states, rivals, distances, followed)
+            last = number == len(plan) - 1
+            pulls = np.linspace(PULL, LAST_PULL if last else PULL, each, dtype=np.float32)
             distances = []
-            for number, state in enumerate(states):
-                for visit in range(visits, visits + each):
+            for row, state in enumerate(states):
+                for visit, pull in enumerate(pulls, visits):
                     direct = not goal.one_rival and visit >= OPENING
-                    towards = np.full(count, -1, np.int32) if direct else rivals[number]
+                    towards = np.full(count, -1, np.int32) if direct else rivals[row]
                     state, distance = _visit(
-                        model, goal, self.box, images, classes, tf.constant(towards), state
+                        model,
+                        goal,
+                        self.box,
+                        images,
+                        classes,
+                        tf.constant(towards),
+                        tf.constant(pull),
+                        tf.constant(KEPT if last else 0.0),
+                        state,
                     )
-                states[number] = state
+                states[row] = state
                 distances.append(distance.numpy())
             visits += each
             for state in states:
@@ -215,14 +237,8 @@ class Projection(Attack):
                 size = tf.where(better, state.best_size, size)
         found = np.isfinite(size.numpy())
         # Along the line to the best point the boundary may lie a little nearer still.
-        short, long = np.zeros(count, np.float32), np.ones(count, np.float32)
-        for _ in range(self.line_steps):
-            middle = (short + long) / 2
-            met = meets(
-                model, goal, images + best * per_image(tf.constant(middle)), classes
-            ).numpy()
-            short, long = np.where(met, short, middle), np.where(met, middle, long)
-        return (best * per_image(tf.constant(long))).numpy(), found, np.zeros_like(found)
+        best = shortened(model, goal, images, classes, best, self.line_steps)
+        return best.numpy(), found, np.zeros_like(found)
 
 
 def _nearest(

@@ -8,10 +8,11 @@ from tfrobust.attacks.base import Block, Model
 from tfrobust.attacks.bisection import Bisection
 from tfrobust.attacks.criteria import Criterion
 from tfrobust.attacks.l2 import boxed
+from tfrobust.attacks.opaque import compiled
 from tfrobust.errors import InputError
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _margins(model: Model, goal: type[Criterion], images: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     return goal.margin(model(images), tf.fill(tf.shape(images)[:1], label))
 
@@ -26,17 +27,19 @@ class _Optimizer(SPSAAdam):
     def __init__(
         self, rate: tf.Tensor, delta: float, samples: int, radius: tf.Tensor, seed: tf.Tensor
     ) -> None:
-        tf.keras.optimizers.Adam.__init__(self)
-        self.lr = rate
-        self._delta, self._num_samples, self._num_iters = delta, samples // 2, 1
-        self._radius, self._seed = radius, seed
+        # Keras' own part, its variables included, is not used.
+        self.__dict__.update(
+            lr=rate, _delta=delta, _num_samples=samples // 2, _num_iters=1,
+            beta_1=0.9, beta_2=0.999, epsilon=1e-7, _compare_to_analytic_grad=False,
+            _radius=radius, _seed=seed,
+        )  # fmt: skip
 
     def minimize(self, loss_fn, x, optim_state):  # type: ignore[no-untyped-def]
         # Step 0 begins at a point drawn by CleverHans, for which ours is put.
         step = tf.cast(optim_state["t"], tf.int32)
         start = tf.random.stateless_uniform(tf.shape(x[0]), self._seed, -1.0, 1.0) * self._radius
         x = [tf.where(step == 0, start, x[0])]
-        self._step_seed = tf.random.experimental.stateless_fold_in(self._seed, step)
+        self.__dict__["_step_seed"] = tf.random.experimental.stateless_fold_in(self._seed, step)
         return super().minimize(loss_fn, x, optim_state)
 
     def _get_delta(self, x: tf.Tensor, delta: float) -> tf.Tensor:
@@ -98,6 +101,8 @@ class SPSA(Bisection):
 
     Source: arXiv 1802.05666, as implemented by CleverHans.
     """
+
+    needs_gradient = False
 
     def __init__(
         self,

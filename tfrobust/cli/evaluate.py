@@ -1,20 +1,33 @@
 """Measures the Accuracy-Robustness Area of any network on any data set."""
 
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from tfrobust.cli import program
+from tfrobust.cli import program, workers
 from tfrobust.errors import InputError
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
 and report.html. The same command goes on where an interrupted one stopped. For instance:
-  evaluate.py --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini"""
+  evaluate.py --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini
+In parts, by several processes or machines that share the output folder:
+  evaluate.py --model … --dataset … --output runs/big --shard 1/8        (and so on, to 8/8)
+  evaluate.py --model … --dataset … --output runs/big --merge"""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
-    "model", None, "a .keras file, or a SavedModel's folder", flag_values=FLAGS, required=True
+    "model",
+    None,
+    "a .keras file, a SavedModel's folder; or, attacked without gradients, an .onnx file or "
+    "python:module:function",
+    flag_values=FLAGS,
+    required=True,
 )
 flags.DEFINE_string(
     "dataset",
@@ -36,60 +49,144 @@ flags.DEFINE_bool("box", False, "keep adversarial images in [0, 1]", flag_values
 flags.DEFINE_string(
     "output", None, "folder to write to; default: runs/evaluate-MODEL-DATASET", flag_values=FLAGS
 )
+flags.DEFINE_bool("fresh", False, "forget what is already measured there", flag_values=FLAGS)
+flags.DEFINE_string("shard", None, "do one part, e.g. 3/8, and write no report", flag_values=FLAGS)
+flags.DEFINE_bool("merge", False, "write the report of finished parts", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "workers",
+    None,
+    "processes that share the work; default: one for each GPU",
+    flag_values=FLAGS,
+    lower_bound=1,
+)
 
 
 def evaluate(values: Any) -> None:
     """Checks the flags, then attacks."""
     from tfrobust.datasets.names import validate
 
+    shard = _shard(values)
     model_path = Path(values.model)
-    if not model_path.exists():
-        raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
+    is_function = values.model.startswith("python:")
+    if not is_function and not model_path.exists():
+        raise InputError(
+            "expected --model to be a .keras file, a folder, an .onnx file or "
+            f"python:module:function; {model_path} is none"
+        )
     validate(values.dataset, values.data_dir)
     words = [*model_path.resolve().with_suffix("").parts[-2:], values.dataset]
+    if is_function:
+        words = [values.model.removeprefix("python:"), values.dataset]
     label = "-".join(words).replace("/", "-").replace(":", "-")
     folder = Path(values.output or f"runs/evaluate-{label}")
     program.check_writable(folder)
-    program.import_tensorflow()
+    if values.fresh:
+        shutil.rmtree(folder / "evaluation", ignore_errors=True)
+    # Used before its workers start, TensorFlow would take all GPUs' memory from them.
+    program.import_tensorflow(many_hosts=True)
+    count = 1 if shard or values.merge else values.workers or workers.gpus()
+    if count > 1:
+        with _interruptible():
+            workers.run(_command(values, folder), count, folder, values.images)
+    from tfrobust.evaluation.evaluate import Evaluation
+
+    network, source, images, labels = _model_and_images(values)
+    evaluation = Evaluation(
+        network,
+        images,
+        labels,
+        preset=values.preset,
+        name=values.model,
+        data=f"{source.info.name}, first {len(images)} test images",
+        box=values.box,
+        class_names=source.info.class_names,
+        partial_dir=folder / "evaluation",
+    )
+    if not values.merge:
+        with _interruptible():
+            evaluation.run(shard or (1, 1))
+    if shard:
+        print(
+            f"shard {values.shard} is done, in {folder / 'evaluation'}; once all are, the same "
+            "command with --merge in place of --shard writes the report"
+        )
+        return
+    report = evaluation.report()
+    report.to_json(folder / "ara.json")
+    report.to_html(folder / "report.html")
+    print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("What was measured is kept; the same command goes on.") from None
+
+
+def _command(values: Any, folder: Path) -> list[str]:
+    """This command for a worker, to which its shard is added."""
+    same = ("model", "dataset", "data_dir", "images", "preset", "box")
+    given = {name: values[name].value for name in same if values[name].value is not None}
+    words = [f"--{name}={value}" for name, value in {**given, "output": folder}.items()]
+    return [sys.executable, sys.argv[0], *words]
+
+
+def _shard(values: Any) -> tuple[int, int] | None:
+    """The part to do, checked; None for all.
+
+    Raises:
+        InputError: it is no part, or the flags contradict each other.
+    """
+    if values.merge and (values.fresh or values.workers):
+        raise InputError("--merge only writes the report: leave --fresh and --workers out")
+    if values.shard is None:
+        return None
+    if values.merge or values.fresh or values.workers:
+        raise InputError("--shard goes without --merge, --fresh and --workers")
+    parts = re.fullmatch(r"(\d{1,6})/(\d{1,6})", values.shard)
+    if not parts or not 1 <= int(parts[1]) <= int(parts[2]):
+        raise InputError(f"expected --shard from 1/n to n/n, such as 3/8, got {values.shard!r}")
+    return int(parts[1]), int(parts[2])
+
+
+def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
+    """The network, the data, and as many of its test images and labels as wanted.
+
+    Raises:
+        InputError: the one does not fit the other.
+    """
     from tfrobust import datasets
-    from tfrobust.evaluation.evaluate import evaluate as measure
+    from tfrobust.exporting import answers
     from tfrobust.exporting.loading import load_model, shapes
 
-    network = load_model(model_path)
-    image_shape, classes = shapes(network)
-    height, width, _ = image_shape
-    native = datasets.load(values.dataset, data_dir=values.data_dir)
-    source = native
-    if native.info.image_shape[:2] != (height, width) and height == width:
-        source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=height)
-        print(f"images of {native.info.name} are resized to {height} × {width}")
-    if source.info.image_shape != image_shape:
-        raise InputError(
-            f"the network takes images of {image_shape}, but {values.dataset} has "
-            f"{native.info.image_shape}; name a data set that fits"
-        )
+    source = datasets.load(values.dataset, data_dir=values.data_dir)
+    if values.model.startswith(answers.PREFIX):
+        images, labels = source.test_arrays(values.images)
+        network: Any = answers.load_function(values.model, images)
+        image_shape, classes = shapes(network)
+    else:
+        is_onnx = Path(values.model).suffix == ".onnx"
+        network = answers.load_onnx(values.model) if is_onnx else load_model(values.model)
+        image_shape, classes = shapes(network)
+        height, width, _ = image_shape
+        native = source.info.image_shape
+        if native[:2] != (height, width) and height == width:
+            source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=height)
+            print(f"images of {source.info.name} are resized to {height} × {width}")
+        if source.info.image_shape != image_shape:
+            raise InputError(
+                f"the network takes images of {image_shape}, but {values.dataset} has {native}; "
+                "name a data set that fits"
+            )
+        images, labels = source.test_arrays(values.images)
     if source.info.num_classes != classes:
         raise InputError(
             f"the network tells {classes} classes apart, but {values.dataset} "
             f"has {source.info.num_classes}; name a data set that fits"
         )
-    images, labels = source.test_arrays(values.images)
-    try:
-        report = measure(
-            network,
-            images,
-            labels,
-            preset=values.preset,
-            name=str(model_path),
-            data=f"{source.info.name}, first {len(images)} test images",
-            box=values.box,
-            partial_dir=folder / "evaluation",
-        )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("What was measured is kept; the same command goes on.") from None
-    report.to_json(folder / "ara.json")
-    report.to_html(folder / "report.html")
-    print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+    return network, source, images, labels
 
 
 def main() -> None:

@@ -73,6 +73,7 @@ def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None
     with quiet():
         import tensorflow as tf
 
+        tf.config.list_physical_devices()
         if cpu_devices > 1:
             parts = [tf.config.LogicalDeviceConfiguration() for _ in range(cpu_devices)]
             cpu = tf.config.list_physical_devices("CPU")[0]

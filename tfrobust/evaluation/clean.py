@@ -1,17 +1,20 @@
 """The network's answers to the images as they are: checked before any long work."""
 
 import functools
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model
+from tfrobust.attacks.base import Model, answers
 from tfrobust.attacks.criteria import class_margin, cross_entropy
+from tfrobust.attacks.opaque import Opaque
 from tfrobust.attacks.paper import input_gradient
 from tfrobust.errors import InputError
 
 # What attacks follow.
-_OBJECTIVES = {"cross-entropy": cross_entropy, "margin": class_margin}
+OBJECTIVES = {"cross-entropy": cross_entropy, "margin": class_margin}
 
 
 def count_classes(network: Model, images: np.ndarray) -> int:
@@ -23,7 +26,7 @@ def count_classes(network: Model, images: np.ndarray) -> int:
 
     Raises:
         InputError: images that it does not take, an answer that is not of shape (B, K), or one
-            that TensorFlow cannot differentiate.
+            that TensorFlow cannot differentiate, unless the network is `Opaque` and says so.
     """
     # Twice the same: on some CPUs TensorFlow 2.21 crashes where it derives a 1×1 convolution with
     # stride 2 of one image (Conv2DBackpropFilter by oneDNN, uncompiled).
@@ -43,34 +46,47 @@ def count_classes(network: Model, images: np.ndarray) -> int:
         raise InputError(
             f"expected a network that gives logits (B, K) of at least 2 classes, got {got}"
         )
+    if isinstance(network, Opaque):
+        return int(shape[1])
     if not tf.is_tensor(logits) or tape.gradient(logits, pair) is None:
         raise InputError(
             "expected a network whose logits have a gradient with respect to the images in "
-            "TensorFlow, got one without: attacks cannot search through NumPy, ONNX or rounding"
+            "TensorFlow, got one without: attacks cannot search through NumPy, ONNX or rounding. "
+            "Let the gradient pass quantised images, x + tf.stop_gradient(tf.round(x) - x), or "
+            "attack without gradients, as an Opaque network (tfrobust.attacks.opaque)"
         )
     return int(shape[1])
 
 
+class Clean(NamedTuple):
+    """A network's answers to images as they are.
+
+    Args:
+        logits: float32 (N, K).
+        steepest: by what attacks follow, "cross-entropy" and "margin", float32 (N,): the largest
+            value of each image's gradient of it, without its sign; NaN where the gradient is not
+            finite. Empty for a network without gradients.
+    """
+
+    logits: np.ndarray
+    steepest: dict[str, np.ndarray]
+
+
 @tf.function(jit_compile=True)
-def _answers(
+def answers_and_gradients(
     model: Model, images: tf.Tensor, classes: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Logits, and whether each objective's gradient leads nowhere."""
-    stuck = {}
-    for name, objective in _OBJECTIVES.items():
-        logits, gradient = input_gradient(
+    """Logits (B, K), and each objective's gradient (B, H, W, C)."""
+    gradients = {}
+    for name, objective in OBJECTIVES.items():
+        logits, gradients[name] = input_gradient(
             model, images, functools.partial(objective, classes=classes)
         )
-        leads = tf.reduce_any(gradient != 0, axis=(1, 2, 3))
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=(1, 2, 3))
-        stuck[name] = ~(leads & finite)
-    return logits, stuck
+    return logits, gradients
 
 
-def clean_pass(
-    network: Model, images: np.ndarray, labels: np.ndarray, block: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Answers in fixed blocks, and where attacks would find no way.
+def clean_pass(network: Model, images: np.ndarray, labels: np.ndarray, block: int) -> Clean:
+    """Answers in fixed blocks, and how steep what attacks follow is.
 
     Args:
         network: images (B, H, W, C) → logits (B, K).
@@ -78,23 +94,22 @@ def clean_pass(
         labels: int32 (N,).
         block: images computed at a time.
 
-    Returns:
-        Logits float32 (N, K); and by objective ("cross-entropy", "margin") bool (N,), the images
-        given their label whose gradient of it is all zero or not a number.
-
     Raises:
         InputError: logits that are not finite, or that are probabilities.
     """
-    parts = []
-    for start in range(0, len(images), block):
-        # One size of block, or each new size is compiled anew.
-        rows = np.arange(start, start + block) % len(images)
-        parts.append(_answers(network, tf.constant(images[rows]), tf.constant(labels[rows])))
-    logits = np.concatenate([part[0] for part in parts])[: len(images)]
-    stuck = {
-        name: np.concatenate([part[1][name] for part in parts])[: len(images)]
-        for name in parts[0][1]
-    }
+    if isinstance(network, Opaque):
+        logits, steepest = logits_of(network, images, block), {}
+    else:
+        parts, steep = [], []
+        for rows in _blocks(len(images), block):
+            answer, gradients = answers_and_gradients(
+                network, tf.constant(images[rows]), tf.constant(labels[rows])
+            )
+            parts.append(answer.numpy())
+            steep.append([_steepest(gradients[name].numpy()) for name in OBJECTIVES])
+        logits = np.concatenate(parts)[: len(images)]
+        steepest = dict(zip(OBJECTIVES, np.concatenate(steep, axis=1), strict=True))
+        steepest = {name: values[: len(images)] for name, values in steepest.items()}
     if not np.all(np.isfinite(logits)):
         bad = int((~np.isfinite(logits)).any(axis=1).sum())
         raise InputError(
@@ -104,7 +119,28 @@ def clean_pass(
     if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
         raise InputError(
             "expected logits, got rows of probabilities that sum to 1: pass the network without "
-            "its softmax, or sizes would be measured through its flat ends"
+            "its softmax (tfrobust.models.logits_network takes a Keras classifier's away), or "
+            "sizes would be measured through its flat ends, where gradients vanish"
         )
-    right = logits.argmax(axis=1) == labels
-    return logits, {name: flags & right for name, flags in stuck.items()}
+    return Clean(logits, steepest)
+
+
+def logits_of(network: Model, images: np.ndarray, block: int) -> np.ndarray:
+    """Logits float32 (N, K) of images (N, H, W, C), `block` at a time."""
+    parts = [
+        answers(network, tf.constant(images[rows], tf.float32)).numpy()
+        for rows in _blocks(len(images), block)
+    ]
+    return np.concatenate(parts)[: len(images)]
+
+
+def _blocks(count: int, block: int) -> Iterator[np.ndarray]:
+    """Rows, all blocks of one size, or each new size is compiled anew."""
+    for start in range(0, count, block):
+        yield np.arange(start, start + block) % count
+
+
+def _steepest(gradient: np.ndarray) -> np.ndarray:
+    """(B, H, W, C) → (B,); not the root mean square, whose squares underflow."""
+    largest = np.abs(gradient).max(axis=(1, 2, 3))
+    return np.where(np.isfinite(largest), largest, np.nan)

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -12,16 +13,20 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
+from tfrobust.attacks import Attack, AttackResult, BelowChance, L2Min, Misclassified
 from tfrobust.attacks.base import Model, check_images
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
+from tfrobust.attacks.opaque import Opaque
+from tfrobust.attacks.paper import step_lengths
 from tfrobust.errors import InputError
 from tfrobust.evaluation.ara import Ara, accuracy_robustness_area
-from tfrobust.evaluation.clean import clean_pass, count_classes
+from tfrobust.evaluation.checks import Evidence, Searched, run_checks
+from tfrobust.evaluation.clean import clean_pass, count_classes, logits_of
+from tfrobust.evaluation.examples import pick_examples
 from tfrobust.evaluation.partials import Outcome, Partials, Unit, image_hash
 from tfrobust.evaluation.presets import PRESETS, check_attacks, preset_attacks
+from tfrobust.evaluation.probes import probe
 from tfrobust.evaluation.report import AraReport, AttackRecord
-from tfrobust.evaluation.sanity import sanity
 
 GOALS = {"attack": Misclassified(), "btr": BelowChance()}
 UNIT_BLOCKS = 2  # blocks of images in a unit: those without need of an attack leave room
@@ -63,6 +68,7 @@ class Evaluation:
             their `box` be the one given here.
         name: what the report calls the network; its own name when None.
         data: which images these are, for the report.
+        class_names: of the classes, for the report's pictures; numbers when empty.
         box: whether attacked images stay in [0, 1]; the published figures do without.
         partial_dir: a folder for finished units, so that the same evaluation goes on where an
             interrupted one ended; None keeps nothing.
@@ -84,6 +90,7 @@ class Evaluation:
         attacks: Sequence[Attack] | None = None,
         name: str | None = None,
         data: str = "",
+        class_names: Sequence[str] = (),
         box: bool = False,
         partial_dir: str | Path | None = None,
         progress: bool = True,
@@ -100,14 +107,22 @@ class Evaluation:
                 f"{self.labels.max()}; is the network for other data?"
             )
         self.attacks = (
-            preset_attacks(preset, self.images, box) if attacks is None else list(attacks)
+            preset_attacks(preset, self.images, box, not isinstance(network, Opaque))
+            if attacks is None
+            else list(attacks)
         )
         check_attacks(self.attacks, box)
+        if class_names and len(class_names) != self.num_classes:
+            raise InputError(
+                f"expected {self.num_classes} class names, as many as the network tells apart, "
+                f"got {len(class_names)}"
+            )
+        self.class_names = tuple(class_names)
         self.network, self.box, self.data = network, box, data
         self.name = name or str(getattr(network, "name", type(network).__name__))
         self.progress, self.smoke, self.seed = progress, smoke, seed
         block = self.attacks[0].block
-        self.logits, self.stuck = clean_pass(network, self.images, self.labels, block)
+        self.clean = clean_pass(network, self.images, self.labels, block)
         unit = UNIT_BLOCKS * block
         self.units = [
             Unit(goal, first, min(first + unit, len(self.images)))
@@ -115,7 +130,7 @@ class Evaluation:
             for first in range(0, len(self.images), unit)
         ]
         self._partials = partial_dir and Partials(
-            partial_dir, self.attacks, unit, self.images, self.labels, self.logits
+            partial_dir, self.attacks, unit, self.images, self.labels, self.clean.logits
         )
         self._outcomes: dict[Unit, list[Outcome]] = {
             unit: self._partials.load(unit) if self._partials else [] for unit in self.units
@@ -147,7 +162,7 @@ class Evaluation:
                 self._run(unit, bar)
 
     def report(self) -> AraReport:
-        """The report of all units.
+        """The report of all units; the checks ask the network once more.
 
         Raises:
             InputError: some are still to be done; says how many.
@@ -159,37 +174,40 @@ class Evaluation:
                 f"expected every shard to be finished, but {len(missing)} of {len(self.units)} "
                 f"units are not (goal and images: {first}…); run the shards that are missing"
             )
-        best, largest, records = {}, {}, []
+        found = {goal: self._found(goal) for goal in GOALS}
+        best, records = {}, []
         for goal in GOALS:
-            best[goal], largest[goal], goal_records = self._combine(goal)
-            records += goal_records
-        sizes = {goal: result.rmse for goal, result in best.items()}
-        clean_accuracy = float(np.mean(self.logits.argmax(axis=1) == self.labels))
+            best[goal], winner = smallest(found[goal])
+            records += self._records(goal, found[goal], winner)
+        attacked, btr = best["attack"], best["btr"]
         return AraReport(
             name=self.name,
             data=self.data,
             num_classes=self.num_classes,
             image_shape=self.images.shape[1:],
             box=self.box,
-            clean_accuracy=clean_accuracy,
-            attack_ara=self._area(sizes["attack"]),
-            btr_ara=self._area(sizes["btr"]),
-            attack_rmse=sizes["attack"],
-            btr_rmse=sizes["btr"],
-            attack_linf=largest["attack"],
+            clean_accuracy=float(np.mean(self.clean.logits.argmax(axis=1) == self.labels)),
+            attack_ara=self._area(attacked.rmse),
+            btr_ara=self._area(btr.rmse),
+            attack_rmse=attacked.rmse,
+            btr_rmse=btr.rmse,
+            attack_linf=np.min([self._linf(one) for one in found["attack"]], axis=0),
             attacks=tuple(records),
-            warnings=sanity(
-                sizes,
-                {goal: result.late for goal, result in best.items()},
-                num_classes=self.num_classes,
-                clean_accuracy=clean_accuracy,
-                stuck=self.stuck,
-            ),
+            checks=run_checks(self._evidence(found, best)),
             image_hash=image_hash(self.images, self.labels),
             smoke=self.smoke,
             seed=self.seed,
+            command=shlex.join(sys.argv),
             versions=_versions(),
             seconds=sum(record.seconds for record in records),
+            examples=pick_examples(
+                self.images,
+                self.labels,
+                attacked.adversarials,
+                attacked.rmse,
+                lambda images: logits_of(self.network, images, self.attacks[0].block),
+            ),
+            class_names=self.class_names,
         )
 
     def _run(self, unit: Unit, bar: tqdm) -> None:
@@ -212,10 +230,10 @@ class Evaluation:
                 self._partials.save(unit, number, done[-1])
             bar.update()
 
-    def _combine(self, goal: str) -> tuple[AttackResult, np.ndarray, list[AttackRecord]]:
-        """For one goal: the smallest, its sizes in L∞ (N,), and the attacks' records."""
+    def _found(self, goal: str) -> list[AttackResult]:
+        """For one goal, what each attack found for all images."""
         parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
-        results = [
+        return [
             AttackResult(
                 **{
                     field.name: np.concatenate(
@@ -226,12 +244,12 @@ class Evaluation:
             )
             for row in range(len(self.attacks))
         ]
-        best, winner = smallest(results)
-        largest = [
-            np.where(one.found, np.abs(one.adversarials - self.images).max(axis=(1, 2, 3)), np.inf)
-            for one in results
-        ]
-        records = [
+
+    def _records(
+        self, goal: str, results: list[AttackResult], winner: np.ndarray
+    ) -> list[AttackRecord]:
+        parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
+        return [
             AttackRecord(
                 name=attack.name,
                 goal=goal,
@@ -243,7 +261,47 @@ class Evaluation:
             )
             for row, (attack, result) in enumerate(zip(self.attacks, results, strict=True))
         ]
-        return best, np.min(largest, axis=0).astype(np.float64), records
+
+    def _evidence(
+        self, found: dict[str, list[AttackResult]], best: dict[str, AttackResult]
+    ) -> Evidence:
+        """What the checks look at; asks the network."""
+        searched = [
+            Searched(
+                name=attack.name,
+                goal=goal,
+                rmse=found[goal][row].rmse,
+                needs_gradient=attack.needs_gradient,
+                last_step=float(step_lengths(attack.steps, attack.path)[-1])
+                if isinstance(attack, L2Min)
+                else 0.0,
+            )
+            for goal in GOALS
+            for row, attack in enumerate(self.attacks)
+        ]
+        return Evidence(
+            labels=self.labels,
+            logits=self.clean.logits,
+            steepest=self.clean.steepest,
+            sizes={goal: result.rmse for goal, result in best.items()},
+            late={goal: result.late for goal, result in best.items()},
+            attacks=tuple(searched),
+            probes=probe(
+                self.network,
+                self.images,
+                self.labels,
+                self.clean,
+                best["attack"],
+                block=self.attacks[0].block,
+                box=self.box,
+                seed=self.seed,
+            ),
+        )
+
+    def _linf(self, result: AttackResult) -> np.ndarray:
+        """The largest change of a value, float64 (N,), infinite where unfound."""
+        largest = np.abs(result.adversarials - self.images).max(axis=(1, 2, 3))
+        return np.where(result.found, largest, np.inf).astype(np.float64)
 
     def _area(self, rmse: np.ndarray) -> Ara:
         return accuracy_robustness_area(rmse, self.num_classes, seed=self.seed)

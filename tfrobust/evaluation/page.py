@@ -34,6 +34,8 @@ th { font-size: .85rem; font-weight: 600; color: #56606f; }
 figure { margin: 0; flex: 1 1 20rem; min-width: 0; }
 figure svg { width: 100%; height: auto; max-width: 40rem; }
 figure img { max-width: 100%; image-rendering: pixelated; }
+.triples { display: flex; flex-wrap: wrap; gap: .8rem 1.5rem; }
+.triples figure { flex: 0 0 25rem; max-width: 100%; } .triples img { width: 31%; margin-right: 2%; }
 figcaption { color: #56606f; font-size: .9rem; max-width: 46rem; }
 @media (max-width: 40rem) { th, td { padding-right: .6rem; font-size: .85rem; }
   .headline td:nth-child(2) { font-size: 1rem; } }

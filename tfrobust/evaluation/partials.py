@@ -139,10 +139,11 @@ class Partials:
             before = np.load(self.directory / "logits.npy", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return
+        there, here = _by_attack(theirs), _by_attack(mine)
         differences = [
-            f"{name}: there {theirs.get(name)}, here {value}"
-            for name, value in mine.items()
-            if theirs.get(name) != value
+            f"{name}: there {there.get(name, 'none')}, here {here.get(name, 'none')}"
+            for name in dict.fromkeys([*here, *there])
+            if there.get(name) != here.get(name)
         ]
         # Another process may round differently.
         tolerance = 1e-3 * max(1.0, float(np.abs(logits).max()))
@@ -156,3 +157,10 @@ class Partials:
                 f"another; {'; '.join(differences)}. Repeat that one's settings, name another "
                 "folder, or delete this one"
             )
+
+
+def _by_attack(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Each attack's settings apart, so that a difference names the attack and no other."""
+    attacks = manifest.get("attacks", [])
+    numbered = {f"attack {number}": one for number, one in enumerate(attacks, 1)}
+    return {**numbered, **{name: value for name, value in manifest.items() if name != "attacks"}}

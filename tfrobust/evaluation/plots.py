@@ -12,6 +12,7 @@ import numpy as np
 from tfrobust.evaluation.ara import accuracy_at
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 POINTS = 600  # of a curve: finer than a screen shows, and the page stays small
@@ -51,12 +52,7 @@ def accuracy_svg(
     figure = _figure(5.4, 4.3)
     axes = figure.add_subplot()
     chance = 1.0 / num_classes
-    finite = [
-        curve.rmse[np.isfinite(curve.rmse)] for curve in (smallest, twin) if curve is not None
-    ]
-    # The last per cent of the images would squeeze all others to the left.
-    farthest = max((float(np.quantile(sizes, 0.99)) for sizes in finite if len(sizes)), default=0.0)
-    sizes = np.linspace(0.0, farthest * 1.05 or 0.01, POINTS)
+    sizes = _axis([smallest] if twin is None else [smallest, twin])
     thick = accuracy_at(sizes, smallest.rmse)
     axes.fill_between(
         sizes, chance, np.maximum(thick, chance), step="post", color=_SHADE, linewidth=0
@@ -69,6 +65,44 @@ def accuracy_svg(
     if twin is not None:
         values = accuracy_at(sizes, twin.rmse)
         axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)
+    _label(axes, title, sizes, chance)
+    # Below, for there is no corner that no curve may reach.
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
+    return _svg(figure, title)
+
+
+def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str:
+    """Several networks' accuracies against perturbation size: → an <svg> element.
+
+    Args:
+        title: plain text.
+        curves: each network's name and smallest sizes, at least one.
+        num_classes: K; a line at 1/K shows a guess.
+    """
+    figure = _figure(5.4, 4.0 + 0.15 * len(curves))
+    axes = figure.add_subplot()
+    sizes = _axis(curves)
+    colours = (_INK, _TWIN, *_THIN)
+    for index, curve in enumerate(curves):
+        colour, style = colours[index % len(colours)], ("-", "--", ":")[index // len(colours) % 3]
+        values = accuracy_at(sizes, curve.rmse)
+        axes.step(
+            sizes, values, style, where="post", color=colour, linewidth=1.6, label=curve.label
+        )
+    _label(axes, title, sizes, 1.0 / num_classes)
+    figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
+    return _svg(figure, title)
+
+
+def _axis(curves: Sequence[Curve]) -> np.ndarray:
+    """Sizes to draw at, from 0 to where the last curve has nearly fallen."""
+    finite = [curve.rmse[np.isfinite(curve.rmse)] for curve in curves]
+    # The last per cent of the images would squeeze all others to the left.
+    farthest = max((float(np.quantile(sizes, 0.99)) for sizes in finite if len(sizes)), default=0.0)
+    return np.linspace(0.0, farthest * 1.05 or 0.01, POINTS)
+
+
+def _label(axes: "Axes", title: str, sizes: np.ndarray, chance: float) -> None:
     axes.axhline(chance, color="#666666", linewidth=0.8, linestyle=":", label="a guess (1/K)")
     axes.set_title(title, loc="left", fontsize=10.5)
     axes.set(
@@ -77,9 +111,6 @@ def accuracy_svg(
         xlim=(0.0, sizes[-1]),
         ylim=(0.0, 1.0),
     )
-    # Below, for there is no corner that no curve may reach.
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
-    return _svg(figure, title)
 
 
 def training_curves_svg(rows: Sequence[dict[str, float]]) -> str:

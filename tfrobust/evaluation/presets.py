@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfrobust.attacks import PGD, Attack, Blend, L2Min, Projection
+from tfrobust.attacks import PGD, SPSA, Attack, Blend, L2Min, Projection
 from tfrobust.errors import InputError
 
 # Small images fill a block of 50 well; large ones must fit into memory.
@@ -21,19 +21,31 @@ PRESETS: dict[str, Callable[[bool, int], list[Attack]]] = {
         L2Min(steps=450, box=box, block=block),
     ],
 }
+# The same for networks that only answer: steps × (samples + 1) answers for each size tried.
+WITHOUT_GRADIENTS: dict[str, dict[str, int]] = {
+    "fast": {"steps": 8, "samples": 16, "rounds": 5},
+    "standard": {"steps": 20, "samples": 64, "rounds": 7},
+    "thorough": {"steps": 60, "samples": 256, "rounds": 9},
+}
 
 
-def preset_attacks(preset: str, images: np.ndarray, box: bool) -> list[Attack]:
+def preset_attacks(
+    preset: str, images: np.ndarray, box: bool, gradients: bool = True
+) -> list[Attack]:
     """A preset's attacks, in blocks that suit the images, and a blend for what they leave.
 
     Args:
         preset: one of PRESETS.
         images: float32 (N, H, W, C), at least one.
         box: whether attacked images stay in [0, 1].
+        gradients: whether the network gives any; an `Opaque` one does not.
     """
     most = max(1, min(MOST_IMAGES, MOST_VALUES // images[0].size))
     # Blocks of equal size, so that little of the last one is padding.
     block = math.ceil(len(images) / math.ceil(len(images) / most))
+    if not gradients:
+        spsa = SPSA(**WITHOUT_GRADIENTS[preset], box=box, block=block)
+        return [spsa, Blend(images, box=box, block=block)]
     return [*PRESETS[preset](box, block), Blend(images, box=box, block=block)]
 
 

@@ -11,11 +11,17 @@ import numpy as np
 from tfrobust.errors import InputError
 from tfrobust.evaluation.ara import Ara
 from tfrobust.evaluation.atomic import write_atomically
+from tfrobust.evaluation.certificate import Certificate
 from tfrobust.evaluation.comparison import compare
+from tfrobust.evaluation.estimate import Clever
+from tfrobust.evaluation.examples import Example
 from tfrobust.evaluation.page import Section, render
 from tfrobust.evaluation.sections import report_sections
 
-SCHEMA = 2
+# Of the JSON: AraReport's fields but for `examples`, and derived ones for whoever reads it without
+# us: images, attack_median, btr_median, warnings. Infinite sizes are null. Raised whenever a field
+# is added or changes its meaning; 3 added checks, command, certificate, clever, class_names.
+SCHEMA = 3
 SMOKE = "smoke run, not a measurement"
 
 
@@ -62,12 +68,19 @@ class AraReport:
         attack_linf: float64 (N,), per image the smallest largest change of a value by which an
             attack had it misclassified, in the same units; likewise 0 or infinite.
         attacks: one record for each attack and goal.
-        warnings: reasons not to trust the figures, in words.
+        checks: by name of each check that was made, reasons not to trust the figures, in words;
+            none is the good case.
         image_hash: of images and labels; equal where two reports are of the same ones.
         smoke: whether the run only shows that the programs work.
         seed: of the bootstrap.
+        command: that made the report.
         versions: of the packages.
         seconds: spent on all attacks.
+        certificate: what randomized smoothing certifies of the smoothed network, which is another
+            network; set by dataclasses.replace(report, certificate=certify(…)).
+        clever: estimated sizes, likewise from `clever_score`.
+        examples: the hardest and the easiest images, for the page; the JSON leaves them out.
+        class_names: K names; empty where unknown.
 
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
@@ -84,17 +97,27 @@ class AraReport:
     btr_rmse: np.ndarray
     attack_linf: np.ndarray
     attacks: tuple[AttackRecord, ...]
-    warnings: tuple[str, ...]
+    checks: dict[str, tuple[str, ...]]
     image_hash: str
     smoke: bool
     seed: int
+    command: str
     versions: dict[str, str]
     seconds: float
+    certificate: Certificate | None = None
+    clever: Clever | None = None
+    examples: tuple[Example, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
         """How many images were attacked."""
         return len(self.attack_rmse)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All reasons not to trust the figures, in words."""
+        return tuple(warning for found in self.checks.values() for warning in found)
 
     @property
     def attack_names(self) -> tuple[str, ...]:
@@ -137,8 +160,10 @@ class AraReport:
             "images": self.images,
             "attack_median": self.attack_median,
             "btr_median": self.btr_median,
-            **dataclasses.asdict(self),
+            "warnings": self.warnings,
+            **dataclasses.asdict(dataclasses.replace(self, examples=())),
         }
+        del values["examples"]
         text = json.dumps(_plain(values), indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(path, text.encode())
 
@@ -160,7 +185,11 @@ class AraReport:
         try:
             return cls(
                 **{
-                    **{field.name: values[field.name] for field in dataclasses.fields(cls)},
+                    **{
+                        field.name: values[field.name]
+                        for field in dataclasses.fields(cls)
+                        if field.name != "examples"
+                    },
                     "attack_ara": Ara(**values["attack_ara"]),
                     "btr_ara": Ara(**values["btr_ara"]),
                     "image_shape": tuple(values["image_shape"]),
@@ -177,10 +206,14 @@ class AraReport:
                         )
                         for record in values["attacks"]
                     ),
-                    "warnings": tuple(values["warnings"]),
+                    "checks": {name: tuple(found) for name, found in values["checks"].items()},
+                    "certificate": values["certificate"]
+                    and Certificate.from_plain(values["certificate"]),
+                    "clever": values["clever"] and Clever.from_plain(values["clever"]),
+                    "class_names": tuple(values["class_names"]),
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise InputError(f"{wanted}; got one whose fields differ: {error}") from error
 
     def to_html(
@@ -220,6 +253,7 @@ class AraReport:
             f"BTR ARA        {self.btr_ara}",
             f"95 % intervals; upper bounds by {' + '.join(self.attack_names)}",
         ]
+        lines += [str(extra) for extra in (self.certificate, self.clever) if extra is not None]
         warnings = list(self.warnings)
         if twin is not None:
             ratios = compare(self, twin)

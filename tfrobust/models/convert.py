@@ -1,4 +1,4 @@
-"""A ReLU network made into a Half-Huber ReLU network."""
+"""A network made into another on the same weights: with Half-Huber ReLU, in float32."""
 
 import keras
 
@@ -6,6 +6,7 @@ from tfrobust.errors import InputError
 from tfrobust.models.layers import HalfHuberReLU, half_huber_relu
 from tfrobust.models.logits import has_graph
 
+FULL = "float32"
 RELUS = ("relu", "Relu")  # the activation, and the operation keras.ops.relu
 VARIANTS = ("relu6", "Relu6", "leaky_relu", "LeakyRelu")
 VARIANT_LAYERS = (keras.layers.LeakyReLU, keras.layers.PReLU)
@@ -55,6 +56,26 @@ def half_huber(network: keras.Model) -> keras.Model:
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
     if not found:
         raise InputError(f"expected a network with ReLUs, got none in {network.name}")
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+def full_precision(network: keras.Model) -> keras.Model:
+    """A copy of a network whose layers all compute in float32, as what ships must.
+
+    Args:
+        network: a functional or Sequential model, such as one that was trained in bfloat16.
+
+    Returns:
+        A new model of the same kind with copies of the weights.
+    """
+
+    def exchanged(operation: keras.Operation) -> keras.Operation:
+        if not isinstance(operation, keras.layers.Layer):
+            return operation  # has no weights
+        return type(operation).from_config({**operation.get_config(), "dtype": FULL})
+
+    twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
     twin.set_weights(network.get_weights())
     return twin
 

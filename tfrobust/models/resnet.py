@@ -185,7 +185,10 @@ def _normalized_input(
     channels = input_shape[-1]
     images = keras.Input(input_shape, name="images")
     normalize = InputNormalization(
-        (0.5,) * channels if mean is None else mean, (0.25,) * channels if std is None else std
+        (0.5,) * channels if mean is None else mean,
+        (0.25,) * channels if std is None else std,
+        # Half precision would round pixels to fewer than 8 bits.
+        dtype=keras.config.floatx(),
     )
     if len(normalize.mean) != channels:
         raise ValueError(f"expected a mean for each of {channels} channels, got {mean}")
@@ -197,8 +200,11 @@ def _head(
 ) -> keras.Model:
     if num_classes < 2:
         raise ValueError(f"expected at least 2 classes, got {num_classes}")
-    features = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
-    logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform")(features)
     # float32, or float64, whatever the precision policy: the loss and the penalty need it.
-    logits = keras.layers.Flatten(name="logits", dtype=keras.config.floatx())(logits)
+    whole = keras.config.floatx()
+    features = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=whole)(features)
+    logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform", dtype=whole)(
+        features
+    )
+    logits = keras.layers.Flatten(name="logits", dtype=whole)(logits)
     return keras.Model(images, logits, name=name)

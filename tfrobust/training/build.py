@@ -1,6 +1,8 @@
 """From a recipe to a network that is ready to be trained."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -36,16 +38,17 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
     keras.utils.set_random_seed(recipe.seed)
     make = resnet_cifar if recipe.architecture == "resnet_cifar" else resnet_imagenet
     try:
-        network = make(
-            depth=recipe.depth,
-            num_classes=info.num_classes,
-            input_shape=info.image_shape,
-            activation=recipe.activation,
-            mean=info.mean,
-            std=info.std,
-            synchronized=recipe.synchronized,
-            **({} if recipe.width is None else {"width": recipe.width}),
-        )
+        with _layers_in(recipe.precision):
+            network = make(
+                depth=recipe.depth,
+                num_classes=info.num_classes,
+                input_shape=info.image_shape,
+                activation=recipe.activation,
+                mean=info.mean,
+                std=info.std,
+                synchronized=recipe.synchronized,
+                **({} if recipe.width is None else {"width": recipe.width}),
+            )
     except ValueError as error:
         raise InputError(f"the recipe's network cannot be made: {error}") from None
     if recipe.loss_target is not None and recipe.loss_target >= math.log(info.num_classes):
@@ -83,3 +86,15 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
     # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
     classifier.compile(optimizer=optimizer, jit_compile=replicas == 1)
     return classifier
+
+
+@contextlib.contextmanager
+def _layers_in(precision: str) -> Iterator[None]:
+    """Layers made here compute in a precision; their weights are of Keras' own float."""
+    before = keras.config.dtype_policy()
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,196 @@
+"""Area against cost: the presets of `evaluate` beside the paper's attack, in one run.
+
+    make bench-presets            # or: python benchmarks/ara_presets.py --images 128
+
+The network and images are those of ../shared/reference, on which nothing was tuned; without it
+nothing is run. Cost is counted in evaluations of the network's gradient per image, by a network
+that counts them as they happen; seconds are those of the compiled attacks, the paper's among
+them, after one image's warm-up of each.
+
+Prints a table and writes benchmarks/results/ara_presets.json and docs/images/ara_presets.png.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import matplotlib
+import numpy as np
+import tensorflow as tf
+import turns
+
+from tfrobust.attacks import BelowChance, Criterion, L2Min, Misclassified, Projection
+from tfrobust.attacks.base import Attack
+from tfrobust.attacks.ensemble import attack_in_turn, smallest
+from tfrobust.evaluation.ara import accuracy_robustness_area
+from tfrobust.evaluation.presets import PRESETS, preset_attacks
+from tfrobust.models import published
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT.parent / "shared" / "reference"
+GOALS: dict[str, Criterion] = {"attack": Misclassified(), "btr": BelowChance()}
+# Gradients an image at most, and the area to reach, for each goal.
+MARKS = {
+    "fast": {"attack": (24, 0.0116)},
+    "standard": {"attack": (60, 0.0112), "btr": (60, 0.0390)},
+    "thorough": {"attack": (None, 0.0110), "btr": (None, 0.0384)},
+}
+COUNTED_IMAGES = 1
+
+
+class Counting:
+    """A network that counts its gradients, where TensorFlow does not compile."""
+
+    def __init__(self, network: Any) -> None:
+        self.network, self.gradients = network, 0
+        self.output_shape = network.output_shape
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Logits of images."""
+
+        @tf.custom_gradient
+        def counter(images: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            def gradient(upstream: tf.Tensor) -> tf.Tensor:
+                self.gradients += 1
+                return upstream
+
+            return tf.identity(images), gradient
+
+        return self.network(counter(tf.convert_to_tensor(images)))
+
+
+def counted(
+    network: Any, attacks: list[Attack], images: np.ndarray, labels: np.ndarray, goal: Criterion
+) -> int:
+    """Gradients per image of all attacks in turn, on images that none leaves early."""
+    counting = Counting(network)
+    tf.config.run_functions_eagerly(True)
+    try:
+        for attack in attacks:
+            attack.block = len(images)
+        list(attack_in_turn(attacks, counting, images, labels, goal))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return counting.gradients
+
+
+def sets_of(images: np.ndarray, sweep: bool) -> dict[str, Any]:
+    """By name, what makes the attacks that are measured: () → a list."""
+    block = preset_attacks("fast", images, box=False)[0].block
+    kinds: dict[str, Any] = {
+        name: lambda name=name: preset_attacks(name, images, box=False) for name in PRESETS
+    }
+    kinds["the paper's, L2,min 450"] = lambda: [L2Min(steps=450, block=block)]
+    if sweep:
+        for steps in (6, 12, 40, 120):
+            kinds[f"projection {steps}"] = lambda steps=steps: [
+                Projection(steps=steps, rivals=5, block=block)
+            ]
+        kinds["L2,min 100"] = lambda: [L2Min(steps=100, block=block)]
+    return kinds
+
+
+def drawn(rows: dict[str, Any], path: Path) -> None:
+    """The areas against the gradients, a panel for each goal."""
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for panel, goal in zip(panels, GOALS, strict=True):
+        for name, row in rows.items():
+            at, area = row[goal]["gradients"], row[goal]["ara"]
+            paper = "L2,min" in name
+            panel.plot(at, area, "s" if paper else "o", color="#b2182b" if paper else "#2166ac")
+            panel.annotate(name, (at, area), xytext=(5, 5), textcoords="offset points", fontsize=8)
+        for name, marks in MARKS.items():
+            if goal in marks:
+                panel.axhline(marks[goal][1], color="0.7", linewidth=0.8, linestyle=":")
+                panel.text(0.99, marks[goal][1], name, fontsize=7, color="0.5", ha="right",
+                           transform=panel.get_yaxis_transform())  # fmt: skip
+        panel.set(xscale="log", xlabel="gradient evaluations per image", ylabel="ARA (RMSE)")
+        panel.set_title("misclassified" if goal == "attack" else "below chance (BTR)")
+        panel.margins(x=0.15)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    figure.savefig(beside, format="png", dpi=110)
+    beside.replace(path)
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--sweep", action=argparse.BooleanOptionalAction, default=True,
+                        help="other numbers of steps as well, for the plot")  # fmt: skip
+    parser.add_argument("--only", default="", help="a part of the names to measure")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "benchmarks" / "results" / "ara_presets.json"
+    )
+    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "images" / "ara_presets.png")
+    flags = parser.parse_args()
+    if not REFERENCE.is_dir():
+        sys.exit(f"left out: there is no {REFERENCE} with the published network and its images")
+    machine = turns.machine()
+    network = published.load(REFERENCE / "resnet44-all.npz")
+    with np.load(REFERENCE / "resnet44-all.expected.npz") as file:
+        images = file["images"][: flags.images].astype(np.float32) / 255
+        labels = file["labels"][: flags.images].astype(np.int32)
+    logits = network.predict(images, verbose=0)
+    # More likely than a guess, and right: no attack leaves them out.
+    shares = tf.nn.softmax(logits).numpy()[np.arange(len(labels)), labels]
+    sure = np.flatnonzero((logits.argmax(axis=1) == labels) & (shares > 0.3))[:COUNTED_IMAGES]
+    rows: dict[str, Any] = {}
+    for name, make in sets_of(images, flags.sweep).items():
+        if flags.only not in name:
+            continue
+        rows[name] = {}
+        for goal_name, goal in GOALS.items():
+            gradients = counted(network, make(), images[sure], labels[sure], goal)
+            for attack in make():
+                attack(network, images[:1], labels[:1], goal)
+            began = time.perf_counter()
+            best, _ = smallest(list(attack_in_turn(make(), network, images, labels, goal)))
+            seconds = time.perf_counter() - began
+            area = accuracy_robustness_area(best.rmse, logits.shape[1])
+            row = {
+                "ara": round(area.value, 6),
+                "interval": [round(area.low, 6), round(area.high, 6)],
+                "gradients": gradients,
+                "seconds": round(seconds, 1),
+                "unfound": int((~best.found).sum()),
+            }
+            if mark := MARKS.get(name, {}).get(goal_name):
+                most, reach = mark
+                row["mark"] = {"gradients": most, "ara": reach}
+                row["met"] = area.value <= reach and (most is None or gradients <= most)
+            rows[name][goal_name] = row
+            print(name, goal_name, row, file=sys.stderr, flush=True)
+    print("| attacks | goal | gradients per image | ARA | not found | seconds | mark |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, goals in rows.items():
+        for goal_name, row in goals.items():
+            verdict = "" if "met" not in row else "met" if row["met"] else "MISSED"
+            print(
+                f"| {name} | {goal_name} | {row['gradients']} | {row['ara']:.5f} | "
+                f"{row['unfound']} | {row['seconds']:.0f} | {verdict} |"
+            )
+    results = {
+        "command": f"python benchmarks/ara_presets.py --images {len(images)}",
+        "network": "published ResNet-44, robust loss + L2,min adversarial training",
+        "images": f"the {len(images)} of ../shared/reference: CIFAR-10 (JPEG copy) test images; "
+        "without a box",
+        "machine": {**machine, "tensorflow": tf.__version__},
+        "attacks": rows,
+    }
+    turns.write(flags.output, results)
+    drawn(rows, flags.plot)
+    print(f"written: {flags.output} and {flags.plot}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Measures several processes in turns, so that what else the machine does meets all of them.
+
+One process a configuration, for its own peak of memory; each compiles and warms up once and then
+waits for its turns: A B C A B C … A ratio is taken round by round, and of those the median.
+Needs the standard library only: the PyTorch twin's interpreter has nothing else of ours.
+"""
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+
+def serve(run: Callable[[int], list[float]], facts: dict[str, Any]) -> None:
+    """The process' side: says that it is ready, then runs as many steps as each line asks for.
+
+    Args:
+        run: number of steps → seconds of each; already compiled and warm.
+        facts: what the process tells of itself, JSON's own types.
+    """
+    peak = _peak_mib()
+    print(json.dumps({**facts, "process_peak_mib": peak}), flush=True)
+    _forget_peak()
+    for line in sys.stdin:
+        began = time.process_time()
+        seconds = run(int(line))
+        cpu = (time.process_time() - began) / len(seconds)
+        peak = _peak_mib()
+        print(json.dumps({"seconds": seconds, "cpu_s": cpu, "peak_mib": peak}), flush=True)
+
+
+def timed(step: Callable[[], object]) -> Callable[[int], list[float]]:
+    """Of one step that returns when it is done, what `serve` wants."""
+
+    def run(steps: int) -> list[float]:
+        seconds = []
+        for _ in range(steps):
+            began = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - began)
+        return seconds
+
+    return run
+
+
+class Worker:
+    """The driver's side of one process; leaving the context ends it.
+
+    Args:
+        command: what to start, which calls `serve`.
+        environment: variables added to our own.
+
+    Attributes:
+        facts: what the process told when it was ready, and prepare_s, the seconds until then.
+        rounds: what it answered, turn by turn.
+    """
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        began = time.perf_counter()
+        self.rounds: list[dict[str, Any]] = []
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+        )
+        try:
+            self.facts = self._answer()
+        except BaseException:
+            self.close()
+            raise
+        self.facts["prepare_s"] = round(time.perf_counter() - began, 2)
+
+    def turn(self, steps: int) -> None:
+        """Runs some steps and keeps their times."""
+        self._process.stdin.write(f"{steps}\n")
+        self._process.stdin.flush()
+        self.rounds.append(self._answer())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _answer(self) -> dict[str, Any]:
+        for line in self._process.stdout:
+            # Libraries may print lines of their own.
+            if line.startswith("{"):
+                return json.loads(line)
+        raise RuntimeError(
+            f"the process ended with {self._process.wait()}: {' '.join(self._process.args)}"
+        )
+
+
+def summary(worker: Worker) -> dict[str, Any]:
+    """Medians over all turns: seconds and CPU seconds a step; and the peaks of memory, MiB."""
+    seconds = [second for answer in worker.rounds for second in answer["seconds"]]
+    return {
+        "step_s": statistics.median(seconds),
+        "cpu_s": statistics.median(answer["cpu_s"] for answer in worker.rounds),
+        "steps": len(seconds),
+        "steps_peak_mib": max(answer["peak_mib"] for answer in worker.rounds),
+        **worker.facts,
+    }
+
+
+def ratio(worker: Worker, base: Worker, *, cpu: bool = False) -> dict[str, float]:
+    """How many times the base's step takes: median, least and most over the rounds.
+
+    Args:
+        worker: measured in the same rounds as the base.
+        base: what it is compared with.
+        cpu: compare CPU seconds in place of seconds.
+    """
+    of_rounds = [
+        one["cpu_s"] / other["cpu_s"]
+        if cpu
+        else statistics.median(one["seconds"]) / statistics.median(other["seconds"])
+        for one, other in zip(worker.rounds, base.rounds, strict=True)
+    ]
+    return {
+        "median": round(statistics.median(of_rounds), 3),
+        "low": round(min(of_rounds), 3),
+        "high": round(max(of_rounds), 3),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Where and when this is measured."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu,
+        "cores": cores(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_module(python: str, module: str) -> bool:
+    """Whether an interpreter can import a module."""
+    try:
+        return not subprocess.run(
+            [python, "-c", f"import {module}"], capture_output=True
+        ).returncode
+    except OSError:
+        return False
+
+
+def write(path: Path, results: dict[str, Any]) -> None:
+    """Writes the JSON beside its place and renames it into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    beside.replace(path)
+
+
+def _peak_mib() -> int:
+    # Linux counts kibibytes, macOS bytes.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+
+
+def _forget_peak() -> None:
+    """From here on the peak is of the steps, without the compiler's (on Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        print("this system cannot reset the peak of memory: it includes compiling", file=sys.stderr)

@@ -1,0 +1,165 @@
+"""CleverHans' attacks behind our adapters: sizes of known networks, batches, starts, draws."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfrobust.attacks import (
+    FGM,
+    MIM,
+    PGD,
+    SPSA,
+    Attack,
+    BelowChance,
+    CarliniWagner,
+    L2Min,
+    Misclassified,
+    TargetClass,
+)
+from tfrobust.attacks.bisection import next_sizes
+from tfrobust.attacks.criteria import Criterion
+from tfrobust.errors import InputError
+
+QUICK: dict[str, Attack] = {
+    "FGM-L2": FGM(norm=2, block=5),
+    "FGM-L∞": FGM(block=5),
+    "PGD-L2": PGD(steps=4, block=5),
+    "PGD-L∞": PGD(steps=4, norm=np.inf, block=5),
+    "MIM-L2": MIM(steps=4, norm=2, block=5),
+    "MIM-L∞": MIM(steps=4, block=5),
+    "CW": CarliniWagner(block=5),
+    "SPSA": SPSA(steps=10, samples=32, block=5),
+}
+# All take their goals through the same two adapters; one of each, and SPSA, with every goal.
+CASES = [(name, "Misclassified") for name in QUICK] + [
+    (name, goal) for name in ("PGD-L2", "CW", "SPSA") for goal in ("BelowChance", "TargetClass")
+]
+
+
+@pytest.mark.parametrize(("name", "goal"), CASES)
+def test_never_below_the_truth(name: str, goal: str, known) -> None:
+    goals: dict[str, Criterion] = {
+        "Misclassified": Misclassified(),
+        "BelowChance": BelowChance(),
+        "TargetClass": TargetClass(1 - known.labels),
+    }
+    result = QUICK[name](known.model, known.images, known.labels, goals[goal])
+    assert result.found.all()
+    ratio = result.rmse / known.distances
+    assert (ratio > 1 - 1e-4).all(), "smaller than the smallest possible"
+    if name == "CW":
+        assert (ratio < 1.05).all(), ratio
+
+
+def test_l2_steps_along_a_flat_boundary_s_gradient_are_exact(linear) -> None:
+    for attack in (QUICK["FGM-L2"], QUICK["PGD-L2"], QUICK["MIM-L2"]):
+        result = attack(linear.model, linear.images, linear.labels)
+        # Eight halvings of the line: 1/256 of it.
+        np.testing.assert_allclose(result.rmse, linear.distances, rtol=1 / 128)
+
+
+def test_l_inf_sizes_of_a_flat_boundary(linear) -> None:
+    logits = np.asarray(linear.model(linear.images), np.float64)
+    # The largest change of a pixel must be |margin| / ‖w‖₁, by Hölder's inequality.
+    images = tf.constant(linear.images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        gap = tf.reduce_sum(linear.model(images) @ [[1.0], [-1.0]])
+    across = np.abs(tape.gradient(gap, images).numpy()).sum(axis=(1, 2, 3))
+    closest = np.abs(logits[:, 0] - logits[:, 1]) / across
+    for attack in (QUICK["FGM-L∞"], QUICK["PGD-L∞"], QUICK["MIM-L∞"]):
+        result = attack(linear.model, linear.images, linear.labels)
+        largest = np.abs(result.adversarials - linear.images).max(axis=(1, 2, 3))
+        # Float32's images are 6e-8 apart; the last halvings as above.
+        np.testing.assert_allclose(largest, closest, rtol=1 / 128)
+
+
+@pytest.mark.parametrize("name", ["PGD-L2", "MIM-L∞", "CW", "SPSA"])
+def test_batches_of_any_size_give_what_one_gives(name: str, quadratic) -> None:
+    model, images, _, _ = quadratic
+    rng = np.random.default_rng(0)
+    many = np.concatenate([images, images[rng.integers(5, size=123)]])
+    answers = np.argmax(model(many), -1).astype(np.int32)
+    attack = QUICK[name]
+    # Draws are of an image's number: a repeated image is of the same here.
+    numbers = np.concatenate([np.arange(5), np.zeros(123, int)])
+    sizes = {}
+    for block in (1, 2, 3, 128):
+        attack.block = block
+        some = many if block == 128 and name != "SPSA" else many[:5]
+        result = attack(model, some, answers[: len(some)], numbers=numbers[: len(some)])
+        sizes[block] = result.rmse[:5]
+    attack.block = 5
+    for block, one in sizes.items():
+        # Another block's sums round otherwise, and a bisection may turn at its last step.
+        np.testing.assert_allclose(one, sizes[1], rtol=0.02, err_msg=f"block of {block}")
+
+
+@pytest.mark.parametrize("name", ["PGD-L2", "MIM-L∞", "CW", "SPSA"])
+def test_never_worse_than_the_start(name: str, quadratic) -> None:
+    model, images, labels, _ = quadratic
+    first = L2Min(steps=40, path=5.0, block=5)(model, images, labels)
+    again = QUICK[name](model, images, labels, start=first)
+    assert again.found.all()
+    # A start is judged again in float32, and cut nowhere.
+    assert (again.rmse <= first.rmse * (1 + 1e-6)).all()
+
+
+def test_spsa_needs_no_gradient(linear) -> None:
+    def coarse(images: tf.Tensor) -> tf.Tensor:
+        steps = tf.stop_gradient(tf.round(images * 200) / 200)
+        return linear.model(steps + 0 * images)
+
+    labels = np.argmax(coarse(linear.images), -1).astype(np.int32)
+    blind = QUICK["PGD-L2"](coarse, linear.images, labels)
+    spsa = SPSA(steps=10, samples=32, block=5)(coarse, linear.images, labels)
+    assert not blind.found.any() and spsa.found.all()
+
+
+def test_spsa_draws_by_image_and_seed(linear) -> None:
+    model, images, labels, _ = linear
+    attack = SPSA(steps=3, rounds=3, samples=8, block=2)
+    whole = attack(model, images, labels)
+    # The fourth alone, under its own number.
+    alone = attack(model, images[3:4], labels[3:4], numbers=[3])
+    np.testing.assert_allclose(alone.adversarials[0], whole.adversarials[3], atol=1e-6)
+    other = SPSA(steps=3, rounds=3, samples=8, seed=1, block=2)(model, images, labels)
+    assert np.abs(other.adversarials - whole.adversarials).max() > 1e-3
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(1e-3, 1.0), st.floats(1e-4, 10.0))
+def test_the_bracket_closes_on_any_size(first: float, truth: float) -> None:
+    below, above, size = np.zeros(1), np.full(1, np.inf), np.array([first])
+    for _ in range(30):
+        met = size >= truth
+        above, below = np.where(met, size, above), np.where(met, below, size)
+        size = next_sizes(below, above)
+        assert np.isfinite(size).all() and (size > 0).all()
+    # Thirty sizes find the decade and halve the rest.
+    assert below[0] < truth <= above[0] and above[0] / below[0] < 1.01
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (FGM, {"norm": 1}),
+        (FGM, {"rounds": 0}),
+        (PGD, {"step_size": 0.0}),
+        (MIM, {"decay": -1.0}),
+        (MIM, {"step_size": -0.1}),
+        (CarliniWagner, {"steps": 0}),
+        (CarliniWagner, {"searches": 0}),
+        (CarliniWagner, {"rate": 0.0}),
+        (CarliniWagner, {"constant": -1.0}),
+        (SPSA, {"samples": 7}),
+        (SPSA, {"delta": 0.0}),
+        (SPSA, {"step_size": 0.0}),
+        (SPSA, {"seed": -1}),
+    ],
+)
+def test_refuses(kind, options: dict) -> None:
+    with pytest.raises(InputError, match="expected"):
+        kind(**options)

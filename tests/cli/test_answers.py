@@ -1,0 +1,65 @@
+"""evaluate.py on models that only answer: an ONNX file, a Python function."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+FUNCTION = """
+import numpy as np
+
+weights = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
+
+
+def answer(images):
+    return images.reshape(len(images), -1) @ weights / 10
+
+
+def broken(images):
+    raise ValueError("out of order")
+"""
+
+
+def evaluate(program: Callable, model: object, folder: Path, cwd: Path | None = None):
+    return program(
+        "evaluate", "--model", model, "--dataset", "fashion_mnist_mini", "--images", 3,
+        "--preset", "fast", "--output", folder, cwd=cwd,
+    )  # fmt: skip
+
+
+def test_an_onnx_file_is_attacked_without_gradients(
+    program: Callable, tiny_run: Path, tmp_path: Path
+) -> None:
+    model = tiny_run / "saved_models" / "fashion_mnist_mini-smoke" / "1" / "classifier.onnx"
+    done = evaluate(program, model, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads((tmp_path / "ara.json").read_text())
+    names = {attack["name"] for attack in report["attacks"]}
+    assert any("SPSA" in name for name in names) and not any("projection" in name for name in names)
+    assert any("without gradients" in warning for warning in report["warnings"])
+
+
+def test_a_python_function_is_attacked(program: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FUNCTION)
+    done = evaluate(program, "python:mine:answer", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "attack ARA" in done.stdout
+
+
+def test_what_is_no_function_is_refused(program: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FUNCTION)
+    for name, said in (
+        ("python:mine:broken", "out of order"),
+        ("python:mine:weights", "ndarray"),
+        ("python:mine", "package.module:function"),
+        ("python:nowhere:answer", "nowhere"),
+    ):
+        done = evaluate(program, name, tmp_path / "out", cwd=tmp_path)
+        assert done.returncode == 2 and said in done.stderr, done.stderr[-2000:]
+        assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_onnx_classifier_is_refused(program: Callable, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"nothing")
+    done = evaluate(program, tmp_path / "broken.onnx", tmp_path / "out")
+    assert done.returncode == 2 and "cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,88 @@
+"""One evaluation by several processes of this machine, each with a shard and a GPU of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfrobust.errors import InputError, ReportedError
+
+TOLD = 1500  # characters of a failed worker's log that are shown
+POLL = 0.5  # seconds
+
+
+def gpus() -> int:
+    """How many GPUs this process may use; none of their memory is taken by asking."""
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def run(command: Sequence[str], count: int, folder: Path, images: int) -> None:
+    """Starts a command once for each shard, and waits until all are done.
+
+    Args:
+        command: to which --shard=i/n is added.
+        count: processes.
+        folder: the evaluation's; each worker's output goes to worker-N.log in it.
+        images: in the evaluation, for the bar.
+
+    Raises:
+        InputError: a worker refused its input.
+        ReportedError: a worker failed otherwise; the others are ended, what they finished kept.
+    """
+    allowed = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+    devices = allowed or [str(number) for number in range(gpus())] or [""]
+    logs = [folder / f"worker-{number}.log" for number in range(1, count + 1)]
+    processes: list[subprocess.Popen[bytes]] = []
+    print(f"{count} workers; their output: {folder}/worker-N.log", file=sys.stderr)
+    try:
+        for number, log in enumerate(logs):
+            with log.open("wb") as output:
+                device = {"CUDA_VISIBLE_DEVICES": devices[number % len(devices)]}
+                processes.append(
+                    subprocess.Popen(
+                        [*command, f"--shard={number + 1}/{count}"],
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **device},
+                    )
+                )
+        _wait(processes, folder / "evaluation", images)
+    finally:
+        # After Ctrl-C, or when one has failed; the others keep what they finished.
+        for process in processes:
+            process.terminate()
+        codes = [process.wait() for process in processes]
+    # Those that were ended because of another's failure are not the reason.
+    failed = [number for number, code in enumerate(codes) if code > 0 and code != 130]
+    for number in failed or [number for number, code in enumerate(codes) if code]:
+        told = logs[number].read_text(errors="replace").strip()[-TOLD:]
+        kind = InputError if codes[number] == 2 else ReportedError
+        raise kind(f"a worker ended with status {codes[number]}; {logs[number]} ends:\n{told}")
+
+
+def _wait(processes: Sequence[subprocess.Popen], partials: Path, images: int) -> None:
+    """Shows how far they are, until all have ended or one has failed."""
+    with tqdm(desc="attacking", unit="block", file=sys.stderr) as bar:
+        while any(process.poll() is None for process in processes):
+            time.sleep(POLL)
+            if any(process.returncode for process in processes):
+                return
+            bar.total = bar.total or _units(partials, images)
+            bar.update(len(list(partials.glob("*.npz"))) - bar.n)
+
+
+def _units(partials: Path, images: int) -> int | None:
+    """How many results there will be; None as long as no worker has said."""
+    try:
+        manifest = json.loads((partials / "evaluation.json").read_text())
+    except (OSError, ValueError):
+        return None
+    blocks = -(-images // manifest["images of a unit"])
+    return 2 * blocks * len(manifest["attacks"])
