@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-kill test-gpu measure bench-attacks bench-presets install format clean
+.PHONY: train test test-slow test-kill test-gpu measure bench-training bench-input bench-attacks bench-presets install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -18,6 +18,13 @@ test: $(VENV)/installed
 # images: the figures of the README, and the twin's that `make train` compares with.
 measure: $(VENV)/installed
 	$(BIN)/python benchmarks/measure.py
+
+# ResNet-44's training steps, beside stock fit and PyTorch's (--torch_python: a Python that has it).
+bench-training: $(VENV)/installed
+	$(BIN)/python benchmarks/training_speed.py
+
+bench-input: $(VENV)/installed
+	$(BIN)/python benchmarks/input_speed.py
 
 # The presets beside the paper's attack: area against gradients, on ../shared/reference.
 bench-presets: $(VENV)/installed

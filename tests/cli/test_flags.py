@@ -45,6 +45,7 @@ BEFORE_TENSORFLOW = [
     ("evaluate --model . --dataset cifar10 --shard two", "--shard from 1/n to n/n"),
     ("evaluate --model . --dataset cifar10 --shard 1/2 --merge", "without --merge"),
     ("evaluate --model . --dataset cifar10 --merge --workers 2", "leave --fresh and --workers out"),
+    ("evaluate --model python:a:b --dataset cifar10 --certify 0.25", "takes a .keras file"),
     ("evaluate --model . --dataset cifar10 --workers 0", "--workers"),
     ("explain --model /nowhere --image x.png", "/nowhere is none"),
     ("explain --model . --image /nowhere.png", "/nowhere.png is not"),

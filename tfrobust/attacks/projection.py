@@ -29,7 +29,8 @@ OVERSHOOT = 1.02
 BOLDER = 1.15
 # Share of the way to the plane's nearest point, and how much of the last step is added.
 PULL, MOMENTUM = 0.5, 0.5
-# In the last round: what the pull fades to, and how much of the mean gradient is kept.
+# In the last round: what the pull fades to, and how much of the mean gradient is kept at most,
+# where the new one is at right angles to it.
 LAST_PULL, KEPT = 0.02, 0.5
 # No step ends farther than this from the clean image: a flat margin's zero is nowhere near.
 FARTHEST = 0.5
@@ -54,6 +55,10 @@ class _State(NamedTuple):
 
 def _dot(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(one * other, axis=(1, 2, 3))
+
+
+def _length(vectors: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(_dot(vectors, vectors))
 
 
 def _nearest_in_box(images: tf.Tensor, gradient: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
@@ -106,7 +111,10 @@ def _visit(
     best = tf.where(per_image(better), delta, best)
     best_size = tf.where(better, size, best_size)
 
-    gradient = mean = kept * mean + (1.0 - kept) * gradient
+    # Gradients that agree with those before need no mean.
+    agreement = _dot(gradient, mean) / (_length(gradient) * _length(mean) + 1e-20)
+    share = per_image(kept * tf.clip_by_value(1.0 - agreement, 0.0, 1.0))
+    gradient = mean = share * mean + (1.0 - share) * gradient
     steepness = _dot(gradient, gradient) + 1e-20
     # The plane margin + g·(δ' − δ) = 0, beyond which the goal lies, is g·δ' = reach.
     reach = _dot(gradient, delta) - margin
@@ -165,7 +173,7 @@ class Projection(Attack):
     def __init__(
         self,
         *,
-        steps: int = 56,
+        steps: int = 60,
         rivals: int = 6,
         line_steps: int = 8,
         box: bool = False,
@@ -181,7 +189,7 @@ class Projection(Attack):
 
     @property
     def name(self) -> str:
-        """E.g. "projection (56 steps, 6 rivals)"."""
+        """E.g. "projection (60 steps, 6 rivals)"."""
         return f"projection ({self.steps} steps, {self.rivals} rivals)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

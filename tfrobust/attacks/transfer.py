@@ -53,7 +53,7 @@ class Transfer(Attack):
 
     @property
     def name(self) -> str:
-        """E.g. "transfer of projection (56 steps, 6 rivals)"."""
+        """E.g. "transfer of projection (60 steps, 6 rivals)"."""
         return f"transfer of {self.attack.name}"
 
     @property

@@ -1,6 +1,7 @@
 """Measures the Accuracy-Robustness Area of any network on any data set."""
 
 import contextlib
+import dataclasses
 import re
 import shutil
 import sys
@@ -46,6 +47,16 @@ flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("box", False, "keep adversarial images in [0, 1]", flag_values=FLAGS)
+flags.DEFINE_float(
+    "certify",
+    None,
+    "also certify the smoothed network, with noise of this standard deviation, e.g. 0.25",
+    flag_values=FLAGS,
+    lower_bound=1e-3,
+)
+flags.DEFINE_integer(
+    "draws", 1000, "noises an image with --certify", flag_values=FLAGS, lower_bound=1
+)
 flags.DEFINE_string(
     "output", None, "folder to write to; default: runs/evaluate-MODEL-DATASET", flag_values=FLAGS
 )
@@ -68,6 +79,8 @@ def evaluate(values: Any) -> None:
     shard = _shard(values)
     model_path = Path(values.model)
     is_function = values.model.startswith("python:")
+    if values.certify and (is_function or model_path.suffix == ".onnx"):
+        raise InputError(f"--certify takes a .keras file or a SavedModel, got {values.model}")
     if not is_function and not model_path.exists():
         raise InputError(
             "expected --model to be a .keras file, a folder, an .onnx file or "
@@ -112,6 +125,11 @@ def evaluate(values: Any) -> None:
         )
         return
     report = evaluation.report()
+    if values.certify:
+        from tfrobust.evaluation.smoothing import certify
+
+        certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
+        report = dataclasses.replace(report, certificate=certificate)
     report.to_json(folder / "ara.json")
     report.to_html(folder / "report.html")
     print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")

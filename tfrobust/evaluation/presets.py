@@ -13,7 +13,7 @@ MOST_IMAGES, MOST_VALUES = 50, 1_500_000
 # By name, attacks for a box and a block, the cheap ones first.
 PRESETS: dict[str, Callable[[bool, int], list[Attack]]] = {
     "fast": lambda box, block: [Projection(steps=24, rivals=4, box=box, block=block)],
-    "standard": lambda box, block: [Projection(steps=56, rivals=5, box=box, block=block)],
+    "standard": lambda box, block: [Projection(steps=60, rivals=5, box=box, block=block)],
     # The published figures took L2,min with 450 steps.
     "thorough": lambda box, block: [
         Projection(steps=200, rivals=9, box=box, block=block),
