@@ -16,6 +16,7 @@ LAYERS = [
     {"evaluation", "explanations"},
     {"training"},
     {"exporting"},
+    {"serving"},
     {"pipeline"},
     {"cli"},
 ]

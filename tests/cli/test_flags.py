@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("train", "evaluate", "explain", "export")
+PROGRAMS = ("train", "evaluate", "explain", "export", "predict")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -51,6 +51,8 @@ BEFORE_TENSORFLOW = [
     ("explain --model . --image /nowhere.png", "/nowhere.png is not"),
     ("explain --model . --image x.png --rho 2", "--rho"),
     ("export --model /nowhere --output x", "/nowhere is none"),
+    ("predict --model x", "--image"),
+    ("predict --model x --image /nowhere.png", "/nowhere.png is not"),
 ]
 
 

@@ -176,8 +176,9 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         InputError: the one does not fit the other.
     """
     from tfrobust import datasets
+    from tfrobust.attacks import Opaque
     from tfrobust.exporting import answers
-    from tfrobust.exporting.loading import load_model, shapes
+    from tfrobust.exporting.loading import class_names, load_model, shapes
 
     source = datasets.load(values.dataset, data_dir=values.data_dir)
     if values.model.startswith(answers.PREFIX):
@@ -203,6 +204,20 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         raise InputError(
             f"the network tells {classes} classes apart, but {values.dataset} "
             f"has {source.info.num_classes}; name a data set that fits"
+        )
+    if isinstance(network, Opaque):
+        return network, source, images, labels
+    told, named = class_names(values.model), list(source.info.class_names)
+    if told and told != named:
+        if sorted(told) == sorted(named):
+            raise InputError(
+                f"the network's classes are those of {values.dataset} in another order: "
+                f"{', '.join(told[:5])}… there, {', '.join(named[:5])}… here; its labels would "
+                "be taken for others. Rename the folders, or train on this set"
+            )
+        print(
+            f"the network's classes have other names ({', '.join(told[:3])}…) than those of "
+            f"{values.dataset} ({', '.join(named[:3])}…): they are taken by number"
         )
     return network, source, images, labels
 

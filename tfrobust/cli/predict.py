@@ -1,0 +1,80 @@
+"""Asks a server that serves an exported network about pictures."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from tfrobust.cli import program
+from tfrobust.errors import InputError
+
+ABOUT = """Asks TF Serving, or a server of its protocol, what pictures show. For instance:
+  predict.py --server localhost:8500 --model fashion_mnist_mini --image x.png"""
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC port", flag_values=FLAGS)
+flags.DEFINE_string("model", None, "the model's name there", flag_values=FLAGS, required=True)
+flags.DEFINE_integer(
+    "version", None, "of the model; default: the newest", flag_values=FLAGS, lower_bound=0
+)
+flags.DEFINE_list("image", None, "PNG or JPEG files, by comma", flag_values=FLAGS, required=True)
+flags.DEFINE_string(
+    "certificate",
+    None,
+    "PEM file that the server's certificate must be signed by; default: no TLS",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float("timeout", 30.0, "seconds", flag_values=FLAGS, lower_bound=0.01)
+
+
+def predict(values: Any) -> None:
+    """Checks the flags, then asks."""
+    import numpy as np
+
+    from tfrobust.datasets import pictures
+
+    paths = [Path(name) for name in values.image]
+    try:
+        for path in paths:
+            pictures.inspect(path)
+    except pictures.PictureError as error:
+        raise InputError(
+            f"expected --image to be readable PNG or JPEG files; {path} is not: {error}"
+        ) from None
+    program.import_tensorflow()
+    from tfrobust.serving import Client
+
+    with Client(
+        values.server,
+        model=values.model,
+        version=values.version,
+        timeout=values.timeout,
+        certificate=values.certificate,
+    ) as client:
+        taken = client.metadata().get("serving_default", {}).get("inputs", {})
+        shape = taken["images"][1] if "images" in taken else ()
+        if len(shape) != 4 or min(shape[1:]) < 1:
+            raise InputError(
+                f"expected {values.model} at {values.server} to take images (B, H, W, C) of one "
+                f"size, got {taken}"
+            )
+        _, height, width, channels = shape
+        images = []
+        for path in paths:
+            picture = pictures.read(path, channels)
+            if picture.shape[:2] != (height, width):
+                print(
+                    f"note: the middle of {path}, {picture.shape[0]} × {picture.shape[1]}, is "
+                    f"resized to {height} × {width}",
+                    file=sys.stderr,
+                )
+            images.append(pictures.fit(picture, (height, width)))
+        found = client.predict(np.stack(images).astype(np.float32) / 255)
+    for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
+        print(f"{path}: {name}, {shares.max():.1%}")
+
+
+def main() -> None:
+    """The program."""
+    program.run(predict, FLAGS, ABOUT)
