@@ -34,7 +34,9 @@ def serve(kind: str, data_dir: str) -> None:
 
     if kind == "naive":
 
-        def whole_then_cut(encoded, channels, size, seed):
+        def whole_then_cut(
+            encoded: tf.Tensor, channels: int, size: tuple[int, int], seed: tf.Tensor
+        ) -> tf.Tensor:
             image = tf.io.decode_jpeg(encoded, channels)
             shape = tf.shape(image)
             return resize(cut(image, random_window(shape[0], shape[1], seed)), size)
@@ -60,6 +62,9 @@ def main() -> None:
         "--output", type=Path, default=HERE / "results" / "input_speed.json", help="JSON"
     )
     flags = parser.parse_args()
+    for name in ("rounds", "batches"):
+        if getattr(flags, name) < 1:
+            parser.error(f"expected --{name} of at least 1, got {getattr(flags, name)}")
     if flags.serve:
         serve(flags.serve, flags.data_dir)
         return

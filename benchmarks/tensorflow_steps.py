@@ -5,8 +5,16 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import turns
+
+# A wrong argument is refused before TensorFlow loads.
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from tfrobust import RobustClassifier
 
 KINDS = ("plain", "plain_relu", "penalty", "adversarial", "stock_fit")
 
@@ -47,7 +55,7 @@ def main() -> None:
     turns.serve(run, facts)
 
 
-def _classifier(kind, depth, batch_size):
+def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
     """The published recipe's classifier, with or without its penalty and attack."""
     from tfrobust import recipes
     from tfrobust.datasets import DatasetInfo
@@ -75,7 +83,9 @@ def _classifier(kind, depth, batch_size):
     return build(recipe, info, steps=78_000)
 
 
-def _ours(classifier, batches, compiled: bool) -> Callable[[int], list[float]]:
+def _ours(
+    classifier: "RobustClassifier", batches: "tf.data.Dataset", compiled: bool
+) -> Callable[[int], list[float]]:
     """The step as `tfrobust.training.fit` runs it."""
     import tensorflow as tf
 
@@ -88,19 +98,19 @@ def _ours(classifier, batches, compiled: bool) -> Callable[[int], list[float]]:
     return turns.timed(lambda: float(train(*next(stream))["loss"]))
 
 
-def _stock_fit(network, batches) -> Callable[[int], list[float]]:
+def _stock_fit(network: "keras.Model", batches: "tf.data.Dataset") -> Callable[[int], list[float]]:
     """Keras' own `fit` of the network alone, compiled as Keras chooses."""
     import keras
 
     class Clock(keras.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
-            self.seconds = []
+            self.seconds: list[float] = []
 
-        def on_train_batch_begin(self, batch, logs=None):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             self.began = time.perf_counter()
 
-        def on_train_batch_end(self, batch, logs=None):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             float(logs["loss"])
             self.seconds.append(time.perf_counter() - self.began)
 

@@ -8,6 +8,7 @@ torch.compile has no part in it: it cannot differentiate a gradient again.
 
 import argparse
 import math
+from typing import Any
 
 import torch
 import turns
@@ -20,13 +21,13 @@ class _HalfHuberSlope(torch.autograd.Function):
     """upstream·h'(a), differentiable again: left to autograd, it would keep more and pass twice."""
 
     @staticmethod
-    def forward(ctx, inputs, upstream):
+    def forward(ctx: Any, inputs: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(inputs, upstream)
         return inputs.clamp(0.0, 0.5).mul_(upstream).mul_(2.0)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, above):
+    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs, upstream = ctx.saved_tensors
         slope = inputs.clamp(0.0, 0.5)
         # h'' is 2 where the clamp moved nothing.
@@ -38,13 +39,13 @@ class HalfHuberReLU(torch.autograd.Function):
     """h(a) = c·(2a − c) with c = clip(a, 0, ½): Half-Huber ReLU with δ = ½."""
 
     @staticmethod
-    def forward(ctx, inputs):  # noqa: D102
+    def forward(ctx: Any, inputs: torch.Tensor) -> torch.Tensor:  # noqa: D102
         ctx.save_for_backward(inputs)
         slope = inputs.clamp(0.0, 0.5)
         return torch.sub(inputs, slope, alpha=0.5).mul_(slope).mul_(2.0)
 
     @staticmethod
-    def backward(ctx, upstream):  # noqa: D102
+    def backward(ctx: Any, upstream: torch.Tensor) -> torch.Tensor:  # noqa: D102
         (inputs,) = ctx.saved_tensors
         return _HalfHuberSlope.apply(inputs, upstream)
 

@@ -1,7 +1,8 @@
 """Measures several processes in turns, so that what else the machine does meets all of them.
 
 One process a configuration, for its own peak of memory; each compiles and warms up once and then
-waits for its turns: A B C A B C … A ratio is taken round by round, and of those the median.
+waits for its turns, stopped: A B C A B C … A ratio is taken round by round, and of those the
+median.
 Needs the standard library only: the PyTorch twin's interpreter has nothing else of ours.
 """
 
@@ -9,6 +10,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -65,7 +67,8 @@ class Worker:
     def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         began = time.perf_counter()
         self.rounds: list[dict[str, Any]] = []
-        self._process = subprocess.Popen(
+        # Any: Popen's types do not know that its pipes are there.
+        self._process: Any = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -77,13 +80,16 @@ class Worker:
         except BaseException:
             self.close()
             raise
+        self._stop()
         self.facts["prepare_s"] = round(time.perf_counter() - began, 2)
 
     def turn(self, steps: int) -> None:
         """Runs some steps and keeps their times."""
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         self.rounds.append(self._answer())
+        self._stop()
 
     def close(self) -> None:
         """Ends the process."""
@@ -95,6 +101,10 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _stop(self) -> None:
+        """Between turns nothing runs: an input pipeline would read ahead, on nobody's clock."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def _answer(self) -> dict[str, Any]:
         for line in self._process.stdout:
