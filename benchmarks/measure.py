@@ -1,10 +1,9 @@
 """Measures the embedded set's robust network against its plain twin, and keeps the twin's figures.
 
-    python benchmarks/measure.py
+    python benchmarks/measure.py [--thorough]
 
 Trains both recipes (a finished one is not trained again), attacks the same 500 test images of
-each by the recipes' preset, which every run can be compared with, and then by "thorough" for the
-README's table, which it prints; and writes
+each by the recipes' preset, or besides by the "thorough" one, prints the README's table and writes
 
 - tfrobust/evaluation/twins/fashion_mnist_mini.json: the plain twin, with which every run of the
   default recipe compares itself;
@@ -12,6 +11,7 @@ README's table, which it prints; and writes
 - docs/images/: the README's pictures.
 """
 
+import argparse
 import dataclasses
 import json
 import os
@@ -80,13 +80,17 @@ def row(report: AraReport) -> str:
 
 def main() -> None:
     """Trains, measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--thorough", action="store_true", help="an hour more of attacks")
+    flags = parser.parse_args()
     plain, plain_folder = measured("fashion_mnist_mini_plain")
     robust, robust_folder = measured("fashion_mnist_mini")
     twin = ROOT / "tfrobust" / "evaluation" / "twins" / "fashion_mnist_mini.json"
     twin.parent.mkdir(exist_ok=True)
     shutil.copyfile(plain_folder / "ara.json", twin)
     pictures(robust_folder, plain_folder)
-    plain, robust = thoroughly(plain_folder), thoroughly(robust_folder)
+    if flags.thorough:
+        plain, robust = thoroughly(plain_folder), thoroughly(robust_folder)
     ratios = compare(robust, plain)
     print("| network | clean accuracy | attack ARA | BTR ARA |\n| --- | --- | --- | --- |")
     print(row(plain))
@@ -97,7 +101,7 @@ def main() -> None:
             print(f"{report.name}: {warning}")
     print(f"robust / plain: attack ARA {ratios.attack}, BTR ARA {ratios.btr}")
     results = {
-        "command": "make measure",
+        "command": "python benchmarks/measure.py" + (" --thorough" if flags.thorough else ""),
         "attacks": robust.attack_names,
         "images": robust.data,
         **{

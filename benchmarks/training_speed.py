@@ -39,7 +39,9 @@ CONFIGURATIONS = (
 LIMITS = (
     ("penalty", "plain", 2.5),
     ("penalty", "torch_penalty", 0.75),
-    ("plain", "stock_fit", 1.0),
+    # On CPUs Keras' own fit does without XLA: like is compared with like.
+    ("plain_uncompiled", "stock_fit", 1.0),
+    ("penalty_uncompiled", "torch_penalty", 0.75),
 )
 
 

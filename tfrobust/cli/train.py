@@ -39,7 +39,8 @@ flags.DEFINE_string("saved_models", "saved_models", "folder of the exports", fla
 flags.DEFINE_bool(
     "jit",
     None,
-    "compile the training step with XLA; default: on one device, where it is faster",
+    "compile the training step with XLA; default: on one device, where only a compiled step ends "
+    "in the same bytes from run to run (on a CPU --nojit may be faster)",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(

@@ -287,7 +287,7 @@ def _others(evidence: Evidence, record: Searched) -> np.ndarray:
 
 
 def _no_gradient_followed(evidence: Evidence) -> Iterator[str]:
-    if not any(record.needs_gradient for record in evidence.attacks):
+    if evidence.attacks and not any(record.needs_gradient for record in evidence.attacks):
         yield (
             "Attacked without gradients: sizes are upper bounds that may be several times too "
             "large. Where the network can be had as Keras or SavedModel, measure that; or add "

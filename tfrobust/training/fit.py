@@ -259,7 +259,8 @@ def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
 
     Args:
         strategy: of distribution.
-        jit: the user's wish; None: on for one device, where it is faster, off for several, where
-            XLA fails on logical CPU devices.
+        jit: the user's wish; None: on for one device, off for several, where XLA fails on logical
+            CPU devices. On a CPU the step may be faster without (benchmarks/training_speed.py),
+            but only XLA's ends in the same bytes from run to run.
     """
     return strategy.num_replicas_in_sync == 1 if jit is None else jit
