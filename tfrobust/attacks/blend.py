@@ -38,8 +38,8 @@ class Blend(Attack):
 
     @property
     def name(self) -> str:
-        """E.g. "blend (nearest of 500 images)"."""
-        return f"blend (nearest of {self.pool_images} images)"
+        """"blend with another image": the same for pools of any size."""
+        return "blend with another image"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(block.classes)
