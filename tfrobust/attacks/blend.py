@@ -38,7 +38,7 @@ class Blend(Attack):
 
     @property
     def name(self) -> str:
-        """"blend with another image": the same for pools of any size."""
+        """The same for pools of any size, so that reports can be compared."""
         return "blend with another image"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -190,7 +190,8 @@ class Projection(Attack):
     @property
     def name(self) -> str:
         """E.g. "projection (60 steps, 6 rivals)"."""
-        return f"projection ({self.steps} steps, {self.rivals} rivals)"
+        rivals = "1 rival" if self.rivals == 1 else f"{self.rivals} rivals"
+        return f"projection ({self.steps} steps, {rivals})"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         images, classes, goal = block.images, block.classes, block.goal
