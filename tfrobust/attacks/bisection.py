@@ -88,9 +88,10 @@ class Bisection(Attack):
         sizes = np.where(given, above / 2, FIRST_SIZE)
         for _ in range(self.rounds):
             delta = self._perturbations(model, block, sizes).numpy()
-            met = meets(model, goal, images + delta, classes).numpy()
             # The walk may end inside its ball: what counts is where it ended.
             reached = _rmse(delta)
+            # Where the gradient is NaN the perturbation is, and an answer of NaN is no class.
+            met = meets(model, goal, images + delta, classes).numpy() & np.isfinite(reached)
             better = met & (reached < best_size)
             best[better], best_size[better] = delta[better], reached[better]
             found |= met

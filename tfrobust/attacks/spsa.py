@@ -139,11 +139,11 @@ class SPSA(Bisection):
 
     def _perturbations(self, model: Model, block: Block, sizes: np.ndarray) -> tf.Tensor:
         deltas: list[tf.Tensor] = []
-        done: dict[tuple[int, bytes], tf.Tensor] = {}
+        done: dict[tuple[int, int, float, bytes], tf.Tensor] = {}
         for row, size in enumerate(sizes):
             # A block is padded with its first image, which is not attacked again.
             number = int(block.numbers[row])
-            key = number, block.images[row].numpy().tobytes()
+            key = number, int(block.classes[row]), size, block.images[row].numpy().tobytes()
             if key not in done:
                 done[key] = _optimized(
                     model,
