@@ -1,5 +1,8 @@
 """One table over all attacks and goals, on networks small enough to know the answer."""
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -7,10 +10,14 @@ import tensorflow as tf
 
 from tfrobust.attacks import (
     DDN,
+    FGM,
     FMN,
+    MIM,
     PGD,
+    SPSA,
     Attack,
     BelowChance,
+    CarliniWagner,
     Criterion,
     L2Min,
     Misclassified,
@@ -20,7 +27,11 @@ from tfrobust.attacks import (
 from tfrobust.errors import InputError
 
 SHAPE = (4, 5, 1)
-ATTACKS = [L2Min, Projection, PGD, DDN, FMN]
+Kind = Callable[..., Attack]
+PGD_INF = partial(PGD, norm=np.inf)
+# Of the others batches of any size are tested in test_cleverhans.py.
+BLOCKWISE = [L2Min, Projection, PGD, DDN, FMN]
+ATTACKS = [*BLOCKWISE, FGM, MIM, pytest.param(PGD_INF, id="PGD-L∞"), CarliniWagner, SPSA]
 TARGET = 2
 GOALS = [Misclassified(), BelowChance(), TargetClass(TARGET)]
 
@@ -62,14 +73,19 @@ def met(model, goal: Criterion, images: np.ndarray, labels: np.ndarray) -> np.nd
     return shares[np.arange(len(labels)), labels] <= 1 / logits.shape[-1] + 1e-6
 
 
-def small(kind: type[Attack], **options) -> Attack:
+def small(kind: Kind, **options) -> Attack:
     """The attack, quick enough for a test."""
-    quick = {
+    quick: dict[Kind, dict] = {
         L2Min: {"steps": 100, "path": 5.0},
         Projection: {"steps": 24},
         PGD: {"steps": 5, "rounds": 10},
         DDN: {"steps": 60},
         FMN: {"steps": 60},
+        FGM: {"rounds": 10},
+        MIM: {"steps": 5, "rounds": 10},
+        PGD_INF: {"steps": 5, "rounds": 10},
+        CarliniWagner: {"steps": 10, "searches": 4, "rate": 0.1},
+        SPSA: {"steps": 10, "rounds": 8, "samples": 32},
     }
     return kind(**{"block": 6, **quick[kind], **options})
 
@@ -78,7 +94,7 @@ def small(kind: type[Attack], **options) -> Attack:
 @pytest.mark.parametrize("kind", ATTACKS)
 @pytest.mark.parametrize("box", [False, True])
 def test_adversarials_meet_the_goal_at_the_size_that_is_told(
-    kind: type[Attack], goal: Criterion, box: bool
+    kind: Kind, goal: Criterion, box: bool
 ) -> None:
     labels = predicted(curved, IMAGES)
     result = small(kind, box=box)(curved, IMAGES, labels, goal)
@@ -99,7 +115,7 @@ def test_adversarials_meet_the_goal_at_the_size_that_is_told(
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_without_a_box_pixels_may_leave_it(kind: type[Attack]) -> None:
+def test_without_a_box_pixels_may_leave_it(kind: Kind) -> None:
     images = np.round(IMAGES)  # every pixel at an end: any change leaves on one side or other
     result = small(kind)(curved, images, predicted(curved, images))
     assert result.adversarials.min() < 0 and result.adversarials.max() > 1
@@ -120,9 +136,7 @@ def test_without_a_box_pixels_may_leave_it(kind: type[Attack]) -> None:
         (FMN, 0.005),
     ],
 )
-def test_minimal_perturbations_of_a_linear_network(
-    kind: type[Attack], excess: float, goal: str
-) -> None:
+def test_minimal_perturbations_of_a_linear_network(kind: Kind, excess: float, goal: str) -> None:
     labels = predicted(plane, IMAGES)
     goals = {
         "Misclassified": Misclassified(),
@@ -139,7 +153,7 @@ def test_minimal_perturbations_of_a_linear_network(
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_what_is_wrong_already_has_size_zero_and_stays_the_image(kind: type[Attack]) -> None:
+def test_what_is_wrong_already_has_size_zero_and_stays_the_image(kind: Kind) -> None:
     labels = predicted(curved, IMAGES)
     labels[:3] = (labels[:3] + 1) % 3
     result = small(kind)(curved, IMAGES, labels)
@@ -150,15 +164,15 @@ def test_what_is_wrong_already_has_size_zero_and_stays_the_image(kind: type[Atta
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_not_found_is_infinite_never_zero(kind: type[Attack]) -> None:
+def test_not_found_is_infinite_never_zero(kind: Kind) -> None:
     result = small(kind)(flat, IMAGES, np.zeros(6, np.int32))
     assert not result.found.any() and not result.late.any()
     assert np.isinf(result.rmse).all()
     np.testing.assert_array_equal(result.adversarials, IMAGES)
 
 
-@pytest.mark.parametrize("kind", ATTACKS)
-def test_padded_blocks_give_what_one_block_gives(kind: type[Attack]) -> None:
+@pytest.mark.parametrize("kind", BLOCKWISE)
+def test_padded_blocks_give_what_one_block_gives(kind: Kind) -> None:
     labels = predicted(curved, IMAGES)
     whole = small(kind)(curved, IMAGES[:5], labels[:5])
     parts = small(kind, block=2)(curved, IMAGES[:5], labels[:5])
@@ -170,7 +184,7 @@ def test_padded_blocks_give_what_one_block_gives(kind: type[Attack]) -> None:
 
 
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_no_images(kind: type[Attack]) -> None:
+def test_no_images(kind: Kind) -> None:
     result = small(kind)(curved, IMAGES[:0], np.zeros(0, np.int32))
     assert result.adversarials.shape == (0, *SHAPE) and result.rmse.shape == (0,)
 
@@ -200,7 +214,7 @@ def test_late_is_first_found_in_the_second_half() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ATTACKS)
-def test_refuses(kind: type[Attack], images: np.ndarray, labels, message: str) -> None:
+def test_refuses(kind: Kind, images: np.ndarray, labels, message: str) -> None:
     with pytest.raises(InputError, match=message):
         small(kind)(curved, images, labels)
 
@@ -218,7 +232,7 @@ def test_refuses(kind: type[Attack], images: np.ndarray, labels, message: str) -
         (PGD, {"rounds": 0}),
     ],
 )
-def test_refuses_hyper_parameters(kind: type[Attack], options: dict) -> None:
+def test_refuses_hyper_parameters(kind: Kind, options: dict) -> None:
     with pytest.raises(InputError, match="expected"):
         kind(**options)
 
