@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import PGD, Attack, L2Min, Projection
+from tfrobust.attacks import PGD, Attack, BelowChance, L2Min, Projection
 from tfrobust.attacks.base import Block
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport
@@ -362,3 +362,32 @@ def test_presets(preset: str) -> None:
     large = preset_attacks(preset, np.zeros((20, 224, 224, 3), np.float32), box=False)
     assert {(attack.box, attack.block) for attack in large} == {(False, 7)}
     assert len({attack.name for attack in small}) == len(small) >= 2
+
+
+class BetterBelowChance(Attack):
+    """Goes half the way for BTR that it goes for misclassification."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return "better below chance"
+
+    def _run(self, model: Any, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        share = 0.5 if block.goal is BelowChance else 1.0
+        here = block.images.numpy()
+        found = np.ones(len(here), bool)
+        return share * (1 - 2 * np.round(here)), found, ~found
+
+
+def test_what_is_below_chance_at_a_smaller_size_is_misclassified_there_as_well() -> None:
+    def bright(images: tf.Tensor) -> tf.Tensor:
+        mean = 100 * (tf.reduce_mean(images, axis=(1, 2, 3)) - 0.5)
+        return tf.stack([mean, -mean, tf.zeros_like(mean) - 1000], axis=1)
+
+    images = np.full((3, *SHAPE), 0.7, np.float32)
+    attack = BetterBelowChance(block=3)
+    report = evaluate(bright, images, [0, 0, 0], attacks=[attack], progress=False)
+    np.testing.assert_allclose(report.btr_rmse, 0.5, rtol=1e-6)
+    np.testing.assert_allclose(report.attack_rmse, 0.5, rtol=1e-6)
+    assert report.attacks[0].rmse == pytest.approx(1.0)
+    assert any("took it over" in warning for warning in report.warnings)

@@ -129,8 +129,8 @@ def _easier_goal(evidence: Evidence) -> Iterator[str]:
     if weaker:
         yield (
             f"For {weaker} of {len(evidence.labels)} images the BTR goal was met at a smaller "
-            "size than the easier goal of misclassification: the attacks search badly there. "
-            "Give them more steps, or add another attack."
+            "size than the easier goal of misclassification, which took it over: the attacks "
+            "search badly there. Give them more steps, or add another attack."
         )
 
 
