@@ -130,7 +130,12 @@ def run(
     # First, for with many hosts TensorFlow must not have been used before.
     token = hashlib.sha256(json.dumps(recipe.to_json()).encode()).hexdigest()
     strategy = distribution.choose(peer_timeout=peer_timeout, token=token)
-    source = datasets.load(recipe.dataset, data_dir=recipe.data_dir, image_size=recipe.image_size)
+    source = datasets.load(
+        recipe.dataset,
+        data_dir=recipe.data_dir,
+        image_size=recipe.image_size,
+        held_out=recipe.held_out,
+    )
     for name in source.skipped:
         print(f"left out, unreadable: {name}", file=sys.stderr)
     # Before the folder is made: a recipe that does not fit the data leaves nothing behind.
@@ -225,7 +230,8 @@ def measure(
         labels,
         attacks=attacks(recipe, images),
         name=recipe.name,
-        data=f"{source.info.name}, first {len(images)} test images",
+        data=f"{source.info.name}, first {len(images)} "
+        + ("training images held out" if recipe.held_out else "test images"),
         class_names=source.info.class_names,
         partial_dir=folder / "evaluation",
         smoke=smoke,

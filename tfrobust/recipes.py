@@ -17,6 +17,7 @@ ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
 ACTIVATIONS = ("half_huber_relu", "relu")
 PRECISIONS = ("float32", "bfloat16")
 EVAL_PRESETS = ("fast", "standard", "thorough")
+SCHEDULES = ("drops", "cosine")
 ADVERSARIAL = ("none", "l2", "l2_min", "madry_l2", "madry_linf", "trades", "trades_l2")
 
 
@@ -33,6 +34,8 @@ class Recipe:
             or folder:/path with one sub-folder per class.
         data_dir: where TensorFlow Datasets keeps its sets; default: its own.
         image_size: height and width in pixels to bring images to; default: the set's own.
+        held_out: the last so many training images are not trained on, and are measured in the
+            place of the test images: to choose between recipes.
         augmentation: none, crop, crop_flip or imagenet (random resized crop and flip).
         architecture: resnet_cifar or resnet_imagenet.
         depth: layers: 6n + 2 for resnet_cifar; 18, 34 or 50 for resnet_imagenet.
@@ -41,8 +44,10 @@ class Recipe:
         epochs: passes over the training images.
         max_steps: stop after so many steps: a smoke run, no measurement.
         batch_size: images a step, over all replicas.
-        learning_rate: of SGD.
-        learning_rate_drops: shares of the training after which the rate is divided by 10.
+        learning_rate: of SGD; with a schedule, its largest.
+        learning_rate_schedule: drops, or cosine: down to 0 along half a cosine.
+        learning_rate_warmup: share of the training in which the rate rises from 0, before cosine.
+        learning_rate_drops: shares of the training after which "drops" divides the rate by 10.
         momentum: of SGD.
         weight_decay: L2 as PyTorch's: this times the weight is added to its gradient.
         penalty: whether the gradient penalty is on; off, the rest of its numbers say nothing.
@@ -75,6 +80,7 @@ class Recipe:
     dataset: str
     data_dir: str | None = None
     image_size: int | None = None
+    held_out: int = 0
     augmentation: str = "crop_flip"
     architecture: str = "resnet_cifar"
     depth: int = 44
@@ -84,6 +90,8 @@ class Recipe:
     max_steps: int | None = None
     batch_size: int = 128
     learning_rate: float = 0.1
+    learning_rate_schedule: str = "drops"
+    learning_rate_warmup: float = 0.0
     learning_rate_drops: tuple[float, ...] = (0.85, 0.975)
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -120,7 +128,7 @@ class Recipe:
                     f"expected --{field} to be one of {', '.join(choices)}; "
                     f"got {getattr(self, field)!r}"
                 )
-        for field in ("tandem", "momentum", "adversarial_share"):
+        for field in ("tandem", "momentum", "learning_rate_warmup", "adversarial_share"):
             value = getattr(self, field)
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"expected --{field} from 0 to 1, got {value}")
@@ -133,6 +141,8 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"expected --{field} above 0, got {value}")
+        if self.learning_rate_warmup and self.learning_rate_schedule != "cosine":
+            raise InputError("expected --learning_rate_schedule cosine with --learning_rate_warmup")
         for field in ("adversarial_epsilon", "adversarial_steps", "adversarial_share"):
             if self.adversarial == "none" and getattr(self, field) is not None:
                 raise InputError(
@@ -208,6 +218,7 @@ _OF_MEASUREMENT = (
 )
 _AT_LEAST: dict[str, float] = {
     "image_size": 8,
+    "held_out": 0,
     "depth": 8,
     "width": 1,
     "epochs": 1,
@@ -234,6 +245,7 @@ _ABOVE_0 = (
 _ONE_OF: dict[str, tuple[str, ...]] = {
     "augmentation": AUGMENTATIONS,
     "architecture": ARCHITECTURES,
+    "learning_rate_schedule": SCHEDULES,
     "activation": ACTIVATIONS,
     "adversarial": ADVERSARIAL,
     "eval_preset": EVAL_PRESETS,

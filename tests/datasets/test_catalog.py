@@ -54,6 +54,22 @@ def build(root: Path, monkeypatch, counts: dict[str, int], secret: tuple[str, ..
     TinySet(data_dir=root).download_and_prepare()
 
 
+@pytest.mark.parametrize(("counts", "test"), [({"train": 20, "test": 4}, 5), ({"train": 20}, 5)])
+def test_held_out_images_are_not_trained_on(tmp_path, monkeypatch, counts, test):
+    build(tmp_path, monkeypatch, counts)
+    whole = datasets.load("tiny_set", data_dir=tmp_path).info
+    data = datasets.load("tiny_set", data_dir=tmp_path, held_out=test)
+    assert (data.info.train_images, data.info.test_images) == (whole.train_images - test, test)
+    stream = data.train(data.info.train_images, seed=0, augmentation="none")
+    trained = {float(image[0, 0, 0]) for image in next(iter(stream))[0]}
+    held = {float(image[0, 0, 0]) for image in data.test_arrays(None)[0]}
+    # A set of one split has given up its last fifth before: all else is trained on or held out.
+    assert len(trained) + len(held) == whole.train_images and not trained & held
+    assert f"train[{whole.train_images - test}:{whole.train_images}]" in data.info.provenance
+    with pytest.raises(InputError, match=f"below tiny_set's {whole.train_images}"):
+        datasets.load("tiny_set", data_dir=tmp_path, held_out=20)
+
+
 def test_a_set_without_a_test_split_gives_up_a_fifth(tmp_path, monkeypatch):
     build(tmp_path, monkeypatch, {"train": 20})
     data = datasets.load("tiny_set", data_dir=tmp_path)

@@ -73,6 +73,18 @@ def test_damage_and_absence_are_reported(tmp_path):
         embedded.read(tmp_path / "missing.xz")
 
 
+def test_held_out_images_are_the_last_to_train_on():
+    whole = datasets.load("fashion_mnist_mini")
+    data = datasets.load("fashion_mnist_mini", held_out=300)
+    assert (data.info.train_images, data.info.test_images) == (9700, 300)
+    images, labels = data.test_arrays(None)
+    trained, classes = (part.numpy() for part in whole._train_tensors)
+    np.testing.assert_array_equal(images, trained[-300:].astype(np.float32) / 255)
+    np.testing.assert_array_equal(labels, classes[-300:])
+    with pytest.raises(InputError, match="below fashion_mnist_mini's 10000"):
+        datasets.load("fashion_mnist_mini", held_out=10_000)
+
+
 def test_folder_holds_licence_and_provenance_and_is_small():
     folder = embedded.FILE.parent
     assert "Zalando" in (folder / "LICENSE").read_text(encoding="utf-8")

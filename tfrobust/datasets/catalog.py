@@ -51,7 +51,10 @@ class Splits(NamedTuple):
 
 
 def load_catalog(
-    name: str, data_dir: str | os.PathLike[str] | None, image_size: int | None
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    image_size: int | None,
+    held_out: int = 0,
 ) -> DataSource:
     """Opens a set of TensorFlow Datasets, downloading it if it may.
 
@@ -59,6 +62,7 @@ def load_catalog(
         name: "cifar10", or with configuration and version: "imagenet_resized/32x32:0.1.0".
         data_dir: where it lies prepared; None: tfds' default folder, to which it is downloaded.
         image_size: height and width in pixels; None: the set's own, or 224 where it varies.
+        held_out: how many training images to test on, in the place of the test images.
 
     Returns:
         A source in memory where all images have one shape and fit into 400 MB, else streamed.
@@ -74,7 +78,7 @@ def load_catalog(
             f"{name} in {builder.data_dir} is stored as {builder.info.file_format.value}; "
             "expected tfrecord. Build it again with: tfds build --file_format=tfrecord"
         )
-    splits = choose_splits(builder, image_key, label_key)
+    splits = choose_splits(builder, image_key, label_key, held_out)
     sizes = (image_size, image_size) if image_size else shape[:2]
     height, width = (DEFAULT_SIZE if size is None else size for size in sizes)
     image_shape = (height, width, shape[2])
@@ -209,21 +213,40 @@ def is_offline() -> bool:
     return False
 
 
-def choose_splits(builder: Any, image_key: str, label_key: str) -> Splits:
+def choose_splits(builder: Any, image_key: str, label_key: str, held_out: int = 0) -> Splits:
     """Decides what to train and what to test on.
 
     Args:
         builder: a prepared tfds.core.DatasetBuilder.
         image_key: name of the image feature.
         label_key: name of the label feature.
+        held_out: how many images at the end of those to train on are to be tested on instead.
 
     Returns:
         The split "train", and "test", or "validation" where there is no test or its labels are
         kept secret; else the last 20 % of "train".
 
     Raises:
-        InputError: there is nothing to test on.
+        InputError: there is nothing to test on, or nothing left to train on.
     """
+    splits = _own_splits(builder, image_key, label_key)
+    if not held_out:
+        return splits
+    count = splits.train.count if splits.train else 0
+    if held_out >= count:
+        raise InputError(
+            f"expected held_out below {builder.name}'s {count} training images, got {held_out}"
+        )
+    rest, held = f"train[:{count - held_out}]", f"train[{count - held_out}:{count}]"
+    return Splits(
+        Records.of_split(builder.info.splits, rest, image_key, label_key),
+        Records.of_split(builder.info.splits, held, image_key, label_key),
+        rest,
+        held,
+    )
+
+
+def _own_splits(builder: Any, image_key: str, label_key: str) -> Splits:
     available = builder.info.splits
 
     def records(split: str) -> Records:

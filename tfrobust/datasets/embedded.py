@@ -38,28 +38,36 @@ CLASS_NAMES = (
 )
 
 
-def load_embedded(image_size: int | None) -> DataSource:
+def load_embedded(image_size: int | None, held_out: int = 0) -> DataSource:
     """Opens the embedded set.
 
     Args:
         image_size: height and width in pixels; None: 28, as stored.
+        held_out: how many training images to test on, in the place of the test images.
 
     Returns:
         Its source, read and checked.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or nothing is left to train on.
     """
+    if held_out >= TRAIN_IMAGES:
+        raise InputError(
+            f"expected held_out below {EMBEDDED}'s {TRAIN_IMAGES} training images, got {held_out}"
+        )
+    rest = TRAIN_IMAGES - held_out
+    tested = (rest, TRAIN_IMAGES) if held_out else (TRAIN_IMAGES, TRAIN_IMAGES + TEST_IMAGES)
     side = image_size or SIDE
     info = DatasetInfo(
         name=EMBEDDED,
         image_shape=(side, side, 1),
         class_names=CLASS_NAMES,
-        train_images=TRAIN_IMAGES,
-        test_images=TEST_IMAGES,
+        train_images=rest,
+        test_images=tested[1] - tested[0],
         provenance=(
             "Class-balanced subset of Fashion-MNIST (Zalando SE, MIT licence): the first 1,000 "
             "training and 200 test images of each of 10 classes, shipped with tfrobust."
+            + (f" The last {held_out} training images are tested on." if held_out else "")
         ),
         mean=(MEAN,),
         std=(STD,),
@@ -69,8 +77,8 @@ def load_embedded(image_size: int | None) -> DataSource:
         images = resize(tf.constant(images), (side, side)).numpy()
     return ArraySource(
         info,
-        train=lambda: (images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES]),
-        test=lambda: (images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:]),
+        train=lambda: (images[:rest], labels[:rest]),
+        test=lambda: (images[slice(*tested)], labels[slice(*tested)]),
     )
 
 

@@ -13,7 +13,7 @@ from tfrobust.models import resnet_cifar, resnet_imagenet
 from tfrobust.recipes import Recipe
 from tfrobust.training import adversarial, distribution
 from tfrobust.training.classifier import RobustClassifier
-from tfrobust.training.optimizer import L2SGD, step_schedule
+from tfrobust.training.optimizer import L2SGD, schedule
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.psi import PsiController
 
@@ -70,7 +70,7 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
         seed=recipe.seed,
     )
     optimizer = L2SGD(
-        step_schedule(recipe.learning_rate, recipe.learning_rate_drops, steps),
+        schedule(recipe, steps),
         momentum=recipe.momentum,
         l2=recipe.weight_decay,
     )

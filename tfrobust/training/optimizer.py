@@ -1,9 +1,10 @@
 """SGD as the paper's published example has it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
+
+from tfrobust.recipes import Recipe
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -39,21 +40,29 @@ class L2SGD(keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
-def step_schedule(
-    learning_rate: float, drops: Sequence[float], total_steps: int
+def schedule(
+    recipe: Recipe, total_steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A rate divided by 10 after given shares of the training.
+    """The rate over a training, as a recipe asks for it.
 
     Args:
-        learning_rate: the rate at the start.
-        drops: ascending shares from 0 to 1.
+        recipe: its `learning_rate` fields.
         total_steps: steps of the whole training.
 
     Returns:
-        A Keras schedule, or the plain rate where nothing drops.
+        A Keras schedule, or the plain rate where nothing changes it.
     """
-    boundaries = [round(share * total_steps) for share in drops]
+    rate = recipe.learning_rate
+    if recipe.learning_rate_schedule == "cosine":
+        rise = round(recipe.learning_rate_warmup * total_steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if rise else rate,
+            max(1, total_steps - rise),
+            warmup_target=rate if rise else None,
+            warmup_steps=rise,
+        )
+    boundaries = [round(share * total_steps) for share in recipe.learning_rate_drops]
     if not boundaries:
-        return learning_rate
-    values = [learning_rate / 10**drop for drop in range(len(boundaries) + 1)]
+        return rate
+    values = [rate / 10**drop for drop in range(len(boundaries) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
