@@ -1,4 +1,4 @@
-"""What serving/ says, tried: the configuration parsed, the client run against a gRPC server."""
+"""What serving/README.md says, tried: its client run against a gRPC server."""
 
 import re
 from concurrent import futures
@@ -15,20 +15,9 @@ from tfrobust.models import resnet_cifar
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving")
 
-from google.protobuf import text_format  # noqa: E402
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc  # noqa: E402
-from tensorflow_serving.config import model_server_config_pb2  # noqa: E402
 
 SERVING = Path(__file__).parents[2] / "serving"
-
-
-def test_models_config():
-    text = (SERVING / "models.config").read_text()
-    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    (model,) = config.model_config_list.config
-    assert model.name == "fashion_mnist_mini"
-    assert model.base_path == f"/models/{model.name}"
-    assert model.model_version_policy.latest.num_versions == 1
 
 
 class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
