@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECK = """
 import json, sys
 import tfrobust
@@ -18,6 +20,7 @@ print(json.dumps([tfrobust.__file__, list(result.explanations.shape)]))
 """
 
 
+@pytest.mark.slow
 def test_installed_from_the_clone_it_works_elsewhere(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     # As committed or about to be: what git ignores is no part of the package.

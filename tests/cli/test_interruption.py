@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
@@ -35,6 +37,7 @@ def test_every_stage_survives_ctrl_c(
     assert list((tmp_path / "runs").iterdir()) == [run]
 
 
+@pytest.mark.slow
 def test_evaluate_goes_on_where_it_stopped(
     interrupted: Callable, program: Callable, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_shards_merged_are_one_run(measure: Callable, whole: Path, tmp_path: Pat
     assert one["attack_ara"] == other["attack_ara"] and one["btr_ara"] == other["btr_ara"]
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_bytes(measure: Callable, whole: Path, tmp_path: Path) -> None:
     done = measure(tmp_path, "--workers", 2)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -54,6 +55,7 @@ def test_workers_give_the_same_bytes(measure: Callable, whole: Path, tmp_path: P
     assert found(tmp_path) == found(whole)
 
 
+@pytest.mark.slow
 def test_another_evaluation_is_refused_by_a_worker_too(
     measure: Callable, whole: Path, tmp_path: Path
 ) -> None:

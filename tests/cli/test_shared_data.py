@@ -15,6 +15,7 @@ WHOLE_CIFAR10 = ("--dataset", "cifar10", "--epochs", 1, "--max_steps", 20)
 WHOLE_IMAGENET = ("--dataset", "imagenet2012", "--max_steps", 4, "--batch_size", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -143,6 +143,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one() -> None:
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True)
     assert done.stdout.strip() == "equal", done.stderr[-2000:]
