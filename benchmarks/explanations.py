@@ -1,0 +1,107 @@
+"""How far explanations can be trusted, on the robust network and on its plain twin.
+
+    make bench-explanations       # or: python benchmarks/explanations.py --images 64
+
+The networks are those of benchmarks/measure.py, which trains them if need be (--robust and --plain
+name others). On the same test images of the embedded set, every method: does the confidence
+follow, deletion, insertion, randomised weights, noise (`explanations.compare`); and its maps under
+an attack that keeps the class (`explanations.compare_attacked`).
+
+Prints the README's tables, writes benchmarks/results/explanations.json.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import turns
+
+from tfrobust import datasets, explanations
+from tfrobust.explanations import table
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ROOT / "runs" / "measure" / "saved_models"
+
+
+def methods() -> list[explanations.Method]:
+    """All that a table compares."""
+    return [
+        explanations.Adversarial(rho=0.1),
+        explanations.Adversarial(rho=0.1, direction=-1),
+        explanations.GradCAM(),
+        explanations.VanillaGradients(),
+        explanations.GradientsInputs(),
+        explanations.IntegratedGradients(),
+        explanations.SmoothGrad(),
+        explanations.Occlusion(),
+    ]
+
+
+def told(found: explanations.Table) -> dict[str, Any]:
+    """A table as JSON: mean and interval of each field."""
+    rows: dict[str, Any] = {}
+    for name, fields in found.rows.items():
+        rows[name] = {
+            column: None
+            if values is None
+            else {
+                "mean": round(float(np.mean(values)), 4),
+                "interval": [round(end, 4) for end in table.interval(values)],
+            }
+            for column, values in zip(found.columns, fields, strict=True)
+        }
+    return {"rows": rows, "note": found.note}
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--robust", type=Path, default=MODELS / "fashion_mnist_mini")
+    parser.add_argument("--plain", type=Path, default=MODELS / "fashion_mnist_mini_plain")
+    parser.add_argument("--images", type=int, default=64, help="of the embedded test images")
+    parser.add_argument("--rho", type=float, default=0.01, help="RMSE of the attacks on maps")
+    parser.add_argument("--steps", type=int, default=50, help="of the attacks on maps")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "benchmarks" / "results" / "explanations.json"
+    )
+    flags = parser.parse_args()
+    if flags.images < 1:
+        sys.exit(f"expected --images of at least 1, got {flags.images}")
+    if not (flags.robust.exists() and flags.plain.exists()):
+        sys.exit(f"expected networks at {flags.robust} and {flags.plain}: run `make measure`")
+    from tfrobust.exporting.loading import load_model
+
+    machine = turns.machine()
+    source = datasets.load("fashion_mnist_mini")
+    images, _ = source.test_arrays(flags.images)
+    attack = explanations.ExplanationAttack(rho=flags.rho, steps=flags.steps)
+    results: dict[str, Any] = {
+        "command": f"python benchmarks/explanations.py --images {flags.images} --rho {flags.rho:g} "
+        f"--steps {flags.steps}",
+        "images": f"first {len(images)} test images of the embedded set",
+        "machine": machine,
+    }
+    for name, path in (("robust", flags.robust), ("plain", flags.plain)):
+        network = load_model(path)
+        began = time.perf_counter()
+        compared = explanations.compare(network, images, methods())
+        attacked = explanations.compare_attacked(attack, network, images, methods())
+        seconds = round(time.perf_counter() - began, 1)
+        print(f"\n### {name} network, {seconds:.0f} s\n\n{compared}\n\n{attacked}", flush=True)
+        results[name] = {
+            "seconds": seconds,
+            "fidelity": told(compared),
+            "attacked": told(attacked),
+        }
+    turns.write(flags.output, results)
+    print(f"\nwritten: {flags.output}")
+
+
+if __name__ == "__main__":
+    main()
