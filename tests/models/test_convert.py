@@ -6,11 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from tfrobust.errors import InputError
 from tfrobust.models import half_huber, resnet_cifar
-from tfrobust.models.convert import full_precision
+from tfrobust.models.convert import full_precision, softplus
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
 
@@ -96,3 +97,25 @@ def test_a_network_of_half_precision_in_full() -> None:
     # Weights of its own: training the one leaves the other.
     full.layers[2].kernel.assign_add(np.ones_like(full.layers[2].kernel))
     np.testing.assert_array_equal(half.get_weights()[0], expected.get_weights()[0])
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_softplus_is_near_relu_and_has_a_second_derivative(kind: str) -> None:
+    relu = CASES[kind]()
+    smooth = softplus(relu, sharpness=50)
+    # log(1 + exp(βa))/β is above max(a, 0) by log(2)/β at most.
+    gap = np.asarray(smooth(IMAGES), np.float64) - np.asarray(relu(IMAGES), np.float64)
+    assert gap.min() >= -1e-6 and gap.max() <= np.log(2) / 50 + 1e-6 and gap.max() > 1e-4
+    images = tf.constant(IMAGES)
+    with tf.GradientTape() as outer:
+        outer.watch(images)
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            total = tf.reduce_sum(smooth(images))
+        steepness = tf.reduce_sum(inner.gradient(total, images) ** 2)
+    assert np.abs(outer.gradient(steepness, images)).max() > 0
+
+
+def test_softplus_refuses_a_sharpness_of_nothing() -> None:
+    with pytest.raises(InputError, match="above 0"):
+        softplus(CASES["ReLU"](), sharpness=0)

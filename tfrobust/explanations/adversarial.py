@@ -5,55 +5,26 @@ response: Woods et al., arXiv 1906.02896, "Adversarial explanations" (g_explain+
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model, check_images
+from tfrobust.attacks.base import Model, answers, check_images
 from tfrobust.attacks.criteria import cross_entropy
 from tfrobust.attacks.paper import advance, input_gradient, per_image, rmse, step_lengths
 from tfrobust.errors import InputError
+from tfrobust.explanations.base import Explanation, Method, nothing
+from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 
 STEPS = 35
 OVERSHOOT = 5.0
 # A walk that ends nearer to the image than this share of rho has run out of gradient.
 FALLS_SHORT = 0.95
 MAX_RHO = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Explanation:
-    """Explanations of N images; the fields bear the names of the exported signature's outputs.
-
-    Args:
-        explanation: float32 (N, H, W, C), the image as the network would need to see it; not
-            clipped to [0, 1].
-        difference: float32 (N, H, W, C), explanation − image: the evidence.
-        target: int32 (N,), the class that is explained.
-        confidence_before: float32 (N,), softmax of the target for the image.
-        confidence_after: float32 (N,), for the explanation.
-        rmse: float32 (N,), size of the difference in units of pixels from 0 to 1.
-        rho: the size asked for.
-    """
-
-    explanation: np.ndarray
-    difference: np.ndarray
-    target: np.ndarray
-    confidence_before: np.ndarray
-    confidence_after: np.ndarray
-    rmse: np.ndarray
-    rho: float
-
-    @property
-    def explanations(self) -> np.ndarray:
-        """`explanation`, under the plural's name."""
-        return self.explanation
-
-    @property
-    def falls_short(self) -> np.ndarray:
-        """bool (N,): the walk ended well inside the ball, as where gradients vanish."""
-        return self.rmse < FALLS_SHORT * self.rho
+# Steps of the walk that a gradient is taken through.
+UNROLLED = 3
 
 
 def walk_step(
@@ -86,11 +57,6 @@ def walk_step(
     # Without momentum the velocity is the direction itself, which takes each image's own rho.
     _, velocity = advance(delta, tf.zeros_like(delta), gradient, met, length, 0.0)
     return delta + length * per_image(rho) * velocity
-
-
-def confidence(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Softmax of one class per image: logits (B, K), int (B,) → (B,)."""
-    return tf.exp(-cross_entropy(logits, classes))
 
 
 def walk(
@@ -144,44 +110,7 @@ def _outcome(
     }
 
 
-def chosen_targets(targets: Any, count: int) -> np.ndarray:
-    """One target an image, from what users may give: one class, one an image, or None.
-
-    Args:
-        targets: int (count,), a single int, or None for the predicted class (−1).
-        count: N, the number of images.
-
-    Returns:
-        int32 (N,).
-
-    Raises:
-        InputError: another number of targets, or targets that are no whole numbers.
-    """
-    values = np.asarray(-1 if targets is None else targets)
-    if values.shape not in ((), (count,)) or (values.size and values.dtype.kind not in "iu"):
-        raise InputError(
-            f"expected one whole number as target, or one for each of {count} images, got "
-            f"{values.dtype} of shape {values.shape}"
-        )
-    return np.broadcast_to(values.astype(np.int32), (count,))
-
-
-def check_targets(targets: np.ndarray, num_classes: int) -> None:
-    """Refuses targets, int (N,), that are neither one of K classes nor −1, the predicted one.
-
-    Raises:
-        InputError: says which.
-    """
-    for target in targets:
-        if not -1 <= target < num_classes:
-            raise InputError(
-                f"expected targets from 0 to {num_classes - 1}, or -1 for the predicted class, "
-                f"got {target}"
-            )
-
-
 _walk_step = tf.function(walk_step, jit_compile=True)
-_logits = tf.function(lambda model, images: model(images), jit_compile=True)
 
 
 def explain(
@@ -189,8 +118,8 @@ def explain(
     images: Any,
     targets: Any = None,
     *,
-    rho: float = 0.1,
-    direction: int = 1,
+    rho: Any = 0.1,
+    direction: Any = 1,
     block: int = 8,
 ) -> Explanation:
     """Explains what a network sees of a class in images: g_explain+ or g_explain−.
@@ -200,9 +129,9 @@ def explain(
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1;
-            the paper shows 0.075 to 0.1.
+            the paper shows 0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
-            what it would need to lose.
+            what it would need to lose. An int, or int (N,).
         block: images computed at a time.
 
     Returns:
@@ -214,36 +143,128 @@ def explain(
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
-    if not 0 < rho <= MAX_RHO:
+    images = np.asarray(images, np.float32)
+    check_images(images, np.zeros(images.shape[:1]))
+    radii, signs = _one_each(rho, "rho", images), _one_each(direction, "direction", images)
+    if not np.all((np.asarray(rho) > 0) & (np.asarray(rho) <= MAX_RHO)):
         raise InputError(f"expected rho above 0 and at most {MAX_RHO}, got {rho}")
-    if direction not in (1, -1):
+    if not np.all(np.abs(direction) == 1):
         raise InputError(f"expected a direction of +1 or -1, got {direction}")
     if block < 1:
         raise InputError(f"expected a block of at least 1 image, got {block}")
-    images = np.asarray(images, np.float32)
-    check_images(images, np.zeros(images.shape[:1]))
-    target = chosen_targets(targets, len(images))
     parts = []
-    for start in range(0, len(images), block):
-        part, classes = images[start : start + block], target[start : start + block]
-        missing = block - len(part)
-        padded = tf.constant(np.concatenate([part, np.repeat(part[:1], missing, axis=0)]))
-        before = _logits(network, padded)
-        check_targets(classes, before.shape[-1])
-        chosen = np.concatenate([classes, np.repeat(classes[:1], missing)])
-        chosen = np.where(chosen < 0, np.argmax(before, axis=-1), chosen).astype(np.int32)
-        sign = tf.fill([block], np.float32(direction))
-        radius = tf.fill([block], np.float32(rho))
-        delta = tf.zeros_like(padded)
+    for part in blocks(network, images, chosen_targets(targets, len(images)), block):
+        rows = np.minimum(part.first + np.arange(len(part.images)), len(images) - 1)
+        sign, radius = tf.constant(signs[rows]), tf.constant(radii[rows])
+        delta = tf.zeros_like(part.images)
         for length in step_lengths(STEPS, OVERSHOOT):
             delta = _walk_step(
-                network, padded, tf.constant(chosen), sign, radius, delta, tf.constant(length)
+                network, part.images, part.targets, sign, radius, delta, tf.constant(length)
             )
-        after = _logits(network, padded + delta)
-        outcome = _outcome(before, after, padded, chosen, delta)
-        parts.append({name: np.asarray(value)[: len(part)] for name, value in outcome.items()})
+        after = answers(network, part.images + delta)
+        outcome = _outcome(part.logits, after, part.images, part.targets, delta)
+        parts.append({name: np.asarray(value)[: part.asked] for name, value in outcome.items()})
     if not parts:
-        nothing = np.zeros(0, np.float32)
-        return Explanation(images, images, target, nothing, nothing, nothing, rho)
+        return nothing(images)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Explanation(**joined, rho=rho)
+    return Explanation(
+        **joined,
+        rho=rho if np.ndim(rho) == 0 else radii,
+        reached=joined["rmse"] >= FALLS_SHORT * radii,
+        attribution=joined["difference"],
+        map=np.abs(joined["difference"]).sum(axis=-1),
+    )
+
+
+def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
+    if np.shape(values) not in ((), (len(images),)):
+        raise InputError(
+            f"expected one {name}, or one for each of {len(images)} images, got shape "
+            f"{np.shape(values)}"
+        )
+    return np.broadcast_to(np.asarray(values, np.float32), (len(images),))
+
+
+def at_sizes(
+    network: Model,
+    images: Any,
+    targets: Any = None,
+    *,
+    rhos: Sequence[float],
+    direction: int = 1,
+    block: int = 8,
+) -> tuple[Explanation, ...]:
+    """`explain` at several sizes in one go: short blocks of one size are filled with the next.
+
+    Args:
+        network: as for `explain`.
+        images: as for `explain`.
+        targets: as for `explain`.
+        rhos: the sizes, RMSE in units of pixels from 0 to 1.
+        direction: as for `explain`.
+        block: as for `explain`.
+
+    Returns:
+        The explanations, one record a size.
+
+    Raises:
+        InputError: as for `explain`, or no size at all.
+    """
+    if not len(rhos):
+        raise InputError("expected at least one size, got none")
+    images = np.asarray(images, np.float32)
+    count = len(images)
+    classes = np.tile(chosen_targets(targets, count), len(rhos))
+    tiled = np.concatenate([images] * len(rhos))
+    sizes = np.repeat(np.asarray(rhos, np.float64), count)
+    found = explain(network, tiled, classes, rho=sizes, direction=direction, block=block)
+    fields = {
+        field.name: getattr(found, field.name)
+        for field in dataclasses.fields(Explanation)
+        if field.name != "rho"
+    }
+    return tuple(
+        Explanation(
+            **{name: values[row * count : (row + 1) * count] for name, values in fields.items()},
+            rho=float(rho),
+        )
+        for row, rho in enumerate(rhos)
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adversarial(Method):
+    """g_explain+ or g_explain−: the image as the network would need to see it.
+
+    Args:
+        rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1.
+        direction: +1 to make the network surer of the class, −1 to make it less sure.
+        block: images computed at a time.
+
+    Source: arXiv 1906.02896.
+    """
+
+    rho: float = 0.1
+    direction: int = 1
+    block: int = 8
+
+    @property
+    def name(self) -> str:
+        """E.g. "g_explain+ (RMSE 0.1)"."""
+        return f"g_explain{'+' if self.direction > 0 else '−'} (RMSE {self.rho:g})"
+
+    def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
+        """Explains images: see `Method` and `explain`."""
+        self.check_model(model)
+        return explain(
+            model, images, targets, rho=self.rho, direction=self.direction, block=self.block
+        )
+
+    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """See `Method.attribution`: where the first few steps lead, not the whole walk."""
+        sign = tf.fill([len(images)], np.float32(self.direction))
+        radius = tf.fill([len(images)], np.float32(self.rho))
+        delta = tf.zeros_like(images)
+        for length in step_lengths(STEPS, OVERSHOOT)[:UNROLLED]:
+            delta = walk_step(model, images, targets, sign, radius, delta, tf.constant(length))
+        return delta

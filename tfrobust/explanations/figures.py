@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import Explanation, explain
-from tfrobust.explanations.baselines import grad_cam
+from tfrobust.explanations.grad_cam import grad_cam
 
 PANEL = 150  # pixels: smaller images are enlarged by the whole number that comes nearest
 GAP, CAPTION, LINE = 8, 46, 14  # pixels

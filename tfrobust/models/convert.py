@@ -1,6 +1,10 @@
-"""A network made into another on the same weights: with Half-Huber ReLU, in float32."""
+"""A network made into another on the same weights: with a smooth ReLU, in float32."""
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfrobust.errors import InputError
 from tfrobust.models.layers import HalfHuberReLU, half_huber_relu
@@ -32,24 +36,62 @@ def half_huber(network: keras.Model) -> keras.Model:
 
     Source: arXiv 1906.02896, Methods, "Half-Huber ReLU".
     """
+    return _exchanged(network, half_huber_relu, HalfHuberReLU)
+
+
+def softplus(network: keras.Model, *, sharpness: float) -> keras.Model:
+    """A copy of a network with log(1 + exp(β·a))/β in the place of every ReLU.
+
+    It computes almost what the network does, and has second derivatives, which ReLUs have not.
+
+    Args:
+        network: a functional or Sequential model, built.
+        sharpness: β, above 0; the larger, the nearer to ReLU.
+
+    Returns:
+        A new model of the same kind with copies of the weights; it is not made to be saved.
+
+    Raises:
+        InputError: as for `half_huber`, or a sharpness not above 0.
+
+    Source: arXiv 1710.10547, which attacks the maps of ReLU networks through softplus.
+    """
+    if not sharpness > 0:
+        raise InputError(f"expected a sharpness above 0, got {sharpness}")
+
+    def sharp_softplus(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softplus(sharpness * inputs) / sharpness
+
+    def as_layer(**options: Any) -> keras.layers.Layer:
+        return keras.layers.Activation(sharp_softplus, **options)
+
+    return _exchanged(network, sharp_softplus, as_layer)
+
+
+def _exchanged(
+    network: keras.Model,
+    activation: Callable[[tf.Tensor], tf.Tensor],
+    layer: Callable[..., keras.layers.Layer],
+) -> keras.Model:
+    """A copy with a smooth activation, or a layer of it, in the place of every ReLU."""
     if not isinstance(network, keras.Model) or not has_graph(network):
         raise InputError(
             "expected a built functional or Sequential model, whose layers can be exchanged, got "
-            f"a {type(network).__name__}: write it with HalfHuberReLU"
+            f"a {type(network).__name__}: write it with {activation.__name__}"
         )
     found = []
 
     def exchanged(operation: keras.Operation) -> keras.Operation:
         if _is_relu(operation):
             found.append(operation.name)
-            return _half_huber_twin(operation)
+            return _smooth_twin(operation, activation, layer)
         if not isinstance(operation, keras.layers.Layer):
             return operation  # has no weights
         for part in operation._flatten_layers(include_self=False):
             if _is_relu(part):
                 raise InputError(
                     f"cannot exchange the ReLU {part.name} inside the layer {operation.name}: "
-                    "write that layer with HalfHuberReLU"
+                    f"write that layer with {activation.__name__}"
                 )
         return type(operation).from_config(operation.get_config())
 
@@ -98,11 +140,15 @@ def _is_relu(operation: keras.Operation) -> bool:
     return relu
 
 
-def _half_huber_twin(operation: keras.Operation) -> keras.Operation:
+def _smooth_twin(
+    operation: keras.Operation,
+    activation: Callable[[tf.Tensor], tf.Tensor],
+    layer: Callable[..., keras.layers.Layer],
+) -> keras.Operation:
     if not isinstance(operation, keras.layers.Layer):
-        return HalfHuberReLU()
+        return layer()
     config = operation.get_config()
     if isinstance(operation, keras.layers.ReLU):
-        return HalfHuberReLU(name=operation.name, dtype=config["dtype"])
+        return layer(name=operation.name, dtype=config["dtype"])
     # The layer stays one layer, so names, weights and their order stay as well.
-    return type(operation).from_config({**config, "activation": half_huber_relu})
+    return type(operation).from_config({**config, "activation": activation})

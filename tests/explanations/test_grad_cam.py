@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.explanations.baselines import grad_cam
+from tfrobust.explanations.grad_cam import grad_cam
 from tfrobust.models import resnet_cifar
 
 rng = np.random.default_rng(3)

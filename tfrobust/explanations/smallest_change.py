@@ -1,0 +1,81 @@
+"""What would change the decision: the smallest perturbation that reaches another class."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.attacks.base import Attack, AttackResult, Model, check_images
+from tfrobust.attacks.criteria import Misclassified, TargetClass, class_margin
+from tfrobust.attacks.paper import input_gradient
+from tfrobust.attacks.projection import Projection
+from tfrobust.explanations.base import Explanation, Method, nothing
+from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SmallestChange(Method):
+    """The smallest perturbation found that makes the network see a chosen class.
+
+    For targets of None or −1: any class but the predicted one. `target` of the result is the
+    class reached, `reached` says whether there was one. Images that the network already sees as
+    the target stay as they are. The size is an upper bound, as good as the attack.
+
+    Args:
+        attack: what searches; `Projection()` when None.
+
+    Source: counterfactual explanations, arXiv 1711.00399, by our `Projection`.
+    """
+
+    attack: Attack | None = None
+
+    @property
+    def name(self) -> str:
+        """The method's name; `attack.name` says by what."""
+        return "smallest change"
+
+    def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
+        """Explains images: see `Method`, and the class for what −1 means."""
+        attack = self.attack or Projection(block=8)
+        images = np.asarray(images, np.float32)
+        check_images(images, np.zeros(images.shape[:1]))
+        targets = chosen_targets(targets, len(images))
+        if not len(images):
+            return nothing(images)
+        known = list(blocks(model, images, targets, attack.block))
+        logits = np.concatenate([block.logits[: block.asked] for block in known])
+        predicted = logits.argmax(axis=-1).astype(np.int32)
+        rivals = logits.copy()
+        rivals[np.arange(len(images)), predicted] = -np.inf
+        explanation, reached = images.copy(), np.zeros(len(images), bool)
+        for rows, chosen in ((targets < 0, False), (targets >= 0, True)):
+            if rows.any():
+                criterion = TargetClass(targets[rows]) if chosen else Misclassified()
+                found: AttackResult = attack(model, images[rows], predicted[rows], criterion)
+                explanation[rows], reached[rows] = found.adversarials, found.found
+        difference = explanation - images
+        ends = blocks(model, explanation, predicted, attack.block)
+        after = np.concatenate([block.logits[: block.asked] for block in ends])
+        seen = np.where(reached, after.argmax(axis=-1), rivals.argmax(axis=-1))
+        target = np.where(targets < 0, seen, targets).astype(np.int32)
+        return Explanation(
+            explanation=explanation,
+            difference=difference,
+            target=target,
+            confidence_before=confidence(tf.constant(logits), target).numpy(),
+            confidence_after=confidence(tf.constant(after), target).numpy(),
+            rmse=np.sqrt(np.mean(np.square(difference), axis=(1, 2, 3))),
+            rho=0.0,
+            reached=reached,
+            attribution=difference,
+            map=np.abs(difference).sum(axis=-1),
+        )
+
+    def check_model(self, model: Model) -> None:
+        """Leaves it to the attack what it needs."""
+
+    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """See `Method.attribution`: the gradient of the target's margin, the search's beginning."""
+        _, gradient = input_gradient(model, images, lambda logits: class_margin(logits, targets))
+        return gradient
