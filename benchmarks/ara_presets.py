@@ -96,23 +96,46 @@ def sets_of(images: np.ndarray, sweep: bool) -> dict[str, Any]:
     return kinds
 
 
+_KINDS = {
+    "fast": ("projection", " (fast)"),
+    "standard": ("projection", " (standard)"),
+    "thorough": ("thorough: projection, PGD, L2,min", ""),
+    "the paper's, L2,min 450": ("the paper's L2,min", ""),
+}
+_MARKERS = {
+    "projection": "o-b",
+    "thorough: projection, PGD, L2,min": "Dg",
+    "the paper's L2,min": "sr",
+}
+
+
 def drawn(rows: dict[str, Any], path: Path) -> None:
     """The areas against the gradients, a panel for each goal."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for panel, goal in zip(panels, GOALS, strict=True):
+        kinds: dict[str, list[tuple[float, float, str]]] = {}
         for name, row in rows.items():
             at, area = row[goal]["gradients"], row[goal]["ara"]
-            paper = "L2,min" in name
-            panel.plot(at, area, "s" if paper else "o", color="#b2182b" if paper else "#2166ac")
-            panel.annotate(name, (at, area), xytext=(5, 5), textcoords="offset points", fontsize=8)
+            kind, note = _KINDS.get(name, ("projection", ""))
+            kinds.setdefault(kind, []).append((at, area, f"{at}{note}"))
+        for kind, points in kinds.items():
+            points.sort()
+            at, areas, notes = zip(*points, strict=True)
+            panel.plot(at, areas, _MARKERS[kind], label=kind, linewidth=0.8)
+            for x, y, note in zip(at, areas, notes, strict=True):
+                panel.annotate(
+                    note, (x, y), xytext=(4, 6), textcoords="offset points", fontsize=7,
+                    rotation=45,
+                )  # fmt: skip
         for name, marks in MARKS.items():
             if goal in marks:
                 panel.axhline(marks[goal][1], color="0.7", linewidth=0.8, linestyle=":")
-                panel.text(0.99, marks[goal][1], name, fontsize=7, color="0.5", ha="right",
+                panel.text(0.01, marks[goal][1], f"mark: {name}", fontsize=7, color="0.5",
                            transform=panel.get_yaxis_transform())  # fmt: skip
         panel.set(xscale="log", xlabel="gradient evaluations per image", ylabel="ARA (RMSE)")
         panel.set_title("misclassified" if goal == "attack" else "below chance (BTR)")
-        panel.margins(x=0.15)
+        panel.margins(x=0.15, y=0.15)
+        panel.legend(fontsize=8, loc="upper center")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}")
     figure.savefig(beside, format="png", dpi=110)
