@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-kill test-gpu measure bench-training bench-input bench-attacks bench-presets install format clean
+.PHONY: train test test-slow test-kill test-gpu measure bench-training bench-input bench-attacks \
+	bench-presets bench-explanations bench-explanation-speed install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -33,6 +34,14 @@ bench-presets: $(VENV)/installed
 # Our attacks against Foolbox's DDN (pip install ".[foolbox]") and CleverHans' Carlini-Wagner.
 bench-attacks: $(VENV)/installed
 	$(BIN)/python benchmarks/attack_speed.py
+
+# Explanations' fidelity and attacks on their maps, on the two networks of `make measure`.
+bench-explanations: $(VENV)/installed
+	$(BIN)/python benchmarks/explanations.py
+
+# g_explain+ beside PyTorch's (--torch_python: a Python that has it) and tf-explain's methods.
+bench-explanation-speed: $(VENV)/installed
+	$(BIN)/python benchmarks/explanation_speed.py
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

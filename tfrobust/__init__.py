@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrobust import attacks, datasets, models, training
+    from tfrobust import attacks, datasets, evaluation, explanations, models, training
     from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.explanations.adversarial import explain
     from tfrobust.exporting.saved_model import export
@@ -23,7 +23,9 @@ __all__ = [
     "attacks",
     "datasets",
     "evaluate",
+    "evaluation",
     "explain",
+    "explanations",
     "export",
     "models",
     "training",
