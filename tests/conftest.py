@@ -1,7 +1,16 @@
 """Fixtures that several folders of tests share."""
 
+import base64
+import contextlib
+import json
 import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports TensorFlow: its notices would hide pytest's own lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,3 +33,114 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data of {folder}, which is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Callable[[str, Path], contextlib.AbstractContextManager["Page"]]:
+    """Opens an address in headless Chromium: chromium(url, folder for its profile)."""
+    return _opened
+
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 60  # seconds for the browser
+
+
+class Page:
+    """An open page, driven over DevTools.
+
+    Attributes:
+        requests: addresses that it asked for, its own and data: among them.
+        complaints: what it wrote to the console as a warning or error, and uncaught exceptions.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection, self._number = connection, 0
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+
+    def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """One DevTools command; → its answer. What happens meanwhile is noted."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        self._connection.send(json.dumps(message))
+        while True:
+            answer = json.loads(self._connection.recv())
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self._note(answer)
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page; promises are waited for."""
+        result = self.tell(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def wait(self, script: str) -> Any:
+        """Asks until the expression is true; → its value."""
+        deadline = time.monotonic() + PATIENCE
+        while not (value := self.run(script)):
+            assert time.monotonic() < deadline, f"never true: {script}; {self.complaints}"
+            time.sleep(0.05)
+        return value
+
+    def screenshot(self, path: Path) -> None:
+        """A PNG of what is to be seen."""
+        shot = self.tell("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def _note(self, event: dict[str, Any]) -> None:
+        parameters = event.get("params", {})
+        if event.get("method") == "Network.requestWillBeSent":
+            self.requests.append(parameters["request"]["url"])
+        elif event.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(str(parameters["exceptionDetails"]))
+        elif event.get("method") == "Log.entryAdded":
+            self.complaints.append(parameters["entry"]["text"])
+        elif parameters.get("type") in ("error", "warning", "assert"):  # of the console
+            self.complaints.append(str(parameters["args"]))
+
+
+@contextlib.contextmanager
+def _opened(url: str, folder: Path) -> Iterator[Page]:
+    """Opens a page; skips the test where no Chromium is installed.
+
+    Args:
+        url: file:// or http://.
+        folder: for Chromium's profile.
+    """
+    program = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(CHROMIUM)} is installed")
+    websocket = pytest.importorskip("websocket")
+    command = [
+        program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--remote-debugging-port=0", "--remote-allow-origins=*",
+        f"--user-data-dir={folder / 'profile'}", "--window-size=1000,1100", "about:blank",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        told, deadline = (
+            folder / "profile" / "DevToolsActivePort",
+            time.monotonic() + PATIENCE,
+        )
+        while not (told.exists() and "\n" in told.read_text()):
+            assert process.poll() is None, "Chromium ended"
+            assert time.monotonic() < deadline, "Chromium does not answer"
+            time.sleep(0.05)
+        port = told.read_text().splitlines()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
+            (target,) = [one for one in json.load(answer) if one["type"] == "page"]
+        connection = websocket.create_connection(target["webSocketDebuggerUrl"], timeout=PATIENCE)
+        page = Page(connection)
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            page.tell(f"{domain}.enable")
+        page.tell("Page.navigate", url=url)
+        page.wait(f"location.href.startsWith({url[:20]!r}) && document.readyState === 'complete'")
+        yield page
+        connection.close()
+    finally:
+        process.kill()
+        process.wait()

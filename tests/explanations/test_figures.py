@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tfrobust.errors import InputError
+from tfrobust.explanations import Adversarial, IntegratedGradients, SmallestChange
 from tfrobust.explanations.figures import explanation_picture, grid
+from tfrobust.explanations.pixels import heat
 from tfrobust.models import HalfHuberReLU
 
 NAMES = ["cat", "$\\frac{dog$ ^_", "a name that is much too long\n\x00"]
@@ -101,6 +103,44 @@ def test_a_network_without_spatial_layers_has_its_other_explanations(texts: list
     flat = keras.Sequential([keras.Input((9, 9, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     explanation_picture(flat, images_of(1)[0], -1, NAMES)
     assert texts[-1].startswith("none")
+
+
+def test_methods_have_a_column_each(texts: list[str]) -> None:
+    network, images = network_of(), images_of(2)
+    methods = [IntegratedGradients(steps=2), SmallestChange(), Adversarial(rho=0.02)]
+    picture = pixels(grid(network, images, None, NAMES, targets=1, methods=methods))
+    headings = texts[:10]
+    assert headings[7:] == ["Integrated Gradients", "smallest change", "g_explain+ (RMSE 0.02)"]
+    captions = texts[10:20]
+    assert captions[0].startswith("seen as ") and captions[7] == f"for {NAMES[1]}"
+    found = SmallestChange()(network, images[:1])
+    assert captions[8].endswith(f"RMSE {found.rmse[0]:.4f}")
+    assert captions[9].startswith(f"for: {NAMES[1]}\n")
+    # Where the smallest change stands: the ninth of columns of 153 + 8 pixels.
+    left = 8 + 8 * (153 + 8)
+    expected = np.clip(found.explanation[0], 0, 1).repeat(17, 0).repeat(17, 1)
+    np.testing.assert_allclose(
+        picture[30:183, left : left + 153],
+        np.broadcast_to(expected, (153, 153, 3)),
+        atol=1.01 / 255,
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_maps_in_colour(signed: bool) -> None:
+    map_of = np.zeros((20, 20))
+    map_of[3, 4] = 1.0
+    map_of[:3] = 0.25
+    map_of[15:] = -0.5 if signed else 0.0
+    image = np.full((20, 20, 1), 0.5)
+    drawn = heat(map_of, image)
+    assert drawn.shape == (20, 20, 3) and drawn.min() >= 0 and drawn.max() <= 1
+    if signed:
+        assert drawn[0, 0, 0] > drawn[0, 0, 2] and drawn[19, 0, 2] > drawn[19, 0, 0]
+    else:
+        assert drawn[0, 0].sum() > drawn[19, 0].sum()
+    np.testing.assert_allclose(heat(3 * map_of, image), drawn)  # of any unit
+    assert np.isfinite(heat(0 * map_of, image)).all()
 
 
 def test_same_bytes_twice_whatever_matplotlib_is_set_to() -> None:

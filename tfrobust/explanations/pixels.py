@@ -1,0 +1,59 @@
+"""Images as people see them: enlarged by whole pixels, encoded, differences around grey."""
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+PANEL = 150  # pixels: smaller images are enlarged by the whole number that comes nearest
+SPREAD = 3.0  # a difference of this many rho is black or white
+# Larger pictures are stored as JPEG: a page of a hundred PNGs of photographs is tens of megabytes.
+PNG_SIDE, JPEG_QUALITY = 64, 90
+
+
+def scale_of(height: int, width: int) -> int:
+    """By what whole number an image is enlarged."""
+    return max(1, round(PANEL / max(height, width)))
+
+
+def around_grey(difference: np.ndarray, rho: float) -> np.ndarray:
+    """A difference (H, W, C) as an image: grey where nothing changed, black or white at 3·rho."""
+    return 0.5 + difference / (2 * SPREAD * max(rho, 1e-12))
+
+
+def eight_bits(image: np.ndarray) -> np.ndarray:
+    """float (H, W, 1 or 3), cut to [0, 1] → uint8 (H, W, 3)."""
+    values = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(values, (*values.shape[:2], 3))
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image, float (H, W, 1 or 3), as the address of its own bytes: PNG, JPEG if large."""
+    small = max(image.shape[:2]) <= PNG_SIDE
+    kind, options = ("png", {}) if small else ("jpeg", {"quality": JPEG_QUALITY})
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(eight_bits(image))).save(file, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def heat(map_of: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A map (H, W) in colour over the image's grey: (H, W, 3).
+
+    Maps without negative values go from dark to bright; with them, red speaks for the class and
+    blue against it. The largest hundredth of the values share the last colour: one hot pixel
+    does not make the others invisible.
+    """
+    strongest = max(float(np.percentile(np.abs(map_of), 99)), 1e-12)
+    if map_of.min() < 0:
+        colours = matplotlib.colormaps["RdBu_r"](0.5 + map_of / (2 * strongest))
+    else:
+        colours = matplotlib.colormaps["inferno"](map_of / strongest)
+    return 0.6 * colours[..., :3] + 0.4 * image.mean(axis=-1, keepdims=True)
+
+
+def plain_name(name: str, longest: int) -> str:
+    """A class name of any origin as one short line of printable text."""
+    line = "".join(letter if letter.isprintable() else " " for letter in str(name)).strip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
