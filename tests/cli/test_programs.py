@@ -147,12 +147,11 @@ def test_explain_resizes_with_notice_and_flattens_transparency(
     assert "transparent" in done.stderr
 
 
-@pytest.mark.parametrize("target", ["10", "-2", "Sandals"])
 def test_explain_refuses_a_target_out_of_range(
-    target: str, program: Callable, model: Path, picture: Path, tmp_path: Path
+    program: Callable, model: Path, picture: Path, tmp_path: Path
 ) -> None:
     done = program(
-        "explain", "--model", model, "--image", picture, f"--target={target}", cwd=tmp_path
+        "explain", "--model", model, "--image", picture, "--target=Sandals", cwd=tmp_path
     )
     refused(done, "from 0 to 9 or one of T-shirt/top")
 

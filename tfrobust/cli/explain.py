@@ -2,22 +2,50 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
 from tfrobust.cli import program
 from tfrobust.errors import InputError
 
-ABOUT = """Explains a network's decision about a picture: writes a PNG with the adversarial
-explanations for a class and for its rival, and Grad-CAM beside them. For instance:
-  explain.py --model saved_models/fashion_mnist_mini --image x.png --target Coat"""
+ABOUT = """Explains a network's decisions about pictures: writes a PNG, a row a picture, with the
+adversarial explanations for a class and for its rival, and other methods beside them; on wish a
+page with a slider over the explanation's size, or an animation. For instance:
+  explain.py --model saved_models/fashion_mnist_mini --image x.png --target Coat --html
+  explain.py --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
+  explain.py --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
+
+# By name, the class in tfrobust.explanations.
+METHODS = {
+    "grad_cam": "GradCAM",
+    "gradients": "VanillaGradients",
+    "gradients_inputs": "GradientsInputs",
+    "integrated_gradients": "IntegratedGradients",
+    "occlusion": "Occlusion",
+    "smallest_change": "SmallestChange",
+    "smooth_grad": "SmoothGrad",
+}
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MOST_IMAGES = 64  # rows of one picture
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model", None, "a .keras file, or a SavedModel's folder", flag_values=FLAGS, required=True
 )
-flags.DEFINE_string("image", None, "a PNG or JPEG file", flag_values=FLAGS, required=True)
+flags.DEFINE_string("image", None, "a PNG or JPEG file, or a folder of them", flag_values=FLAGS)
+flags.DEFINE_string(
+    "dataset", None, "test images of this data set, in place of --image", flag_values=FLAGS
+)
+flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its sets", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "images",
+    8,
+    "how many of a folder or data set, the first ones",
+    flag_values=FLAGS,
+    lower_bound=1,
+    upper_bound=MOST_IMAGES,
+)
 flags.DEFINE_string(
     "target", None, "class to explain, name or number; default: the predicted", flag_values=FLAGS
 )
@@ -29,58 +57,226 @@ flags.DEFINE_float(
     lower_bound=1e-6,
     upper_bound=1.0,
 )
-flags.DEFINE_string(
-    "output", None, "PNG to write; default: IMAGE-explained.png here", flag_values=FLAGS
+flags.DEFINE_list(
+    "methods", ["grad_cam"], f"other methods to show: {', '.join(METHODS)}", flag_values=FLAGS
 )
+flags.DEFINE_bool(
+    "html", False, "besides a page with a slider over the size, for each image", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "animation",
+    None,
+    ["gif", "png"],
+    "besides the explanation growing, for each image",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "output", None, "PNG to write; default: NAME-explained.png here", flag_values=FLAGS
+)
+
+
+class Pictures(NamedTuple):
+    """What is to be explained.
+
+    Args:
+        names: a short one for each image, for files' names.
+        images: float32 (N, H, W, C) in [0, 1].
+        labels: int32 (N,), the true classes; None where they are not known.
+    """
+
+    names: list[str]
+    images: Any
+    labels: Any
 
 
 def explain(values: Any) -> None:
     """Checks the flags, then draws."""
-    from tfrobust.datasets import pictures
-
-    model_path, image_path = Path(values.model), Path(values.image)
+    model_path = Path(values.model)
     if not model_path.exists():
         raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
-    output = Path(values.output or f"{image_path.stem}-explained.png")
+    if (values.image is None) == (values.dataset is None):
+        raise InputError("expected either --image, a file or folder, or --dataset, a data set")
+    check_methods(values.methods)
+    output = Path(values.output or f"{_stem(values)}-explained.png")
     if output.is_dir():
         raise InputError(f"expected --output to be a PNG to write, but {output} is a folder")
     program.check_writable(output.resolve().parent)
-    try:
-        header = pictures.inspect(image_path)
-    except pictures.PictureError as error:
-        raise InputError(
-            f"expected --image to be a readable PNG or JPEG; {image_path} is not: {error}"
-        ) from None
-    program.import_tensorflow()
-    import numpy as np
+    paths: list[Path] = []
+    if values.dataset is None:
+        paths = readable(Path(values.image), values.images)
+    else:
+        from tfrobust.datasets.names import validate
 
+        validate(values.dataset, values.data_dir)
+    program.import_tensorflow()
+    from tfrobust import explanations
+    from tfrobust.evaluation.atomic import write_atomically
+    from tfrobust.explanations.animation import animation
+    from tfrobust.explanations.figures import grid
+    from tfrobust.explanations.slider import RHOS, slider_page
     from tfrobust.exporting.loading import class_names, load_model, shapes
 
     network = load_model(model_path)
-    (height, width, channels), classes = shapes(network)
+    shape, classes = shapes(network)
     names = class_names(model_path) or [str(number) for number in range(classes)]
     target = chosen_class(values.target, names)
-    picture = pictures.read(image_path, channels)
-    if picture.shape[:2] != (height, width):
-        print(
-            f"note: {image_path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
-            f"is resized to the network's {height} × {width}",
-            file=sys.stderr,
-        )
-    if header.transparent:
-        print(f"note: {image_path} has transparent pixels; they are laid on white", file=sys.stderr)
-    image = pictures.fit(picture, (height, width)).astype(np.float32) / 255
-    from tfrobust.evaluation.atomic import write_atomically
-    from tfrobust.explanations.figures import explanation_picture
+    found = _read(paths, shape) if paths else _test_images(values, shape, classes)
+    methods = [getattr(explanations, METHODS[name])() for name in values.methods]
+    write_atomically(
+        output,
+        grid(
+            network,
+            found.images,
+            found.labels,
+            names,
+            targets=target,
+            rho=values.rho,
+            methods=methods,
+        ),
+    )
+    written = [f"picture {output}"]
+    several = len(found.images) > 1
+    for name, image in zip(found.names, found.images, strict=True):
+        beside = output.with_name(f"{output.stem}-{name}" if several else output.stem)
+        if values.html:
+            page = beside.with_name(f"{beside.name}.html")
+            targets = None if target < 0 else [target]
+            rhos = sorted({*RHOS, values.rho})
+            text = slider_page(network, image, names, targets=targets, rhos=rhos)
+            write_atomically(page, text.encode())
+            written.append(f"page    {page}")
+        if values.animation:
+            moving = beside.with_name(f"{beside.name}-growing.{values.animation}")
+            drawn = animation(
+                network, image, names, target=target, rho=values.rho, kind=values.animation
+            )
+            write_atomically(moving, drawn)
+            written.append(f"moving  {moving}")
+        _tell(network, image, names, name if several else "")
+    print("\n".join(written))
 
-    drawn = explanation_picture(network, image, target, names, rho=values.rho)
-    write_atomically(output, drawn)
+
+def check_methods(methods: list[str]) -> None:
+    """Refuses names of methods that there are not.
+
+    Raises:
+        InputError: says which there are.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise InputError(f"expected --methods of {', '.join(METHODS)}, got {name!r}")
+    if len(set(methods)) < len(methods):
+        raise InputError(f"expected each of --methods once, got {','.join(methods)}")
+
+
+def readable(path: Path, most: int) -> list[Path]:
+    """The pictures that --image means, checked for damage: a file, or the first of a folder.
+
+    Raises:
+        InputError: not a readable PNG or JPEG, or a folder without one.
+    """
+    from tfrobust.datasets import pictures
+
+    if not path.is_dir():
+        try:
+            pictures.inspect(path)
+        except pictures.PictureError as error:
+            raise InputError(
+                f"expected --image to be a readable PNG or JPEG; {path} is not: {error}"
+            ) from None
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    found: list[Path] = []
+    for file in files:
+        if len(found) == most:
+            break
+        try:
+            pictures.inspect(file)
+        except pictures.PictureError as error:
+            print(f"left out, unreadable: {file}: {error}", file=sys.stderr)
+        else:
+            found.append(file)
+    if not found:
+        raise InputError(f"expected pictures in {path}, PNG or JPEG; there is none to read")
+    if len(files) > len(found):
+        print(f"note: {path} has {len(files)} pictures, of which {len(found)} are explained; "
+              "--images takes more", file=sys.stderr)  # fmt: skip
+    return found
+
+
+def _stem(values: Any) -> str:
+    """What the files are called by default."""
+    if values.dataset is None:
+        return Path(values.image).resolve().stem
+    return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
+
+
+def _read(paths: list[Path], shape: tuple[Any, ...]) -> Pictures:
+    """Decodes pictures, resized to the network's size with a notice."""
+    import numpy as np
+
+    from tfrobust.datasets import pictures
+
+    images: list[np.ndarray] = []
+    for path in paths:
+        picture = pictures.read(path, shape[2])
+        # A network of any size takes the first picture's, and all of one figure are of one size.
+        size = tuple(
+            own or first
+            for own, first in zip(shape, images[0].shape if images else picture.shape, strict=True)
+        )[:2]
+        if picture.shape[:2] != size:
+            print(
+                f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
+                f"is resized to the network's {size[0]} × {size[1]}",
+                file=sys.stderr,
+            )
+        if pictures.inspect(path).transparent:
+            print(f"note: {path} has transparent pixels; they are laid on white", file=sys.stderr)
+        images.append(pictures.fit(picture, size).astype(np.float32) / 255)
+    return Pictures([path.stem for path in paths], np.stack(images), None)
+
+
+def _test_images(values: Any, shape: tuple[Any, ...], classes: int) -> Pictures:
+    """The first test images of a data set.
+
+    Raises:
+        InputError: a set of other images or classes than the network's.
+    """
+    from tfrobust import datasets
+
+    source = datasets.load(values.dataset, data_dir=values.data_dir)
+    own = source.info.image_shape
+    if None not in shape[:2] and own[:2] != shape[:2] and shape[0] == shape[1]:
+        print(f"note: images of {values.dataset} are resized from {own[0]} × {own[1]} to "
+              f"{shape[0]} × {shape[1]}", file=sys.stderr)  # fmt: skip
+        source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=shape[0])
+        own = source.info.image_shape
+    if any(want not in (None, have) for want, have in zip(shape, own, strict=True)):
+        raise InputError(
+            f"the network takes images of {shape}, but {values.dataset} has {own}; name another "
+            "--dataset"
+        )
+    if source.info.num_classes != classes:
+        raise InputError(
+            f"the network tells {classes} classes apart, but {values.dataset} has "
+            f"{source.info.num_classes}; name another --dataset"
+        )
+    images, labels = source.test_arrays(values.images)
+    return Pictures([str(number) for number in range(len(images))], images, labels)
+
+
+def _tell(network: Any, image: Any, names: list[str], name: str) -> None:
+    """Prints the three likeliest classes of an image."""
+    import numpy as np
+
     logits = np.asarray(network(image[None]))[0].astype(np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
+    if name:
+        print(f"{name}:")
     for number in np.argsort(-shares)[:3]:
         print(f"{shares[number]:6.1%}  {names[number]}")
-    print(f"picture {output}")
 
 
 def chosen_class(target: str | None, names: list[str]) -> int:

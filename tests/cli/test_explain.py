@@ -1,0 +1,76 @@
+"""explain.py on files, folders and data sets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfrobust.cli.explain import METHODS, chosen_class, readable
+from tfrobust.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures of other sizes, one broken, and a text."""
+    rng = np.random.default_rng(0)
+    for name, shape in (("b.png", (28, 28)), ("a.jpg", (40, 50, 3))):
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_a_folder_with_page_animation_and_methods(
+    program: Callable, tiny_run: Path, folder: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "explain", "--model", tiny_run / "saved_models" / "fashion_mnist_mini-smoke", "--image",
+        folder, "--html", "--animation", "gif", "--methods", ",".join(METHODS), "--output",
+        tmp_path / "out.png", "--target", "Coat",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "left out, unreadable: " in done.stderr and "40 × 50" in done.stderr
+    with Image.open(tmp_path / "out.png") as drawn:
+        # An image, three explanations with their differences, and the methods: panels of 148.
+        assert drawn.width == (7 + len(METHODS)) * (150 + 8) + 8
+    for name in ("a", "b"):
+        assert "Coat" in (tmp_path / f"out-{name}.html").read_text()
+        assert (tmp_path / f"out-{name}-growing.gif").read_bytes().startswith(b"GIF89a")
+        assert f"{name}:\n" in done.stdout
+    assert not list(tmp_path.glob("out-broken*")) and not list(tmp_path.glob(".*"))
+    assert done.stdout.count("page ") == 2 and f"picture {tmp_path / 'out.png'}" in done.stdout
+
+
+def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) -> None:
+    model = tiny_run / "saved_models" / "fashion_mnist_mini-smoke"
+    arguments = ("--dataset", "fashion_mnist_mini", "--images", 2, "--methods", "")
+    done = program("explain", "--model", model, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with Image.open(tmp_path / "fashion_mnist_mini-explained.png") as drawn:
+        assert drawn.width == 7 * (150 + 8) + 8
+    assert done.stdout.count("%") == 6
+
+
+def test_a_folder_gives_its_first_pictures(folder: Path, capsys) -> None:
+    assert [path.name for path in readable(folder, 8)] == ["a.jpg", "b.png"]
+    assert "broken.png" in capsys.readouterr().err
+    assert [path.name for path in readable(folder, 1)] == ["a.jpg"]
+    assert "3 pictures, of which 1" in capsys.readouterr().err
+    assert readable(folder / "b.png", 1) == [folder / "b.png"]
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none to read"):
+        readable(tmp_path, 8)
+
+
+def test_classes_by_name_and_number() -> None:
+    names = ["Cat", "dog", "7"]
+    assert [chosen_class(text, names) for text in (None, "cat", "DOG", "0", "7")] == [
+        -1, 0, 1, 0, 2,
+    ]  # fmt: skip
+    for wrong in ("3", "-1", "bird", "²"):
+        with pytest.raises(InputError, match=r"from 0 to 2 or one of Cat, dog, 7"):
+            chosen_class(wrong, names)
