@@ -1,6 +1,6 @@
 """How far explanations can be trusted, on the robust network and on its plain twin.
 
-    make bench-explanations       # or: python benchmarks/explanations.py --images 64
+    make bench-explanations       # or: python benchmarks/explanations.py --images 32
 
 The networks are those of benchmarks/measure.py, which trains them if need be (--robust and --plain
 name others). On the same test images of the embedded set, every method: does the confidence
@@ -64,9 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--robust", type=Path, default=MODELS / "fashion_mnist_mini")
     parser.add_argument("--plain", type=Path, default=MODELS / "fashion_mnist_mini_plain")
-    parser.add_argument("--images", type=int, default=64, help="of the embedded test images")
+    parser.add_argument("--images", type=int, default=32, help="of the embedded test images")
     parser.add_argument("--rho", type=float, default=0.01, help="RMSE of the attacks on maps")
-    parser.add_argument("--steps", type=int, default=50, help="of the attacks on maps")
+    parser.add_argument("--steps", type=int, default=40, help="of the attacks on maps")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "explanations.json"
     )
