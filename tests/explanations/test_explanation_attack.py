@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.attacks.opaque import Opaque
 from tfrobust.errors import InputError
 from tfrobust.explanations import (
     Adversarial,
     ExplanationAttack,
     GradCAM,
     Method,
+    Occlusion,
     VanillaGradients,
     rank_correlation,
     top_k_overlap,
@@ -70,6 +72,19 @@ def test_a_map_that_cannot_change_is_left() -> None:
     np.testing.assert_allclose(found.rank_correlation, 1)
     np.testing.assert_array_equal(found.adversarials, IMAGES)
     assert not found.by_gradient.any() and found.surrogate == "the network"
+
+
+def test_what_only_answers_is_searched_at_random(network) -> None:
+    opaque = Opaque(
+        lambda images: np.asarray(network(images)),
+        name="answers",
+        input_shape=(8, 8, 1),
+        num_classes=3,
+    )
+    found = ATTACK(opaque, Occlusion(patch=2), IMAGES)
+    assert not found.by_gradient.any() and found.surrogate == "the network"
+    assert (found.rank_correlation < 1).all() and (found.rmse <= 0.03 * (1 + 1e-4)).all()
+    assert ATTACK(opaque, Occlusion(patch=2), IMAGES[:0]).rank_correlation.shape == (0,)
 
 
 def test_the_same_seed_gives_the_same_and_blocks_change_nothing(network) -> None:

@@ -80,6 +80,21 @@ def test_default_layer_is_the_last_larger_than_one_pixel() -> None:
     assert not np.allclose(maps, grad_cam(network, images, layer=first), atol=0.05)
 
 
+def test_a_nested_model_is_one_layer_of_the_network_it_is_used_in() -> None:
+    plain = network_of(WEIGHTS)
+    base = keras.Model(plain.inputs, plain.get_layer("blocks").output, name="base")
+    images = keras.Input((8, 6, 1))
+    keras.layers.Activation("relu")(base(images * 2))  # another use, elsewhere
+    pooled = keras.layers.GlobalAveragePooling2D()(base(images))
+    network = keras.Model(images, keras.layers.Dense(4, use_bias=False)(pooled))
+    network.layers[-1].set_weights([WEIGHTS])
+    targets = [3, 1, 0, 1, 2]
+    expected = grad_cam(plain, IMAGES, targets)
+    np.testing.assert_allclose(grad_cam(network, IMAGES, targets), expected, atol=1e-6)
+    named = grad_cam(network, IMAGES, targets, layer="base")
+    np.testing.assert_allclose(named, expected, atol=1e-6)
+
+
 def test_the_network_stays_as_it_was_and_no_images_give_no_maps() -> None:
     network = network_of(WEIGHTS)
     before = network(IMAGES)

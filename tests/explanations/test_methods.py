@@ -108,6 +108,7 @@ def test_images_one_pixel_wide_and_constant_ones(method: Method, shape) -> None:
     [
         (IMAGES, 3, "targets from 0 to 2"),
         (IMAGES, -2, "targets from 0 to 2"),
+        (IMAGES, 2**32, "targets from 0 to 2"),
         (IMAGES, [0, 1], "each of 5"),
         (IMAGES, 0.5, "whole number"),
         (IMAGES * 255, 0, "0 to 1"),

@@ -67,5 +67,20 @@ def test_the_same_seed_gives_the_same(network, method: Method) -> None:
 def test_refuses(network) -> None:
     with pytest.raises(InputError, match="Keras model"):
         randomization(lambda images: images, VanillaGradients(), IMAGES)
+    flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    with pytest.raises(InputError, match="without any"):
+        randomization(flat, VanillaGradients(), IMAGES)
     with pytest.raises(InputError, match="level"):
         randomization(network, VanillaGradients(), IMAGES, levels=0)
+
+
+def test_frozen_layers_are_randomised_as_well(network) -> None:
+    frozen = keras.models.clone_model(network)
+    frozen.set_weights(network.get_weights())
+    frozen.trainable = False
+    one, other = (
+        randomization(one, VanillaGradients(), IMAGES, levels=1) for one in (network, frozen)
+    )
+    assert other.total == 3
+    np.testing.assert_array_equal(one.rank_correlation, other.rank_correlation)
+    assert not frozen.trainable_weights

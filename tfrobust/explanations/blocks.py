@@ -104,7 +104,8 @@ def chosen_targets(targets: Any, count: int) -> np.ndarray:
             f"expected one whole number as target, or one for each of {count} images, got "
             f"{values.dtype} of shape {values.shape}"
         )
-    return np.broadcast_to(values.astype(np.int32), (count,))
+    # No class is below -1 or that large: a number too large for int32 must not become another.
+    return np.broadcast_to(np.clip(values, -2, 2**31 - 1).astype(np.int32), (count,))
 
 
 def check_targets(targets: np.ndarray, num_classes: int) -> None:

@@ -145,7 +145,7 @@ class ExplanationAttack:
         check_images(images, np.zeros(images.shape[:1]))
         before = method(model, images, targets)
         surrogate = _smooth(model, self.sharpness)
-        likeness = compiled(functools.partial(_likeness, method, surrogate))
+        likeness = compiled(functools.partial(_likeness, method))
         size = max(1, min(len(images), self.batch // method.passes(images)))
         rng = np.random.default_rng(self.seed)
         best, correlation = images.copy(), np.ones(len(images))
@@ -158,7 +158,7 @@ class ExplanationAttack:
                 # The last image fills up the last block.
                 rows = np.minimum(np.arange(first, first + size), len(images) - 1)
                 found[rows], followed = self._walk(
-                    model, likeness, images[rows], before, rows, start[rows]
+                    model, surrogate, likeness, images[rows], before, rows, start[rows]
                 )
                 by_gradient[rows] |= followed
             reached = rank_correlation(before.map, method(model, found, before.target).map)
@@ -193,6 +193,7 @@ class ExplanationAttack:
     def _walk(
         self,
         model: Model,
+        surrogate: Model,
         likeness: Callable[..., Any],
         images: np.ndarray,
         before: Explanation,
@@ -208,7 +209,7 @@ class ExplanationAttack:
         followed = np.zeros(len(images), bool)
         for step in range(self.steps):
             point = tf.constant(images + delta)
-            score, gradient = likeness(point, targets, ranks)
+            score, gradient = likeness(surrogate, point, targets, ranks)
             kept = _classes(model, point).numpy() == seen
             better = kept & (score.numpy() < lowest)
             best[better], lowest[better] = delta[better], score.numpy()[better]

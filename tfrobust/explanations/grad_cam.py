@@ -45,16 +45,16 @@ class GradCAM(MapMethod):
     def check_model(self, model: Model) -> None:
         """Refuses a model without the layer, or without any that suits."""
         super().check_model(model)
-        self._layer(model)
+        self._features(model)
 
-    def _layer(self, model: Model) -> str:
-        return _last_spatial_layer(model) if self.layer is None else _checked(model, self.layer)
+    def _features(self, model: Model) -> Any:
+        found = _spatial(model)
+        return found[_last(model, found) if self.layer is None else _checked(found, self.layer)]
 
     def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: (B, H, W, 1)."""
         network: Any = model  # a Keras model: check_model has seen to it
-        layer = network.get_layer(self._layer(model))
-        both = keras.Model(network.inputs, [layer.output, network.outputs[0]])
+        both = keras.Model(network.inputs, [self._features(model), network.outputs[0]])
         # Weights are not watched: eager TensorFlow 2.21 on CPU died (SIGSEGV) in one of a
         # convolution's kernels on the way to gradients that nobody asked for.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -91,27 +91,27 @@ def grad_cam(
     return GradCAM(layer=layer)(network, images, targets).map
 
 
-def _is_spatial(layer: keras.layers.Layer) -> bool:
-    if isinstance(layer, keras.layers.InputLayer | keras.Model):
-        return False  # the image itself is no feature; a nested model's graph is its own
-    try:
-        shape = layer.output.shape
-    except (AttributeError, ValueError):  # never called, or several outputs
-        return False
-    return len(shape) == 4 and shape[1:3] != (1, 1)
+def _spatial(network: Model) -> dict[str, Any]:
+    """What each layer gives that has places, by the layer's name and in the network's order.
+
+    Asked of the network's own graph: `layer.output` is that of a layer's first use, which may be
+    in another network. A nested model counts as one layer.
+    """
+    graph: Any = getattr(network, "_functional", None) or network
+    found = {}
+    depths = getattr(graph, "_nodes_by_depth", {})
+    for depth in sorted(depths, reverse=True):
+        for node in depths[depth]:
+            shape = node.outputs[0].shape
+            if not node.is_input and len(shape) == 4 and shape[1:3] != (1, 1):
+                found[node.operation.name] = node.outputs[0]
+    return found
 
 
-def _spatial_layers(network: Model) -> list[keras.layers.Layer]:
-    return [layer for layer in getattr(network, "layers", []) if _is_spatial(layer)]
-
-
-def _last_spatial_layer(network: Model) -> str:
+def _last(network: Model, found: dict[str, Any]) -> str:
     # What has the image's own shape is the image, normalised or augmented.
-    names = [
-        layer.name
-        for layer in _spatial_layers(network)
-        if tuple(layer.output.shape) != tuple(network.input_shape)  # type: ignore[attr-defined]
-    ]
+    images = tuple(getattr(network, "input_shape", ()))
+    names = [name for name, output in found.items() if tuple(output.shape) != images]
     if not names:
         raise InputError(
             "expected a Keras network with a layer whose output is (B, h, w, channels), larger "
@@ -120,10 +120,10 @@ def _last_spatial_layer(network: Model) -> str:
     return names[-1]
 
 
-def _checked(network: Model, name: str) -> str:
-    names = [layer.name for layer in _spatial_layers(network)]
-    if name not in names:
+def _checked(found: dict[str, Any], name: str) -> str:
+    if name not in found:
         raise InputError(
-            f"expected a layer with output (B, h, w, channels), such as {names[-3:]}, got {name!r}"
+            f"expected a layer with output (B, h, w, channels), such as {list(found)[-3:]}, got "
+            f"{name!r}"
         )
     return name

@@ -60,7 +60,8 @@ def randomization(
         The correlations.
 
     Raises:
-        InputError: a model without layers, no level, or what the method refuses.
+        InputError: a model without layers or without trainable weights, no level, or what the
+            method refuses.
     """
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras model with layers, got a {type(network).__name__}")
@@ -69,7 +70,12 @@ def randomization(
     before = before or method(network, images, targets)
     twin = keras.models.clone_model(network)
     twin.set_weights(network.get_weights())
-    learning = [layer for layer in _leaves(twin) if layer.trainable_weights][::-1]
+    layers = _leaves(twin)
+    for layer in layers:
+        layer.trainable = True  # what is frozen was learnt as well
+    learning = [layer for layer in layers if layer.trainable_weights][::-1]
+    if not learning:
+        raise InputError("expected a network with trainable weights, got one without any")
     depths = np.unique(np.linspace(1, len(learning), levels).round().astype(int))
     if levels == 1:
         depths = np.array([len(learning)])
