@@ -123,7 +123,7 @@ def test_the_card(version):
     assert told["input"]["shape"] == [None, 12, 10, 2]
     assert told["recipe"]["learning_rate_drops"] == [0.7]
     assert told["figures"]["attack ARA"]["low"] == 0.01
-    assert set(told["signatures"]) == {"serving_default", "explain"}
+    assert set(told["signatures"]) == {"serving_default", "explain", "robustness"}
     assert told["signatures"]["serving_default"]["outputs"]["class_name"] == {
         "dtype": "string",
         "shape": [None],

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfrobust
+from tfrobust.attacks import Projection
 from tfrobust.errors import InputError
 from tfrobust.exporting import onnx, parity, saved_model, versions
 from tfrobust.exporting.parity import ParityError
@@ -35,7 +36,9 @@ def test_a_version_holds_everything(version):
     assert sorted(entry.name for entry in version.iterdir()) == [
         "MODEL_CARD.md",
         "assets",
+        "assets.extra",
         "classifier.onnx",
+        "explainer.onnx",
         "fingerprint.pb",
         "model_card.json",
         "network.keras",
@@ -69,6 +72,26 @@ def test_explain(network, version, images, direction):
     assert np.all(outputs["rmse"] < 0.0525)
     gain = direction * (outputs["confidence_after"] - outputs["confidence_before"])
     assert np.all(gain > 0)
+    # Where the walk ends, the gradient of log p: the confidence's own rise over the confidence.
+    ends = tf.constant(expected.explanation)
+    with tf.GradientTape() as tape:
+        tape.watch(ends)
+        sure = tf.nn.log_softmax(network(ends))[:, 2]
+    np.testing.assert_allclose(outputs["gradient"], tape.gradient(sure, ends), atol=1e-3)
+
+
+def test_robustness_is_how_far_another_decision_is(network, version, images):
+    outputs = {
+        name: value.numpy() for name, value in served(version, "robustness", images=images).items()
+    }
+    predicted = network(images).numpy().argmax(-1)
+    np.testing.assert_array_equal(outputs["class_id"], predicted)
+    assert outputs["found"].all() and (outputs["rival"] != predicted).all()
+    # The same linearisation, by its own search: two of three classes followed for eight steps.
+    found = Projection(steps=24, rivals=2, block=5)(network, images, predicted)
+    np.testing.assert_allclose(outputs["rmse"], found.rmse, rtol=0.05)
+    alone = served(version, "robustness", images=images[3:4])
+    np.testing.assert_allclose(alone["rmse"], outputs["rmse"][3:4], rtol=0.01)
 
 
 def test_explain_takes_each_images_own_wishes(network, version, images):
@@ -118,6 +141,7 @@ def test_versions_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(parity, "check", lambda *_, **__: None)
     monkeypatch.setattr(saved_model.card, "build", lambda **_: {"name": "x"})
     monkeypatch.setattr(saved_model.card, "write", lambda *_, **__: None)
+    monkeypatch.setattr(saved_model.extras, "write", lambda *_, **__: None)
     for name in ("7", "notes", "9.tmp", "x.tmp"):
         (tmp_path / name).mkdir()
     assert export(small(), tmp_path, class_names=CLASSES) == tmp_path / "8"
@@ -139,7 +163,10 @@ def test_two_exports_at_once_take_two_versions(tmp_path):
 
 @pytest.mark.parametrize(
     ("stage", "error"),
-    [((onnx, "write"), KeyboardInterrupt), ((parity, "check"), ParityError(["logits differ"]))],
+    [
+        ((onnx, "write_explainer"), KeyboardInterrupt),
+        ((parity, "check"), ParityError(["logits differ"])),
+    ],
 )
 def test_nothing_is_left_after_an_interruption(tmp_path, monkeypatch, stage, error):
     def interrupted(*_, **__):

@@ -44,6 +44,26 @@ def test_explanations_are_the_packages(client: Client, version) -> None:
     assert (less.confidence_after < less.confidence_before).all()
 
 
+def test_how_far_decisions_are_from_changing(client: Client, version) -> None:
+    network, _ = version
+    found = client.robustness(IMAGES)
+    predicted = np.argmax(network(IMAGES), axis=-1)
+    np.testing.assert_array_equal(found.class_id, predicted)
+    assert found.found.all() and (found.rmse > 0).all() and (found.rival != predicted).all()
+
+
+def test_files_are_decoded_there(client: Client, tmp_path: Path) -> None:
+    pixels = np.rint(IMAGES * 255).astype(np.uint8)
+    files = []
+    for number, image in enumerate(pixels):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{number}.png")
+        files.append((tmp_path / f"{number}.png").read_bytes())
+    found = client.predict_files(files)
+    own = client.predict(pixels.astype(np.float32) / 255)
+    np.testing.assert_allclose(found.logits, own.logits, atol=1e-5)
+    assert found.class_name == own.class_name
+
+
 def test_metadata_and_status(client: Client) -> None:
     signatures = client.metadata()
     taken = signatures["explain"]["inputs"]

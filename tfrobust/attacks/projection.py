@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.base import Attack, Block, Model, answers
-from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.criteria import Criterion, Misclassified
 from tfrobust.attacks.l2 import known, shortened
 from tfrobust.attacks.paper import input_gradient, per_image, rmse
 from tfrobust.errors import InputError
@@ -80,8 +80,7 @@ def _nearest_in_box(images: tf.Tensor, gradient: tf.Tensor, reach: tf.Tensor) ->
     return tf.clip_by_value(per_image(outer) * gradient, low, high)
 
 
-@tf.function(jit_compile=True)
-def _visit(
+def _step(
     model: Model,
     goal: type[Criterion],
     box: bool,
@@ -132,6 +131,80 @@ def _visit(
     if box:
         delta = tf.clip_by_value(images + delta, 0.0, 1.0) - images
     return _State(delta, velocity, mean, best, best_size, overshoot), rmse(nearest)
+
+
+_visit = tf.function(_step, jit_compile=True)
+
+
+def nearest_decision(
+    model: Model, images: tf.Tensor, *, rivals: int = 4, steps: int = 8, line_steps: int = 8
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """How far each image is from another decision, as one graph with a loop, for exports.
+
+    `Projection` without its halving of candidates: every rival is followed to the end.
+
+    Args:
+        model: images (B, H, W, C) → logits (B, K).
+        images: float32 (B, H, W, C) in [0, 1]; pixels may leave it.
+        rivals: the classes with the largest logits beside the predicted one that are followed.
+        steps: gradients for each of them.
+        line_steps: forward passes of the last bisection.
+
+    Returns:
+        RMSE float32 (B,) of the smallest perturbation found that changes the decision, an upper
+        bound, infinite where none was; whether one was, bool (B,); the class it leads to,
+        int32 (B,), −1 where none.
+    """
+    logits = model(images)
+    # From the network's answer, not from its shape alone: exports know it before they run.
+    followed = min(rivals, logits.shape[-1] - 1)
+    count = tf.shape(images)[0]
+    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    ranks = Misclassified.rivals(logits, predicted)[:, :followed]
+    tiled, classes = (tf.repeat(one, followed, axis=0) for one in (images, predicted))
+    towards = tf.reshape(ranks, [-1])
+    zeros = tf.zeros_like(tiled)
+    size = tf.fill(tf.shape(towards), np.float32(np.inf))
+    state = _State(zeros, zeros, zeros, zeros, size, tf.fill(tf.shape(towards), OVERSHOOT))
+    pulls = tf.constant(np.linspace(PULL, LAST_PULL, steps, dtype=np.float32))
+
+    def visit(number: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
+        state, _ = _step(
+            model,
+            Misclassified,
+            False,
+            tiled,
+            classes,
+            towards,
+            pulls[number],
+            tf.constant(KEPT),
+            state,
+        )
+        return number + 1, state
+
+    _, state = tf.while_loop(
+        lambda number, state: number < steps, visit, (0, state), maximum_iterations=steps
+    )
+    sizes = tf.reshape(state.best_size, (count, followed))
+    best = tf.argmin(sizes, axis=-1, output_type=tf.int32)
+    found = tf.math.is_finite(tf.reduce_min(sizes, axis=-1))
+    delta = tf.gather(state.best, tf.range(count) * followed + best)
+    # As `shortened`, but not compiled by XLA: that is nothing for an export.
+    short, long = tf.zeros_like(sizes[:, 0]), tf.ones_like(sizes[:, 0])
+
+    def halve(number: tf.Tensor, short: tf.Tensor, long: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        middle = (short + long) / 2
+        met = Misclassified.met(model(images + per_image(middle) * delta), predicted)
+        return number + 1, tf.where(met, short, middle), tf.where(met, middle, long)
+
+    _, _, long = tf.while_loop(lambda number, *_: number < line_steps, halve, (0, short, long))
+    delta *= per_image(long)
+    leads_to = tf.argmax(model(images + delta), axis=-1, output_type=tf.int32)
+    return (
+        tf.where(found, rmse(delta), np.float32(np.inf)),
+        found,
+        tf.where(found, leads_to, -1),
+    )
 
 
 def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:

@@ -31,6 +31,12 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "class_names", None, "one name a class; default: the model card's", flag_values=FLAGS
 )
+flags.DEFINE_bool(
+    "explainer",
+    True,
+    "explainer.onnx as well, most of the time an export takes",
+    flag_values=FLAGS,
+)
 
 
 def export(values: Any) -> None:
@@ -51,7 +57,7 @@ def export(values: Any) -> None:
             f"model card lies beside {model_path}"
         )
     try:
-        folder = write(network, output, class_names=names)
+        folder = write(network, output, class_names=names, explainer=values.explainer)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None
     print(f"model {folder}/")

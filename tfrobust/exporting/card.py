@@ -44,7 +44,6 @@ def build(
     provenance: str | None,
     recipe: Mapping[str, Any] | None,
     figures: Mapping[str, Any] | None,
-    folder: Path,
 ) -> dict[str, Any]:
     """All that the card says, but for the version.
 
@@ -57,7 +56,6 @@ def build(
         provenance: which images it was trained on, where they are from, under which licence.
         recipe: how it was trained.
         figures: what was measured of it.
-        folder: the files whose sizes are told.
 
     Returns:
         JSON's own types.
@@ -82,13 +80,17 @@ def build(
             "parity": dataclasses.asdict(parity),
             "intended_use": INTENDED_USE,
             "limits": LIMITS,
-            "file_bytes": {
-                str(path.relative_to(folder)): path.stat().st_size
-                for path in sorted(folder.rglob("*"))
-                if path.is_file() and path.name not in (CARD_FILE, MARKDOWN_FILE)
-            },
         }
     )
+
+
+def file_bytes(folder: Path) -> dict[str, int]:
+    """The sizes of a version's files, but for the card's own."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (CARD_FILE, MARKDOWN_FILE)
+    }
 
 
 def write(folder: Path, card: Mapping[str, Any], *, version: int) -> None:

@@ -1,8 +1,11 @@
 """The forms in which a version folder holds a network, each as functions of NumPy arrays."""
 
 import contextlib
+import io
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -10,8 +13,7 @@ import tensorflow as tf
 
 from tfrobust.exporting.loading import KERAS_FILE, load_model
 
-ONNX_FILE = "classifier.onnx"
-SIGNATURES = ("serving_default", "explain")
+ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
 
 # Named arrays in, named arrays out.
 Signature = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -41,7 +43,22 @@ def saved_model(folder: Path) -> dict[str, Signature]:
 
         return run
 
-    return {name: runner(name) for name in SIGNATURES}
+    return {name: runner(name) for name in loaded.signatures}
+
+
+def command_line(folder: Path, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """One answer by TensorFlow's own program `saved_model_cli run`, here in this process."""
+    from tensorflow.python.tools import saved_model_cli
+
+    with tempfile.TemporaryDirectory() as outputs:
+        with contextlib.redirect_stdout(io.StringIO()), _without_warnings():
+            saved_model_cli.run_saved_model_with_feed_dict(
+                str(folder), "serve", signature, inputs, outputs, overwrite_flag=False
+            )
+        return {
+            path.stem: np.load(path, allow_pickle=path.stem == "class_name")
+            for path in Path(outputs).glob("*.npy")
+        }
 
 
 @contextlib.contextmanager
@@ -59,16 +76,17 @@ def session(folder: Path) -> Iterator[dict[str, Signature]]:
                 fetched, {signature.inputs[key].name: value for key, value in inputs.items()}
             )
 
-        yield {name: runner(name) for name in SIGNATURES}
+        # Loading has a signature of its own, which answers nothing.
+        names = [name for name in meta.signature_def if not name.startswith("__")]
+        yield {name: runner(name) for name in names}
 
 
-def onnx_file(folder: Path) -> Signature:
-    """classifier.onnx in onnxruntime: images → logits, probabilities, class_id."""
-    running = onnxruntime.InferenceSession(
-        str(folder / ONNX_FILE), providers=["CPUExecutionProvider"]
-    )
+def onnx_file(path: Path) -> Signature:
+    """A file in onnxruntime; the explainer's `class_id` by the signature's name, `target`."""
+    running = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in running.get_outputs()]
-    return lambda inputs: dict(zip(names, running.run(names, inputs), strict=True))
+    told = ["target" if name == "class_id" and "rmse" in names else name for name in names]
+    return lambda inputs: dict(zip(told, running.run(names, inputs), strict=True))
 
 
 @contextlib.contextmanager

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from tfrobust.attacks.base import check_images
 from tfrobust.errors import InputError
-from tfrobust.explanations.adversarial import walk
-from tfrobust.exporting import card, onnx, parity, versions
-from tfrobust.exporting.forms import ONNX_FILE
+from tfrobust.exporting import card, extras, onnx, parity, versions
+from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
 from tfrobust.exporting.interruption import deferred
 from tfrobust.exporting.loading import KERAS_FILE, shapes
+from tfrobust.exporting.signatures import signatures_of
 
 NOT_LOGITS = ("softmax", "sigmoid")
 
@@ -29,12 +29,14 @@ def export(
     recipe: Mapping[str, Any] | None = None,
     figures: Mapping[str, Any] | None = None,
     reference_images: Any = None,
+    explainer: bool = True,
 ) -> Path:
     """Writes the next version of a network, once all its forms are seen to agree.
 
-    The version folder holds a SavedModel with the signatures `serving_default` and `explain`,
-    network.keras, classifier.onnx, model_card.json and MODEL_CARD.md. It appears whole or, after
-    an error or Ctrl-C, not at all.
+    The version folder holds a SavedModel with the signatures of `signatures_of`, its labels, input
+    specification, card and warm-up requests in assets.extra/, network.keras, classifier.onnx,
+    explainer.onnx, model_card.json and MODEL_CARD.md. It appears whole or, after an error or
+    Ctrl-C, not at all.
 
     Args:
         network: a Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K).
@@ -47,6 +49,7 @@ def export(
             names is a mapping of its own.
         reference_images: float (N, H, W, C) in [0, 1], the images that the forms are compared
             on, the first 64 of them; seeded noise when None.
+        explainer: whether explainer.onnx is made: for a ResNet-44 most of the time an export takes.
 
     Returns:
         `<directory>/<version>`.
@@ -67,8 +70,11 @@ def export(
         look()
         network.save(folder / KERAS_FILE)
         look()
-        onnx.write(network, folder / ONNX_FILE, class_names=names)
+        onnx.write_classifier(network, folder / ONNX_FILE, class_names=names)
         look()
+        if explainer:
+            onnx.write_explainer(network, folder / EXPLAINER_FILE, class_names=names)
+            look()
         content = card.build(
             name=name or directory.resolve().name,
             input_shape=network.input_shape,
@@ -78,61 +84,18 @@ def export(
             provenance=provenance,
             recipe=recipe,
             figures=figures,
-            folder=folder,
         )
+        look()
+        extras.write(folder, content, images=images)
+        for path in folder.glob("*.onnx"):
+            onnx.attach_card(path, content)
+        content["file_bytes"] = card.file_bytes(folder)
         look()
         while True:
             version = max(versions.numbers(directory), default=0) + 1
             card.write(folder, content, version=version)
             if versions.rename(folder, version):
                 return directory / str(version)
-
-
-def signatures_of(
-    network: keras.Model, class_names: Sequence[str]
-) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-    """What an exported model answers; every input and output has a leading batch dimension.
-
-    Args:
-        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        class_names: K names.
-
-    Returns:
-        `serving_default`: images → logits, probabilities, class_id int32, class_name string.
-        `explain`: images, target int32 (−1: the predicted class), direction int32 (+1 or −1),
-        rho float32 (RMSE in units of pixels from 0 to 1) → what `explanations.adversarial.walk`
-        gives.
-    """
-    images = tf.TensorSpec(network.input_shape, tf.float32, "images")
-
-    def logits_of(images: tf.Tensor) -> tf.Tensor:
-        return network(images, training=False)
-
-    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = logits_of(images)
-        class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "class_id": class_id,
-            "class_name": tf.gather(tf.constant(list(class_names)), class_id),
-        }
-
-    def explain(
-        images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        return walk(logits_of, images, target, direction, rho)
-
-    explain_inputs = [
-        images,
-        tf.TensorSpec((None,), tf.int32, "target"),
-        tf.TensorSpec((None,), tf.int32, "direction"),
-        tf.TensorSpec((None,), tf.float32, "rho"),
-    ]
-    return {
-        "serving_default": tf.function(serving_default, input_signature=[images], autograph=False),
-        "explain": tf.function(explain, input_signature=explain_inputs, autograph=False),
-    }
 
 
 def _write_saved_model(

@@ -5,7 +5,7 @@ import TensorFlow's message types, and with them TensorFlow.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +80,23 @@ class Explained(NamedTuple):
     rmse: np.ndarray
 
 
+class Distance(NamedTuple):
+    """How far B images' decisions are from changing, by the linearised attack in the export.
+
+    Args:
+        rmse: float32 (B,), the size of the smallest perturbation found that changes the
+            decision, pixels from 0 to 1: an upper bound, infinite where none was found.
+        found: bool (B,).
+        class_id: int32 (B,), the decision.
+        rival: int32 (B,), what it becomes; −1 where nothing was found.
+    """
+
+    rmse: np.ndarray
+    found: np.ndarray
+    class_id: np.ndarray
+    rival: np.ndarray
+
+
 class Client:
     """Asks one model of a server.
 
@@ -150,6 +167,32 @@ class Client:
         found = self.ask("serving_default", images=_checked(images))
         names = [name.decode() for name in found["class_name"]]
         return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+
+    def predict_files(self, files: Sequence[bytes]) -> Predicted:
+        """Classifies PNG and JPEG files, which the server decodes and resizes.
+
+        Args:
+            files: their bytes.
+
+        Raises:
+            ServerError: the server did not answer, or refused, as it does what is no picture.
+        """
+        found = self.ask("predict_bytes", encoded=np.array(list(files), object))
+        names = [name.decode() for name in found["class_name"]]
+        return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+
+    def robustness(self, images: Any) -> Distance:
+        """Asks how far the decisions are from changing.
+
+        Args:
+            images: float (B, H, W, C), pixels from 0 to 1.
+
+        Raises:
+            InputError: images of another shape or range.
+            ServerError: the server did not answer, or refused.
+        """
+        found = self.ask("robustness", images=_checked(images))
+        return Distance(**{name: found[name] for name in Distance._fields})
 
     def explain(
         self, images: Any, targets: Any = -1, *, direction: int = 1, rho: float = 0.1

@@ -1,0 +1,127 @@
+"""explainer.onnx: the gradients of layers, the whole walk, and a program without TensorFlow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfrobust
+from tfrobust.errors import InputError
+from tfrobust.exporting import onnx
+from tfrobust.exporting.saved_model import export
+from tfrobust.exporting.signatures import explain_inputs, explainer
+from tfrobust.models import HalfHuberReLU
+
+layers = keras.layers
+LAYERS = {
+    "strided": lambda: [layers.Conv2D(4, 3, strides=2, padding="same"), HalfHuberReLU()],
+    "valid": lambda: [layers.Conv2D(4, 3, strides=2), layers.ReLU()],
+    "dilated": lambda: [layers.Conv2D(4, 3, dilation_rate=2), layers.Activation("tanh")],
+    "sigmoid": lambda: [layers.Conv2D(4, 3), layers.Activation("sigmoid")],
+    "depthwise": lambda: [layers.DepthwiseConv2D(3, depth_multiplier=2), layers.ELU()],
+    "average pool": lambda: [layers.AveragePooling2D(3, strides=2, padding="same")],
+    "max pool": lambda: [layers.Conv2D(4, 3), layers.MaxPooling2D(2)],
+    "overlapping max pool": lambda: [layers.MaxPooling2D(3, strides=2, padding="same")],
+    "normalised": lambda: [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()],
+    "padded": lambda: [layers.ZeroPadding2D(2), layers.Conv2D(4, 3), layers.LeakyReLU()],
+    "softplus": lambda: [layers.Conv2D(4, 3), layers.Activation("softplus"), layers.ReLU(6.0)],
+}
+
+
+def test_a_layer_without_its_gradient_in_onnx_is_named(tmp_path: Path) -> None:
+    network = keras.Sequential(
+        [keras.Input((9, 8, 2)), layers.Conv2D(4, 3), layers.Activation("selu"), layers.Flatten()]
+    )
+    with pytest.raises(InputError, match=r"explainer.onnx cannot be written: .*SeluGrad"):
+        onnx.write_explainer(network, tmp_path / "explainer.onnx", class_names=["a"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_gradients_of_layers(kind: str, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [keras.Input((9, 8, 2)), *LAYERS[kind](), layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    )
+    onnx.write_explainer(network, tmp_path / "e.onnx", class_names=["a", "b", "c"])
+    running = onnxruntime.InferenceSession(str(tmp_path / "e.onnx"))
+    names = [output.name for output in running.get_outputs()]
+    assert names == list(onnx.EXPLAINER)
+    function = tf.function(
+        explainer(network), input_signature=explain_inputs(network.input_shape), autograph=False
+    )
+    rng = np.random.default_rng(0)
+    for count in (1, 3):
+        inputs = {
+            "images": rng.random((count, 9, 8, 2), np.float32),
+            "target": np.arange(count, dtype=np.int32) - 1,
+            "direction": np.ones(count, np.int32),
+            # At rho 0 the gradient is the image's.
+            "rho": np.zeros(count, np.float32),
+        }
+        found = dict(zip(names, running.run(names, inputs), strict=True))
+        expected = function(*map(tf.constant, inputs.values()))
+        gradient = expected["gradient"].numpy()
+        assert np.abs(gradient).max() > 1e-4
+        # float32 sums in another order.
+        np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
+        np.testing.assert_array_equal(found["class_id"], expected["target"])
+
+
+def test_the_whole_walk(network, version, images) -> None:
+    running = onnxruntime.InferenceSession(str(version / "explainer.onnx"))
+    names = [output.name for output in running.get_outputs()]
+    inputs = {
+        "images": images,
+        "target": np.array([-1, 0, 1, 2, 2], np.int32),
+        "direction": np.array([1, 1, -1, 1, -1], np.int32),
+        "rho": np.array([0.1, 0.02, 0.05, 0.1, 0.1], np.float32),
+    }
+    found = dict(zip(names, running.run(names, inputs), strict=True))
+    expected = tfrobust.explain(
+        network, images, inputs["target"], rho=inputs["rho"], direction=inputs["direction"]
+    )
+    off = np.sqrt(np.mean((found["explanation"] - expected.explanation) ** 2, axis=(1, 2, 3)))
+    assert off.max() < 1e-3
+    np.testing.assert_allclose(found["rmse"], expected.rmse, atol=1e-3)
+    np.testing.assert_allclose(found["confidence_after"], expected.confidence_after, atol=1e-3)
+    told = running.get_modelmeta().custom_metadata_map
+    assert json.loads(told["class_names"]) == ["cat", "dog", "ship"]
+    assert json.loads(told["card"])["provenance"] == "Made-up images."
+
+
+def test_a_program_explains_without_tensorflow(root: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    network = keras.Sequential(
+        [
+            keras.Input((12, 10, 3)),
+            layers.Conv2D(4, 3),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    version = export(network, tmp_path / "m", class_names=["cat", "dog", "ship"])
+    assert (version / "assets.extra").is_dir()
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    program = (root / "examples" / "onnx_explain.py").read_text()
+    (tmp_path / "program.py").write_text(
+        program.replace("    main()\n", "    main()\n    assert 'tensorflow' not in sys.modules\n")
+    )
+    command = [sys.executable, tmp_path / "program.py", version, tmp_path / "x.png"]
+    command += ["--target", "dog", "--output", tmp_path / "out.png"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "dog: " in done.stdout and done.stdout.count("%") == 5
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (30, 12)
+    wrong = subprocess.run([*command[:3], tmp_path / "no.png"], capture_output=True, text=True)
+    assert wrong.returncode == 1 and wrong.stderr.startswith("error: expected a picture")
