@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("train", "evaluate", "explain", "export", "predict")
+PROGRAMS = ("train", "evaluate", "explain", "export", "predict", "serve")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -57,6 +57,8 @@ BEFORE_TENSORFLOW = [
     ("explain --model . --dataset mnist --images 0", "--images"),
     ("export --model /nowhere --output x", "/nowhere is none"),
     ("predict --model x", "--image"),
+    ("serve --models /nowhere", "/nowhere is none"),
+    ("serve --workers 0", "--workers"),
     ("predict --model x --image /nowhere.png", "/nowhere.png is not"),
 ]
 

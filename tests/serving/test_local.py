@@ -1,0 +1,307 @@
+"""The local server, asked by TF Serving's own stubs, by REST and by a browser."""
+
+import json
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tfrobust.errors import InputError, ReportedError
+from tfrobust.serving import Client
+from tfrobust.serving.local import Server, Settings
+
+NAME = "tiny"
+IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+FREE = Settings(port=0, rest_port=0, poll_seconds=0.1, message_bytes=2**20)
+
+
+@pytest.fixture(scope="module")
+def root(version, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree(version[1], folder / NAME / "3")
+    (folder / NAME / "3" / "assets.extra").mkdir()
+    labels = "".join(f"class {number}\n" for number in range(10))
+    (folder / NAME / "3" / "assets.extra" / "labels.txt").write_text(labels)
+    # What is no version, or not yet.
+    shutil.copytree(version[1], folder / NAME / "9.tmp")
+    (folder / NAME / "notes").mkdir()
+    (folder / "README.md").write_text("no model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(root):
+    with Server(root, FREE) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    options = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def ask(channel):
+    """TF Serving's stub, not our client."""
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def ask(signature: str = "", model: str = NAME, version: int | None = None, **inputs):
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = model, signature
+        if version is not None:
+            request.model_spec.version.value = version
+        for name, value in inputs.items():
+            made = isinstance(value, tensor_pb2.TensorProto)
+            request.inputs[name].CopyFrom(value if made else tf.make_tensor_proto(value))
+        return stub.Predict(request, timeout=60)
+
+    return ask
+
+
+def code(error) -> str:
+    return error.value.code().name
+
+
+def test_every_signature_gives_the_exported_models_numbers(ask, version) -> None:
+    loaded = tf.saved_model.load(str(version[1])).signatures
+    wishes = {
+        "target": np.array([-1, 0, 1], np.int32),
+        "direction": np.array([1, -1, 1], np.int32),
+        "rho": np.full(3, 0.05, np.float32),
+    }
+    files = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in IMAGES]
+    asked = {
+        "serving_default": {"images": IMAGES},
+        "": {"images": IMAGES},
+        "explain": {"images": IMAGES, **wishes},
+        "robustness": {"images": IMAGES},
+        "predict_bytes": {"encoded": np.array(files, object)},
+    }
+    for name, inputs in asked.items():
+        reply = ask(name, **inputs)
+        assert reply.model_spec.version.value == 3
+        expected = loaded[name or "serving_default"](
+            **{key: tf.constant(value) for key, value in inputs.items()}
+        )
+        assert set(reply.outputs) == set(expected)
+        for key, value in expected.items():
+            got = tf.make_ndarray(reply.outputs[key])
+            if value.dtype == tf.string:
+                assert got.tolist() == value.numpy().tolist()
+            else:
+                np.testing.assert_allclose(got, value, rtol=1e-5, atol=1e-6)
+
+
+REFUSED = [
+    ({"model": "other", "images": IMAGES}, "NOT_FOUND"),
+    ({"model": "../tiny", "images": IMAGES}, "NOT_FOUND"),
+    ({"model": "", "images": IMAGES}, "INVALID_ARGUMENT"),
+    ({"version": 4, "images": IMAGES}, "NOT_FOUND"),
+    ({"signature": "train", "images": IMAGES}, "FAILED_PRECONDITION"),
+    ({}, "INVALID_ARGUMENT"),
+    ({"images": IMAGES, "more": IMAGES}, "INVALID_ARGUMENT"),
+    ({"images": IMAGES.astype(np.float64)}, "INVALID_ARGUMENT"),
+    ({"images": IMAGES[..., 0]}, "INVALID_ARGUMENT"),
+    ({"images": IMAGES[:, :5]}, "INVALID_ARGUMENT"),
+    ({"images": np.float32(1)}, "INVALID_ARGUMENT"),
+    ({"signature": "explain", "images": IMAGES}, "INVALID_ARGUMENT"),
+    ({"signature": "predict_bytes", "encoded": [b"no picture"]}, "INVALID_ARGUMENT"),
+    ({"images": np.zeros((400, 28, 28, 1), np.float32)}, "RESOURCE_EXHAUSTED"),
+]
+
+
+@pytest.mark.parametrize(("asked", "expected"), REFUSED)
+def test_codes_are_those_of_tf_serving(ask, asked: dict, expected: str) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        ask(**asked)
+    assert code(error) == expected, error.value.details()
+
+
+def test_a_tensor_that_announces_more_than_it_holds_is_not_made(ask) -> None:
+    huge = tf.make_tensor_proto(np.ones(1, np.float32))
+    del huge.tensor_shape.dim[:]
+    for size in (1 << 20, 28, 28, 1):
+        huge.tensor_shape.dim.add(size=size)
+    with pytest.raises(grpc.RpcError) as error:
+        ask(images=huge)
+    assert code(error) == "INVALID_ARGUMENT"
+    huge.tensor_shape.dim[0].size = -5
+    with pytest.raises(grpc.RpcError) as error:
+        ask(images=huge)
+    assert code(error) == "INVALID_ARGUMENT"
+    assert ask(images=IMAGES).outputs  # it lives
+
+
+def test_metadata_status_and_health(channel, server) -> None:
+    with Client(f"127.0.0.1:{server.port}", model=NAME) as client:
+        assert set(client.metadata()) >= {"serving_default", "explain", "robustness"}
+        assert client.status() == {3: "AVAILABLE"}
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["nothing"])
+    request.model_spec.name = NAME
+    with pytest.raises(grpc.RpcError) as error:
+        stub.GetModelMetadata(request)
+    assert code(error) == "INVALID_ARGUMENT"
+    status = get_model_status_pb2.GetModelStatusRequest()
+    status.model_spec.name = "other"
+    with pytest.raises(grpc.RpcError) as error:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(status)
+    assert code(error) == "NOT_FOUND"
+    reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def http(server: Server, path: str, body: object = None) -> tuple[int, dict]:
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}{path}", data) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_rest(server, ask) -> None:
+    expected = tf.make_ndarray(ask(images=IMAGES).outputs["logits"])
+    images = IMAGES.tolist()
+    for body in ({"instances": images}, {"instances": [{"images": image} for image in images]}):
+        status, told = http(server, f"/v1/models/{NAME}:predict", body)
+        assert status == 200
+        np.testing.assert_allclose(
+            [row["logits"] for row in told["predictions"]], expected, atol=1e-5
+        )
+    for path in (f"/v1/models/{NAME}:predict", f"/v1/models/{NAME}/versions/3:predict"):
+        status, told = http(server, path, {"inputs": {"images": images}})
+        np.testing.assert_allclose(told["outputs"]["logits"], expected, atol=1e-5)
+    status, told = http(server, f"/v1/models/{NAME}")
+    assert told["model_version_status"][0]["state"] == "AVAILABLE"
+    status, told = http(server, f"/v1/models/{NAME}/metadata")
+    assert "explain" in told["metadata"]["signature_def"]["signature_def"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/models/other:predict", {"instances": [1]}, 404),
+        (f"/v1/models/{NAME}/versions/7:predict", {"instances": [1]}, 404),
+        (f"/v1/models/{NAME}:predict", b"{", 400),
+        (f"/v1/models/{NAME}:predict", {}, 400),
+        (f"/v1/models/{NAME}:predict", {"instances": []}, 400),
+        (f"/v1/models/{NAME}:predict", {"instances": [[1], [1, 2]]}, 400),
+        (f"/v1/models/{NAME}:predict", {"instances": ["text"]}, 400),
+        (f"/v1/models/{NAME}:predict", {"signature_name": "x", "instances": [1]}, 412),
+        (f"/v1/models/{NAME}:predict", b" " * (2**20 + 1), 400),
+    ],
+)
+def test_rest_refuses(server, path: str, body: object, status: int) -> None:
+    got, told = http(server, path, body)
+    assert got == status and told["error"]
+
+
+def test_a_full_queue_is_unavailable(root) -> None:
+    with Server(root, Settings(port=0, rest_port=None, workers=1, queue=0)) as server:
+        server.engine._room.acquire()
+        with Client(f"127.0.0.1:{server.port}", model=NAME) as client:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(client._channel)
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = NAME
+            request.inputs["images"].CopyFrom(tf.make_tensor_proto(IMAGES))
+            with pytest.raises(grpc.RpcError) as error:
+                stub.Predict(request, timeout=0.5)
+            # The client's channel asks again, until its time is up.
+            assert code(error) in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+            server.engine._room.release()
+            assert client.predict(IMAGES).logits.shape == (3, 10)
+
+
+def test_versions_are_exchanged_without_a_failed_request(version, tmp_path: Path, capsys) -> None:
+    shutil.copytree(version[1], tmp_path / NAME / "1")
+    failed, answered, ended = [], {1: 0, 2: 0}, threading.Event()
+    with Server(tmp_path, Settings(port=0, rest_port=None, poll_seconds=0.1)) as server:
+        channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = NAME
+        request.inputs["images"].CopyFrom(tf.make_tensor_proto(IMAGES[:1]))
+
+        def load() -> None:
+            while not ended.is_set():
+                try:
+                    answered[stub.Predict(request, timeout=30).model_spec.version.value] += 1
+                except grpc.RpcError as error:
+                    failed.append(error)
+
+        threads = [threading.Thread(target=load) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        # One that cannot be loaded leaves the old one where it is.
+        (tmp_path / NAME / "5").mkdir()
+        (tmp_path / NAME / "5" / "saved_model.pb").write_bytes(b"broken")
+        deadline = time.monotonic() + 60
+        while "cannot be loaded" not in (said := capsys.readouterr().out):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+        shutil.rmtree(tmp_path / NAME / "5")
+        shutil.copytree(version[1], tmp_path / NAME / "2.tmp")
+        (tmp_path / NAME / "2.tmp").rename(tmp_path / NAME / "2")
+        while answered[2] < 20:
+            assert time.monotonic() < deadline, answered
+            time.sleep(0.05)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        channel.close()
+    assert not failed and answered[1] > 0
+
+
+def test_refuses_what_it_cannot_serve(root, server, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected models in"):
+        Server(tmp_path, FREE)
+    with pytest.raises(ReportedError, match="another server"):
+        Server(root, Settings(port=server.port, rest_port=None))
+    with pytest.raises(InputError, match="workers"):
+        Settings(workers=0)
+
+
+def test_the_page_in_a_browser(server, chromium, tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    Image.fromarray((IMAGES[0, ..., 0] * 255).astype(np.uint8)).save(picture)
+    with chromium(f"http://127.0.0.1:{server.rest_port}/", tmp_path) as page:
+        page.wait("at('model').options.length === 1")
+        page.wait("state.shape.length === 3")
+        document = page.tell("DOM.getDocument")["root"]["nodeId"]
+        found = page.tell("DOM.querySelector", nodeId=document, selector="#file")
+        page.tell("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(picture)])
+        page.wait("at('what').textContent.includes('RMSE 0.10')")
+        assert page.run("at('classes').rows.length") == 5
+        assert page.run("at('target').options.length") == 10
+        assert "class 7" in page.run("at('target').textContent")
+        assert "is enough to turn the decision" in page.run("at('robust').textContent")
+        seen = np.array(page.run("state.image"))
+        # The browser's own rounding of grey.
+        np.testing.assert_allclose(seen, np.rint(IMAGES[0] * 255) / 255, atol=1.01 / 255)
+        before = page.run("at('explanation').toDataURL()")
+        page.run("at('rho').value = -15; at('rho').dispatchEvent(new Event('change'))")
+        page.wait("at('what').textContent.includes('RMSE 0.15')")
+        assert page.run("at('explanation').toDataURL()") != before
+        assert not page.complaints
+        own = f"http://127.0.0.1:{server.rest_port}/"
+        assert all(url.startswith((own, "data:", "blob:")) for url in page.requests)

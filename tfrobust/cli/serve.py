@@ -1,0 +1,79 @@
+"""Serves a folder of models, for development."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from tfrobust.cli import program
+from tfrobust.errors import InputError
+
+ABOUT = """Serves the models of a folder by TF Serving's gRPC and REST, with a page to look at them.
+For development: in production TF Serving does it (serving/README.md). For instance:
+  serve.py --models saved_models/
+and then http://localhost:8501/. A new version in the folder is taken up by itself."""
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "models", "saved_models", "a folder of models, NAME/VERSION/", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "host",
+    "127.0.0.1",
+    "whom to listen to; 0.0.0.0 lets other machines in, and asks nobody who is there",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("port", 8500, "of gRPC", flag_values=FLAGS, lower_bound=0, upper_bound=65535)
+flags.DEFINE_integer(
+    "rest_port",
+    8501,
+    "of REST and the page; -1: none",
+    flag_values=FLAGS,
+    lower_bound=-1,
+    upper_bound=65535,
+)
+flags.DEFINE_integer("workers", 2, "requests computed at once", flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_integer(
+    "queue", 64, "requests that wait; one more is refused", flag_values=FLAGS, lower_bound=0
+)
+flags.DEFINE_integer(
+    "message_bytes", 64 * 2**20, "the largest request", flag_values=FLAGS, lower_bound=1024
+)
+flags.DEFINE_float(
+    "poll_seconds", 2.0, "between looks for new versions", flag_values=FLAGS, lower_bound=0.05
+)
+
+
+def serve(values: Any) -> None:
+    """Checks the flags, then serves until Ctrl-C or SIGTERM."""
+    root = Path(values.models)
+    if not root.is_dir():
+        raise InputError(f"expected --models to be a folder of models; {root} is none")
+    program.import_tensorflow()
+    from tfrobust.serving.local import Server, Settings
+
+    settings = Settings(
+        host=values.host,
+        port=values.port,
+        rest_port=None if values.rest_port < 0 else values.rest_port,
+        workers=values.workers,
+        queue=values.queue,
+        message_bytes=values.message_bytes,
+        poll_seconds=values.poll_seconds,
+    )
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Server(root, settings) as server:
+        print(f"gRPC {values.host}:{server.port}", flush=True)
+        if server.rest_port is not None:
+            print(f"page http://{values.host}:{server.rest_port}/", flush=True)
+        ended.wait()
+        print("stopping: requests that are there may end", flush=True)
+
+
+def main() -> None:
+    """The program."""
+    program.run(serve, FLAGS, ABOUT)

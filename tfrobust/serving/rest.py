@@ -1,0 +1,264 @@
+"""TF Serving's REST routes, and a page for people, over an engine."""
+
+import base64
+import binascii
+import json
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from tfrobust.errors import ReportedError
+from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
+from tfrobust.serving.models import AVAILABLE, END, LOADING
+
+if TYPE_CHECKING:
+    from tfrobust.serving.local import Settings
+
+PAGE = Path(__file__).with_name("page.html")
+STATES = {LOADING: "LOADING", AVAILABLE: "AVAILABLE", END: "END"}
+# As TF Serving answers by HTTP.
+HTTP = {
+    "NOT_FOUND": 404,
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 412,
+    "UNAVAILABLE": 503,
+    "RESOURCE_EXHAUSTED": 429,
+}
+POLICY = (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+
+
+class Rest:
+    """Listens in a thread of its own.
+
+    Args:
+        engine: that answers.
+        settings: host, rest_port and the largest request.
+
+    Attributes:
+        port: that it listens on.
+
+    Raises:
+        ReportedError: a port that is taken.
+    """
+
+    def __init__(self, engine: Engine, settings: "Settings") -> None:
+        self._engine, self._most = engine, settings.message_bytes
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, settings.rest_port or 0))
+        except OSError as error:
+            listening.close()
+            raise ReportedError(
+                f"cannot listen on {settings.host}:{settings.rest_port}: {error}; name another "
+                "--rest_port"
+            ) from None
+        self.port: int = listening.getsockname()[1]
+        one = "/v1/models/{name:str}"
+        numbered = one + "/versions/{version:int}"
+        routes = [
+            Route("/", self._page),
+            # These two are the page's own, not TF Serving's.
+            Route("/v1/models", self._list),
+            Route(one + "/labels", self._labels),
+        ]
+        for path in (numbered, one):
+            routes += [
+                Route(path + ":predict", self._predict, methods=["POST"]),
+                Route(path + "/metadata", self._metadata),
+                Route(path, self._status),
+            ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_level="error", timeout_graceful_shutdown=10
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Lets requests end, and stops."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    async def _page(self, request: Request) -> Response:
+        return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": POLICY})
+
+    async def _list(self, request: Request) -> Response:
+        return _json({"models": self._engine.models.names()})
+
+    async def _labels(self, request: Request) -> Response:
+        try:
+            return _json({"labels": self._engine.find(request.path_params["name"]).labels})
+        except Refused as refused:
+            return _refusal(refused)
+
+    async def _status(self, request: Request) -> Response:
+        states = self._engine.models.status(request.path_params["name"])
+        if "version" in request.path_params:
+            wanted = request.path_params["version"]
+            states = {number: state for number, state in states.items() if number == wanted}
+        if not states:
+            name = request.path_params["name"]
+            return _refusal(Refused("NOT_FOUND", f"Could not find any versions of model {name}"))
+        told = [
+            {
+                "version": str(number),
+                "state": STATES[state],
+                "status": {"error_code": "UNKNOWN" if wrong else "OK", "error_message": wrong},
+            }
+            for number, (state, wrong) in sorted(states.items(), reverse=True)
+        ]
+        return _json({"model_version_status": told})
+
+    async def _metadata(self, request: Request) -> Response:
+        try:
+            name = request.path_params["name"]
+            version = self._engine.find(name, request.path_params.get("version"))
+        except Refused as refused:
+            return _refusal(refused)
+
+        def told(tensors: Mapping[str, Any]) -> dict[str, Any]:
+            return {
+                key: {
+                    "dtype": f"DT_{tf.dtypes.as_dtype(info.dtype).name.upper()}",
+                    "tensor_shape": {
+                        "dim": [{"size": str(dim.size)} for dim in info.tensor_shape.dim]
+                    },
+                }
+                for key, info in tensors.items()
+            }
+
+        signatures = {
+            key: {"inputs": told(one.inputs), "outputs": told(one.outputs)}
+            for key, one in version.signatures.items()
+        }
+        spec = {"name": name, "signature_name": "", "version": str(version.number)}
+        return _json(
+            {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}}
+        )
+
+    async def _predict(self, request: Request) -> Response:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._most:
+                return _refusal(
+                    Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
+                )
+        name, version = request.path_params["name"], request.path_params.get("version")
+        return await run_in_threadpool(self._answer, bytes(body), name, version)
+
+    def _answer(self, body: bytes, name: str, number: int | None) -> Response:
+        try:
+            version = self._engine.find(name, number)
+            asked = _parsed(body)
+            signature = asked.get("signature_name") or DEFAULT_SIGNATURE
+            definition = version.signatures.get(signature) if isinstance(signature, str) else None
+            specs = dict(definition.inputs) if definition is not None else {}
+            by_row = "instances" in asked
+            values = _rows(asked["instances"], specs) if by_row else asked["inputs"]
+            if not isinstance(values, dict):
+                values = {next(iter(specs), "inputs"): values}
+            inputs = {key: _array(key, value, specs.get(key)) for key, value in values.items()}
+            outputs = self._engine.answer(version, str(signature), inputs)
+        except Refused as refused:
+            return _refusal(refused)
+        plain = {key: _plain(value) for key, value in outputs.items()}
+        if not by_row:
+            return _json({"outputs": next(iter(plain.values())) if len(plain) == 1 else plain})
+        if len(plain) == 1:
+            return _json({"predictions": next(iter(plain.values()))})
+        rows = zip(*plain.values(), strict=True)
+        return _json({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    """A request's JSON.
+
+    Raises:
+        Refused: it is none, or asks for nothing.
+    """
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
+    if not isinstance(asked, dict) or ("instances" in asked) == ("inputs" in asked):
+        raise Refused("INVALID_ARGUMENT", "expected a JSON object with 'instances' or 'inputs'")
+    return asked
+
+
+def _rows(instances: Any, specs: Mapping[str, Any]) -> Any:
+    """Inputs by name from rows, or the rows of the one input.
+
+    Raises:
+        Refused: no rows, or rows that differ in their names.
+    """
+    if not isinstance(instances, list) or not instances:
+        raise Refused("INVALID_ARGUMENT", "expected 'instances' as a list that is not empty")
+    if not isinstance(instances[0], dict) or set(instances[0]) == {"b64"}:
+        return instances
+    names = set(instances[0])
+    if any(not isinstance(row, dict) or set(row) != names for row in instances):
+        raise Refused("INVALID_ARGUMENT", f"expected every instance to have {sorted(names)}")
+    return {name: [row[name] for row in instances] for name in names}
+
+
+def _array(name: str, value: Any, info: Any) -> np.ndarray:
+    """JSON lists as an array of the signature's type.
+
+    Raises:
+        Refused: lists that are no array, or not of that type.
+    """
+    try:
+        if info is not None and tf.dtypes.as_dtype(info.dtype) == tf.string:
+            return np.array(_texts(value), object)
+        array = np.array(value)
+        if array.dtype.kind not in "biuf":
+            raise Refused("INVALID_ARGUMENT", f"input {name}: expected numbers in even lists")
+        return (
+            array if info is None else array.astype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
+        )
+    except (ValueError, OverflowError, binascii.Error) as error:
+        raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
+
+
+def _texts(value: Any) -> Any:
+    """Strings as bytes; {"b64": …} holds any bytes."""
+    if isinstance(value, list):
+        return [_texts(one) for one in value]
+    if isinstance(value, dict) and set(value) == {"b64"}:
+        return base64.b64decode(value["b64"], validate=True)
+    if isinstance(value, str):
+        return value.encode()
+    raise ValueError('expected strings, or {"b64": …}')
+
+
+def _plain(value: np.ndarray) -> Any:
+    """An array as JSON's lists; bytes as text."""
+    if value.dtype.kind in "OS":
+        return [one.decode("utf-8", "replace") for one in value.ravel()]
+    return value.tolist()
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(json.dumps(content), status, media_type="application/json")
+
+
+def _refusal(refused: Refused) -> Response:
+    return _json({"error": str(refused)}, HTTP.get(refused.code, 500))
