@@ -1,356 +1,143 @@
-"""The models of a folder: their newest versions loaded, watched, and swapped while they answer.
+"""The models of a folder, each by its newest version, exchanged while others are answered."""
 
-A version is loaded as TF Serving does it, by the SavedModel loader into a Session, and warmed up by
-its own requests. The old one goes once its last request has ended.
-"""
-
-import contextlib
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
-from tfrobust.serving.protocol import Refused
+from tfrobust.errors import InputError
 
-INIT = "__saved_model_init_op"  # TensorFlow's own: it prepares a model, and is not to be asked
-WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
-WARMUPS = 1000  # TF Serving reads no more
+SAVED_MODEL = "saved_model.pb"
+# Of tensorflow_serving/apis/get_model_status.proto.
+LOADING, AVAILABLE, END = 20, 30, 50
 
 
 class Version:
-    """One version, loaded.
-
-    Args:
-        folder: of a SavedModel.
-        number: its version.
+    """One loaded version.
 
     Attributes:
-        signatures: name → SignatureDef, of those that can be asked.
-        definitions: the same and TensorFlow's own, as metadata tells them.
-
-    Raises:
-        Exception: whatever TensorFlow finds wrong with the folder or its warm-up requests.
+        number: of the version.
+        signatures: name → SignatureDef, those that answer something.
+        labels: of the classes, if the export tells them.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self.folder, self.number = folder, number
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
-        try:
-            with self._session.graph.as_default():
-                meta = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
-            self.definitions = {name: meta.signature_def[name] for name in meta.signature_def}
-            self.signatures = {
-                name: one for name, one in self.definitions.items() if name != INIT
-            }
-            # One callable a signature, with all its outputs: a Session keeps what it compiled for
-            # each set of outputs ever asked, so that requests' own sets would fill the memory.
-            self._calls = {name: self._callable(one) for name, one in self.signatures.items()}
-            self._warm_up()
-        except BaseException:
-            self._session.close()
-            raise
+    def __init__(self, folder: Path) -> None:
+        self.number = int(folder.name)
+        proto = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL).read_bytes())
+        self._loaded = tf.saved_model.load(str(folder))
+        self.signatures = {
+            name: definition
+            for name, definition in proto.meta_graphs[0].signature_def.items()
+            if name in self._loaded.signatures
+        }
+        labels = folder / "assets.extra" / "labels.txt"
+        self.labels = labels.read_text().splitlines() if labels.is_file() else []
 
-    def signature(self, name: str) -> Any:
-        """The SignatureDef of a name.
-
-        Raises:
-            Refused: FAILED_PRECONDITION: the model has no such signature.
-        """
-        if name not in self.signatures:
-            raise Refused(
-                "FAILED_PRECONDITION",
-                f'Serving signature key "{name[:80]}" not found; there are '
-                f"{sorted(self.signatures)}",
-            )
-        return self.signatures[name]
-
-    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Computes a signature's outputs.
-
-        Args:
-            signature: its name.
-            inputs: of the names, types and shapes that it says.
-
-        Raises:
-            Refused: what the graph found wrong, with its own code.
-        """
-        names, call = self._calls[signature]
-        definition = self.signatures[signature]
-        try:
-            values = call(*(inputs[name] for name in definition.inputs))
-        except tf.errors.OpError as error:
-            raise Refused(
-                _CODES.get(error.error_code, "UNKNOWN"), error.message.split("\n\t [[")[0][:2000]
-            ) from None
-        return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
-
-    def close(self) -> None:
-        """Gives its memory back."""
-        self._session.close()
-
-    def _callable(self, definition: Any) -> tuple[list[str], Callable[..., list[Any]]]:
-        names = list(definition.outputs)
-        graph = self._session.graph
-        call = self._session.make_callable(
-            [graph.as_graph_element(definition.outputs[name].name) for name in names],
-            feed_list=[
-                graph.as_graph_element(definition.inputs[name].name) for name in definition.inputs
-            ],
-        )
-        return names, call
-
-    def _warm_up(self) -> None:
-        """Replays the requests that came with the version."""
-        path = self.folder / WARMUP
-        if not path.exists():
-            return
-        for record in tf.data.TFRecordDataset(str(path)).take(WARMUPS).as_numpy_iterator():
-            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-            name = request.model_spec.signature_name or "serving_default"
-            self.signature(name)
-            self.run(name, {key: tf.make_ndarray(value) for key, value in request.inputs.items()})
-
-
-_CODES = {
-    getattr(tf.errors, name): name
-    for name in (
-        "CANCELLED INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
-        "UNAUTHENTICATED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED "
-        "INTERNAL UNAVAILABLE DATA_LOSS"
-    ).split()
-}
-
-
-class State(NamedTuple):
-    """What became of a version.
-
-    Args:
-        state: "LOADING", "AVAILABLE", "UNLOADING" or "END".
-        code: "OK", or gRPC's name of why it could not be loaded.
-        message: for people.
-    """
-
-    state: str
-    code: str = "OK"
-    message: str = ""
-
-
-class _Model:
-    """The versions of one name. `Models` holds the lock for all that changes."""
-
-    def __init__(self) -> None:
-        self.served: Version | None = None
-        self.users: dict[Version, int] = {}  # requests that a version is answering
-        self.states: dict[int, State] = {}
-        self.failed: dict[int, Any] = {}  # the files of versions that could not be loaded
+    def run(self, signature: str, inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Calls a signature: named tensors in, named tensors out."""
+        return self._loaded.signatures[signature](**inputs)
 
 
 class Models:
-    """All models of a folder, `<name>/<integer version>/`.
+    """Watches a folder of models as TF Serving wants it: <name>/<integer version>/.
 
-    A name that comes in a request is looked up among those found in the folder, and never becomes
-    part of a path. Folders with other names than numbers, such as `2.tmp`, are somebody's work.
+    A version is taken up when it is whole, as exports rename theirs into place. The old one
+    answers until the new one is loaded, and what runs on it ends; one that cannot be loaded is
+    told of, and the old one stays.
 
     Args:
-        folder: of models.
-        say: takes a line for people about what was loaded, and what could not be.
+        root: the folder.
+        poll_seconds: between looks.
+        tell: takes a line for people.
+
+    Raises:
+        InputError: there is no model that can be loaded.
     """
 
-    def __init__(self, folder: str | Path, *, say: Callable[[str], None] = print) -> None:
-        self.folder, self._say = Path(folder), say
-        self._models: dict[str, _Model] = {}
-        self._lock = threading.Lock()
-        self._looking = threading.Lock()
-        self._stopped = threading.Event()
-        self._watcher: threading.Thread | None = None
-        self.changed: Callable[[list[str]], None] = lambda names: None
+    def __init__(
+        self, root: Path, *, poll_seconds: float = 2.0, tell: Callable[[str], None] = print
+    ) -> None:
+        self._root, self._tell, self._poll = root, tell, poll_seconds
+        self._current: dict[str, Version] = {}
+        self._states: dict[str, dict[int, tuple[int, str]]] = {}
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self.look()
+        if not self._current:
+            raise InputError(
+                f"expected models in {root}, as <name>/<version>/{SAVED_MODEL}; there is none that "
+                "can be loaded. Train or export one, or name another folder"
+            )
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
 
-    def look(self) -> None:
-        """Loads what is new, and lets go what is there no more."""
-        with self._looking:
-            found = self._found()
-            for name in sorted(found.keys() | self._models.keys()):
-                with self._lock:
-                    model = self._models.setdefault(name, _Model())
-                self._update(name, model, found.get(name, {}))
-                with self._lock:
-                    if name not in found and not model.users:
-                        del self._models[name]
-        self.changed(self.names())
-
-    def watch(self, seconds: float) -> None:
-        """Looks again and again, in a thread, until `stop`.
-
-        Args:
-            seconds: between two looks.
-        """
-
-        def again() -> None:
-            while not self._stopped.wait(seconds):
-                try:
-                    self.look()
-                except Exception as error:
-                    # The watcher must outlive a disk that is away for a moment.
-                    self._say(f"cannot look at {self.folder}: {error}")
-
-        self._watcher = threading.Thread(target=again, name="watcher", daemon=True)
-        self._watcher.start()
-
-    def stop(self) -> None:
-        """Ends the watching, and lets go all versions whose requests have ended."""
-        self._stopped.set()
-        if self._watcher:
-            self._watcher.join()
-        for model in self._models.values():
-            self._serve(model, None)
+    def get(self, name: str, version: int | None = None) -> Version | None:
+        """The version that answers; None where there is none of that name or number."""
+        with self._lock:
+            found = self._current.get(name)
+        return found if found and version in (None, found.number) else None
 
     def names(self) -> list[str]:
-        """Of the models that answer."""
+        """Of all models that are served."""
         with self._lock:
-            return sorted(name for name, model in self._models.items() if model.served)
+            return sorted(self._current)
 
-    @contextlib.contextmanager
-    def using(self, name: str, number: int | None = None) -> Iterator[Version]:
-        """A version, kept until the body ends.
-
-        Args:
-            name: of the model.
-            number: the version; None for the newest.
-
-        Raises:
-            Refused: NOT_FOUND.
-        """
+    def status(self, name: str) -> dict[int, tuple[int, str]]:
+        """Number → state and what is wrong with it; empty for an unknown name."""
         with self._lock:
-            model = self._models.get(name)
-            version = model.served if model else None
-            if model is None or version is None or number not in (None, version.number):
-                asked = "Latest" if number is None else "Specific"
-                rest = "" if number is None else f", {number}"
-                raise Refused(
-                    "NOT_FOUND", f"Servable not found for request: {asked}({name[:80]}{rest})"
-                )
-            model.users[version] += 1
-        try:
-            yield version
-        finally:
-            self._release(model, version)
+            return dict(self._states.get(name, {}))
 
-    def states(self, name: str, number: int | None = None) -> dict[int, State]:
-        """The versions of a model and what became of them, the newest first.
+    def close(self) -> None:
+        """Looks no more."""
+        self._stop.set()
+        self._thread.join()
 
-        Args:
-            name: of the model.
-            number: only this version; None for all.
+    def look(self) -> None:
+        """Loads what is new."""
+        for folder in sorted(self._root.iterdir() if self._root.is_dir() else []):
+            newest = max(_versions(folder), default=None)
+            if newest is not None:
+                self._take_up(folder.name, folder / str(newest))
 
-        Raises:
-            Refused: NOT_FOUND.
-        """
+    def _take_up(self, name: str, folder: Path) -> None:
+        number = int(folder.name)
         with self._lock:
-            states = dict(self._models[name].states) if name in self._models else {}
-        if not states:
-            raise Refused("NOT_FOUND", f"Could not find any versions of model {name[:80]}")
-        if number is None:
-            return dict(sorted(states.items(), reverse=True))
-        if number not in states:
-            raise Refused("NOT_FOUND", f"Could not find version {number} of model {name[:80]}")
-        return {number: states[number]}
-
-    def _found(self) -> dict[str, dict[int, Path]]:
-        """Name → number → folder."""
-        return {
-            entry.name: versions
-            for entry in os.scandir(self.folder)
-            if not entry.name.startswith(".")
-            and entry.is_dir()
-            and (versions := _versions(Path(entry.path)))
-        }
-
-    def _update(self, name: str, model: _Model, found: dict[int, Path]) -> None:
-        """Serves the newest version that can be loaded."""
-        with self._lock:
-            for number in [*model.states]:
-                in_use = number in {version.number for version in model.users}
-                if number not in found and not in_use:
-                    del model.states[number]
-        model.failed = {
-            number: files for number, files in model.failed.items() if number in found
-        }
-        for number in sorted(found, reverse=True):
-            if model.served and model.served.number == number:
+            states = self._states.setdefault(name, {})
+            if number in states:
                 return
-            if (version := self._loaded(name, model, number, found[number])) is not None:
-                self._serve(model, version)
-                self._say(f"{name}: version {number} is served")
-                return
-        if model.served and not found:
-            self._say(f"{name}: no version is there any more")
-            self._serve(model, None)
-
-    def _loaded(self, name: str, model: _Model, number: int, folder: Path) -> Version | None:
-        """Loads a version, or says why not; not again until its files change."""
-        files = _files(folder)
-        if model.failed.get(number) == files:
-            return None
-        with self._lock:
-            model.states[number] = State("LOADING")
+            states[number] = LOADING, ""
         try:
-            version = Version(folder, number)
-        except Exception as error:
-            # Whatever is wrong with a folder, the others are served.
-            model.failed[number] = files
-            code = _CODES.get(getattr(error, "error_code", None), "UNKNOWN")
-            message = (str(error) or type(error).__name__).split("\n")[0][:500]
+            version = Version(folder)
+        except Exception as error:  # of what a damaged file raises, anything
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self._tell(f"{name} {number} cannot be loaded, and is passed over: {reason}")
             with self._lock:
-                model.states[number] = State("END", code, message)
-            kept = f"; version {model.served.number} stays" if model.served else ""
-            self._say(f"{name}: version {number} cannot be loaded: {message}{kept}")
-            return None
-        model.failed.pop(number, None)
-        return version
-
-    def _serve(self, model: _Model, version: Version | None) -> None:
-        """Puts a version in the place of the one served, from one request to the next."""
+                states[number] = END, reason
+            return
         with self._lock:
-            old, model.served = model.served, version
-            if version is not None:
-                model.users[version] = 1  # being served is a use like any other
-                model.states[version.number] = State("AVAILABLE")
-            if old is not None:
-                model.states[old.number] = State("UNLOADING")
-        if old is not None:
-            self._release(model, old)
+            before = self._current.get(name)
+            self._current[name] = version
+            states[number] = AVAILABLE, ""
+            if before is not None:
+                states[before.number] = END, ""
+        self._tell(f"{name} {number} answers {', '.join(sorted(version.signatures))}")
 
-    def _release(self, model: _Model, version: Version) -> None:
-        with self._lock:
-            model.users[version] -= 1
-            if over := not model.users[version]:
-                del model.users[version]
-                model.states[version.number] = State("END")
-        if over:
-            version.close()
+    def _watch(self) -> None:
+        while not self._stop.wait(self._poll):
+            try:
+                self.look()
+            except OSError as error:  # a folder that vanishes while it is listed
+                self._tell(f"cannot look for models: {error}")
 
 
-def _versions(folder: Path) -> dict[int, Path]:
-    """Number → folder."""
-    with contextlib.suppress(OSError):
-        return {
-            int(entry.name): Path(entry.path)
-            for entry in os.scandir(folder)
-            if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
-        }
-    return {}
-
-
-def _files(folder: Path) -> list[tuple[str, int, int]]:
-    """What tells whether anything in a folder has changed: names, sizes and times."""
-    found = []
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            found.append((str(path), status.st_size, status.st_mtime_ns))
-    return sorted(found)
+def _versions(folder: Path) -> list[int]:
+    """Whole versions in a model's folder."""
+    if not folder.is_dir():
+        return []
+    return [
+        int(entry.name)
+        for entry in folder.iterdir()
+        if entry.name.isdecimal() and (entry / SAVED_MODEL).is_file()
+    ]

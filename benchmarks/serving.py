@@ -1,0 +1,203 @@
+"""The local server under load, on loopback: what it adds to a direct call.
+
+    python benchmarks/serving.py --model saved_models/fashion_mnist_mini [--requests 20000]
+
+Clients run in a process of their own and share the cores. Batch 1: one client and eight, beside
+direct calls of the same SavedModel from one thread and eight; an explanation likewise; memory at a
+tenth of the requests and at the end; explainer.onnx beside the SavedModel. Time is bounded by
+--seconds a part.
+
+Prints a table and writes benchmarks/results/serving.json.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import turns
+
+HERE = Path(__file__).resolve().parent
+CLIENTS = 8
+# Milliseconds that one client's p50 may be above a direct call; share of direct calls from eight
+# threads that eight clients reach; memory at the end to that at a tenth.
+MARKS = {"added_ms": 3.0, "share": 0.4, "memory": 1.05}
+
+
+def hammer(call: Callable[[], Any], threads: int, seconds: float, most: int) -> dict[str, float]:
+    """Calls from some threads until the time or number is up: → rate, p50 and p99."""
+    took: list[float] = []
+    end, left = time.perf_counter() + seconds, [most]
+
+    def work() -> None:
+        own = []
+        while time.perf_counter() < end and left[0] > 0:
+            left[0] -= 1
+            began = time.perf_counter()
+            call()
+            own.append(time.perf_counter() - began)
+        took.extend(own)
+
+    began = time.perf_counter()
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    passed = time.perf_counter() - began
+    ordered = sorted(took)
+    return {
+        "requests": len(took),
+        "rate": round(len(took) / passed, 1),
+        "p50_ms": round(1e3 * statistics.median(ordered), 2),
+        "p99_ms": round(1e3 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 2),
+    }
+
+
+def inputs_of(signature: str, image: np.ndarray) -> dict[str, np.ndarray]:
+    """One request's arrays."""
+    if signature == "serving_default":
+        return {"images": image}
+    wishes = {"target": np.array([-1], np.int32), "direction": np.array([1], np.int32)}
+    return {"images": image, **wishes, "rho": np.array([0.1], np.float32)}
+
+
+def clients(flags: argparse.Namespace) -> None:
+    """The clients' process: hammers, and prints what it measured."""
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = flags.name, flags.signature
+    image = np.load(flags.image)
+    for name, value in inputs_of(flags.signature, image).items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    with grpc.insecure_channel(flags.server) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        def call() -> None:
+            stub.Predict(request, timeout=60)
+
+        call()
+        print(json.dumps(hammer(call, flags.threads, flags.seconds, flags.requests)))
+
+
+def resident_mib() -> float:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="a folder of versions")
+    parser.add_argument("--requests", type=int, default=20_000, help="of the memory's test")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "serving.json")
+    for name in ("server", "name", "signature", "image"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.server:
+        clients(flags)
+        return
+    if flags.model is None or not flags.model.is_dir():
+        sys.exit(f"expected --model to be a folder of versions, got {flags.model}")
+    machine = turns.machine()
+    import onnxruntime
+    import tensorflow as tf
+
+    from tfrobust.exporting.loading import version_folder
+    from tfrobust.serving.local import Server, Settings
+
+    version = version_folder(flags.model)
+    signatures = tf.saved_model.load(str(version)).signatures
+    shape = signatures["serving_default"].structured_input_signature[1]["images"].shape
+    image = np.random.default_rng(0).random((1, *shape[1:]), np.float32)
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/image.npy", image)
+
+        def ask(port: int, signature: str, threads: int, seconds: float, most: int) -> Any:
+            command = [sys.executable, __file__, f"--server=127.0.0.1:{port}"]
+            command += [f"--name={flags.model.name}", f"--signature={signature}"]
+            command += [f"--image={folder}/image.npy", f"--threads={threads}"]
+            command += [f"--seconds={seconds}", f"--requests={most}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            return json.loads(done.stdout.splitlines()[-1])
+
+        settings = Settings(port=0, rest_port=None, queue=64)
+        with Server(flags.model.parent, settings) as server:
+            for signature in ("serving_default", "explain"):
+                given = {k: tf.constant(v) for k, v in inputs_of(signature, image).items()}
+                call = signatures[signature]
+                call(**given)
+                for threads in (1, CLIENTS):
+                    rows[f"{signature}, direct, {threads} threads"] = hammer(
+                        lambda call=call, given=given: call(**given),
+                        threads,
+                        flags.seconds,
+                        10**9,
+                    )
+                    rows[f"{signature}, gRPC, {threads} clients"] = ask(
+                        server.port, signature, threads, flags.seconds, 10**9
+                    )
+            tenth = flags.requests // 10
+            ask(server.port, "serving_default", CLIENTS, 600, tenth)
+            early = resident_mib()
+            ask(server.port, "serving_default", CLIENTS, 600, flags.requests - tenth)
+            late = resident_mib()
+        if (version / "explainer.onnx").exists():
+            running = onnxruntime.InferenceSession(str(version / "explainer.onnx"))
+            given = inputs_of("explain", image)
+            rows["explainer.onnx, onnxruntime, 1 thread"] = hammer(
+                lambda: running.run(None, given), 1, flags.seconds, 10**9
+            )
+    direct, served = (
+        rows[f"serving_default, {way}"] for way in ("direct, 1 threads", "gRPC, 1 clients")
+    )
+    many = rows[f"serving_default, gRPC, {CLIENTS} clients"]["rate"]
+    marks = {
+        "added_ms": round(served["p50_ms"] - direct["p50_ms"], 2),
+        "share": round(many / rows[f"serving_default, direct, {CLIENTS} threads"]["rate"], 3),
+        "memory": round(late / early, 4),
+    }
+    met = {
+        "added_ms": marks["added_ms"] <= MARKS["added_ms"],
+        "share": marks["share"] >= MARKS["share"],
+        "memory": marks["memory"] <= MARKS["memory"],
+    }
+    print("| what | requests | a second | p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |")
+    for name, row in rows.items():
+        print(f"| {name} | {row['requests']} | {row['rate']} | {row['p50_ms']} | {row['p99_ms']} |")
+    for name, value in marks.items():
+        print(f"{name}: {value}, mark {MARKS[name]}: {'met' if met[name] else 'MISSED'}")
+    turns.write(
+        flags.output,
+        {
+            "command": f"python benchmarks/serving.py --model {flags.model} "
+            f"--requests {flags.requests} --seconds {flags.seconds:g}",
+            "machine": {**machine, "tensorflow": tf.__version__},
+            "rows": rows,
+            "resident_mib": {"at a tenth": round(early, 1), "at the end": round(late, 1)},
+            "marks": {k: {"value": v, "mark": MARKS[k], "met": met[k]} for k, v in marks.items()},
+        },
+    )
+    print(f"written: {flags.output}")
+
+
+if __name__ == "__main__":
+    main()

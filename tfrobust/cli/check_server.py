@@ -1,0 +1,98 @@
+"""Asks a server what TF Serving's clients rely on, and says what it answers."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from absl import flags
+
+from tfrobust.cli import program
+from tfrobust.errors import ReportedError
+
+ABOUT = """Checks that a server answers as TF Serving does: every signature of a model, and the
+error code of every kind of wrong request. Of any server: TF Serving or tools/serve.py.
+For instance:
+  check_server.py --server localhost:8500 --model fashion_mnist_mini"""
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("server", "localhost:8500", "host:port of gRPC", flag_values=FLAGS)
+flags.DEFINE_string("model", None, "a model that it serves", flag_values=FLAGS, required=True)
+
+Check = tuple[str, str, Callable[[], Any]]
+
+
+def check(values: Any) -> None:
+    """Runs the list; a line for each."""
+    program.import_tensorflow()
+    from tfrobust.serving import Client, ServerError
+
+    failed = total = 0
+    with Client(values.server, model=values.model, timeout=120) as client:
+        for name, expected, call in checks(client, values):
+            try:
+                call()
+                got = "OK"
+            except ServerError as error:
+                got = error.code
+            total += 1
+            failed += got != expected
+            verdict = "ok" if got == expected else f"FAILED: expected {expected}, got {got}"
+            print(f"{name}: {verdict}", flush=True)
+    print(f"{total - failed} of {total} as TF Serving answers")
+    if failed:
+        raise ReportedError(f"{failed} of {total} checks failed at {values.server}")
+
+
+def checks(client: Any, values: Any) -> Iterator[Check]:
+    """What is asked: a name, the code that TF Serving gives, and the call."""
+    import numpy as np
+
+    from tfrobust.serving import Client
+
+    signatures = client.metadata()
+    yield "GetModelMetadata", "OK", client.metadata
+    yield "GetModelStatus", "OK", client.status
+    shape = [max(size, 1) for size in signatures["serving_default"]["inputs"]["images"][1]]
+    image = np.full((1, *shape[1:]), 0.5, np.float32)
+    two = np.repeat(image, 2, axis=0)
+    yield "Predict, a batch of 1", "OK", lambda: client.predict(image)
+    yield "Predict, a batch of 2", "OK", lambda: client.predict(two)
+    if "explain" in signatures:
+        yield "Predict, explain", "OK", lambda: client.explain(image)
+    if "robustness" in signatures:
+        yield "Predict, robustness", "OK", lambda: client.robustness(image)
+    if "predict_bytes" in signatures:
+        yield "Predict, predict_bytes", "OK", lambda: client.predict_files([_png(shape)])
+        wrong = "INVALID_ARGUMENT"
+        yield "predict_bytes of no picture", wrong, lambda: client.predict_files([b"no picture"])
+    other = Client(values.server, model="no such model", timeout=30)
+    yield "an unknown model", "NOT_FOUND", lambda: other.predict(image)
+    yield "status of an unknown model", "NOT_FOUND", other.status
+    old = Client(values.server, model=values.model, version=10**9, timeout=30)
+    yield "an unknown version", "NOT_FOUND", lambda: old.predict(image)
+    yield "an unknown signature", "FAILED_PRECONDITION", lambda: client.ask("no such", images=image)
+    ask, wrong = client.ask, "INVALID_ARGUMENT"
+    yield "no input", wrong, lambda: ask("serving_default")
+    yield "an unknown input", wrong, lambda: ask("serving_default", images=image, more=image)
+    yield (
+        "an input of another type",
+        wrong,
+        lambda: ask("serving_default", images=image.astype(np.float64)),
+    )
+    yield "an input of another shape", wrong, lambda: ask("serving_default", images=image[..., 0])
+    yield "Predict once more", "OK", lambda: client.predict(image)
+
+
+def _png(shape: list[int]) -> bytes:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.full(shape[1:3], 127, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def main() -> None:
+    """The program."""
+    program.run(check, FLAGS, ABOUT)
