@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("train", "evaluate", "explain", "export", "predict", "serve")
+PROGRAMS = ("train", "evaluate", "explain", "export", "predict", "serve", "check_server")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

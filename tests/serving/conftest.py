@@ -1,15 +1,12 @@
 """A server of TF Serving's protocol over one exported network, small enough to read."""
 
+import shutil
 import threading
 from concurrent import futures
 
+import grpc
 import keras
 import pytest
-
-pytest.importorskip("grpc")
-pytest.importorskip("tensorflow_serving")
-
-import grpc
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
@@ -22,6 +19,7 @@ from tensorflow_serving.apis import (
 
 from tfrobust.exporting import saved_model
 from tfrobust.models import resnet_cifar
+from tfrobust.serving.local import Server, Settings
 
 NAME = "tiny"
 CLASSES = [f"class {number}" for number in range(10)]
@@ -107,3 +105,25 @@ def address(service):
     yield f"127.0.0.1:{port}"
     service.release.set()
     server.stop(0).wait()
+
+
+@pytest.fixture(scope="session")
+def models_folder(version, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    whole = folder / "tiny" / "3"
+    shutil.copytree(version[1], whole)
+    (whole / "assets.extra").mkdir()
+    (whole / "assets.extra" / "labels.txt").write_text("\n".join(CLASSES) + "\n")
+    # What is no version, or not yet.
+    shutil.copytree(version[1], folder / "tiny" / "9.tmp")
+    (folder / "tiny" / "notes").mkdir()
+    (folder / "README.md").write_text("no model")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(models_folder):
+    """The local server, on free ports."""
+    settings = Settings(port=0, rest_port=0, poll_seconds=0.1, message_bytes=2**20)
+    with Server(models_folder, settings) as server:
+        yield server

@@ -122,7 +122,7 @@ def test_arguments_are_checked(address: str, tmp_path: Path) -> None:
         Client(address, model=NAME, certificate=tmp_path / "none.pem")
 
 
-def test_the_program(root: Path, address: str, tmp_path: Path) -> None:
+def test_the_program(root: Path, address: str, server, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     Image.fromarray((IMAGES[0, ..., 0] * 255).astype(np.uint8)).resize((40, 30)).save(path)
 
@@ -133,6 +133,10 @@ def test_the_program(root: Path, address: str, tmp_path: Path) -> None:
     done = run("--server", address, "--model", NAME, "--image", f"{path},{path}")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count(": class ") == 2 and "resized to 28 × 28" in done.stderr
+    by_rest = run(
+        "--server", f"http://127.0.0.1:{server.rest_port}", "--model", NAME, "--image", path
+    )
+    assert by_rest.stdout.strip() == done.stdout.splitlines()[0], by_rest.stderr[-2000:]
     done = run("--server", address, "--model", "other", "--image", path)
     assert done.returncode == 1 and "NOT_FOUND" in done.stderr and "Traceback" not in done.stderr
     done = run("--model", NAME, "--image", tmp_path / "no.png")

@@ -14,7 +14,9 @@ For instance:
   check_server.py --server localhost:8500 --model fashion_mnist_mini"""
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("server", "localhost:8500", "host:port of gRPC", flag_values=FLAGS)
+flags.DEFINE_string(
+    "server", "localhost:8500", "host:port of gRPC, or http://host:port of REST", flag_values=FLAGS
+)
 flags.DEFINE_string("model", None, "a model that it serves", flag_values=FLAGS, required=True)
 
 Check = tuple[str, str, Callable[[], Any]]
@@ -71,6 +73,10 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     yield "an unknown version", "NOT_FOUND", lambda: old.predict(image)
     yield "an unknown signature", "FAILED_PRECONDITION", lambda: client.ask("no such", images=image)
     ask, wrong = client.ask, "INVALID_ARGUMENT"
+    yield "pixels that are no numbers", wrong, lambda: ask("serving_default", images=image * np.nan)
+    if "explain" in signatures:
+        classes = signatures["serving_default"]["outputs"]["logits"][1][-1]
+        yield "explain of a class that is none", wrong, lambda: client.explain(image, classes)
     yield "no input", wrong, lambda: ask("serving_default")
     yield "an unknown input", wrong, lambda: ask("serving_default", images=image, more=image)
     yield (

@@ -13,7 +13,12 @@ ABOUT = """Asks TF Serving, or a server of its protocol, what pictures show. For
   predict.py --server localhost:8500 --model fashion_mnist_mini --image x.png"""
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC port", flag_values=FLAGS)
+flags.DEFINE_string(
+    "server",
+    "localhost:8500",
+    "host:port of its gRPC port, or http://host:port of its REST port",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("model", None, "the model's name there", flag_values=FLAGS, required=True)
 flags.DEFINE_integer(
     "version", None, "of the model; default: the newest", flag_values=FLAGS, lower_bound=0
@@ -42,7 +47,8 @@ def predict(values: Any) -> None:
         raise InputError(
             f"expected --image to be readable PNG or JPEG files; {path} is not: {error}"
         ) from None
-    program.import_tensorflow()
+    if "://" not in values.server:
+        program.import_tensorflow()
     from tfrobust.serving import Client
 
     with Client(

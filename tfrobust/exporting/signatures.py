@@ -65,6 +65,8 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
         changes the decision, infinite where none was; found bool; class_id and rival int32.
         `predict_bytes`, of networks for grey or colour: encoded string, PNG or JPEG files → what
         `serving_default` gives.
+        What is no answerable question is INVALID_ARGUMENT: numbers that are not finite, a target
+        that is no class, a direction that is none.
     """
     _, height, width, channels = network.input_shape
     images = tf.TensorSpec(network.input_shape, tf.float32, "images")
@@ -72,7 +74,7 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
     def logits_of(images: tf.Tensor) -> tf.Tensor:
         return network(images, training=False)
 
-    def serving_default(images: tf.Tensor) -> Tensors:
+    def classified(images: tf.Tensor) -> Tensors:
         logits = logits_of(images)
         class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {
@@ -82,17 +84,33 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
             "class_name": tf.gather(tf.constant(list(class_names)), class_id),
         }
 
+    def serving_default(images: tf.Tensor) -> Tensors:
+        return classified(_finite(images, "images"))
+
+    walked = explainer(logits_of)
+
+    def explain(
+        images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
+    ) -> Tensors:
+        count = len(class_names)
+        right = (target >= -1) & (target < count)
+        target = _where(target, right, f"expected target from -1 to {count - 1}")
+        direction = _where(direction, tf.abs(direction) == 1, "expected direction 1 or -1")
+        rho = _where(rho, tf.math.is_finite(rho) & (rho >= 0), "expected rho of at least 0")
+        return walked(_finite(images, "images"), target, direction, rho)
+
     def robustness(images: tf.Tensor) -> Tensors:
+        images = _finite(images, "images")
         rmse, found, rival = nearest_decision(logits_of, images)
         class_id = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
         return {"rmse": rmse, "found": found, "class_id": class_id, "rival": rival}
 
     def predict_bytes(encoded: tf.Tensor) -> Tensors:
-        return serving_default(decoded(encoded, (height, width), channels))
+        return classified(decoded(encoded, (height, width), channels))
 
     made: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
         "serving_default": (serving_default, [images]),
-        "explain": (explainer(logits_of), explain_inputs(network.input_shape)),
+        "explain": (explain, explain_inputs(network.input_shape)),
         "robustness": (robustness, [images]),
     }
     if channels in (1, 3):
@@ -101,3 +119,14 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
         name: tf.function(function, input_signature=inputs, autograph=False)
         for name, (function, inputs) in made.items()
     }
+
+
+def _where(value: tf.Tensor, right: tf.Tensor, expected: str) -> tf.Tensor:
+    """A tensor that fails the request, with InvalidArgumentError, where it is not right."""
+    check = tf.debugging.Assert(tf.reduce_all(right), [expected + ", got", value], summarize=8)
+    with tf.control_dependencies([check]):
+        return tf.identity(value)
+
+
+def _finite(value: tf.Tensor, name: str) -> tf.Tensor:
+    return _where(value, tf.math.is_finite(value), f"expected {name} of finite numbers")

@@ -1,47 +1,21 @@
-"""A client of TF Serving's gRPC service, for networks exported by this package.
+"""A client of TF Serving, for networks exported by this package.
 
-NumPy arrays go in, named results come out. TF Serving's stubs (`pip install "tfrobust[serving]"`)
-import TensorFlow's message types, and with them TensorFlow.
+NumPy arrays go in, named results come out. By gRPC, TF Serving's stubs import TensorFlow for its
+message types; by REST nothing of TensorFlow is needed.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfrobust.errors import InputError, ReportedError
+from tfrobust.errors import InputError
+from tfrobust.serving.channels import GrpcChannel, RestChannel, ServerError, Signatures
+
+__all__ = ["Client", "Distance", "Explained", "Predicted", "ServerError"]
 
 MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MiB: six explanations of 224 × 224
-# gRPC's own policy: only what never reached the server is sent again.
-RETRIES = {
-    "methodConfig": [
-        {
-            "name": [{"service": "tensorflow.serving.PredictionService"}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-
-
-class ServerError(ReportedError):
-    """The server refused, failed, or cannot be reached.
-
-    Args:
-        code: gRPC's name of what went wrong, such as "NOT_FOUND" or "DEADLINE_EXCEEDED".
-        message: for people.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Predicted(NamedTuple):
@@ -100,17 +74,20 @@ class Distance(NamedTuple):
 class Client:
     """Asks one model of a server.
 
+    A request that never reached the server is sent again, within the timeout; no other is.
+
     Args:
-        server: "host:port" of its gRPC port.
+        server: "host:port" of its gRPC port, or "http://host:port" of its REST port, which takes
+            several times the bytes.
         model: the model's name there.
         version: which of its versions; the newest when None.
         timeout: seconds that one request may take, retries included.
         certificate: a file with the certificate (PEM) that the server's must be signed by; None
-            speaks without TLS, which is for this machine only.
+            speaks gRPC without TLS, which is for this machine only, and "https://" by the
+            system's certificates.
         message_bytes: the largest message sent or received.
 
     Raises:
-        ReportedError: TF Serving's stubs are not installed.
         InputError: a file that is not there, or numbers out of range.
     """
 
@@ -124,25 +101,19 @@ class Client:
         certificate: str | Path | None = None,
         message_bytes: int = MESSAGE_BYTES,
     ) -> None:
-        grpc = _stubs()
         if timeout <= 0 or message_bytes < 1:
             raise InputError(
                 f"expected a timeout and message_bytes above 0, got {timeout}, {message_bytes}"
             )
-        options = [
-            ("grpc.max_send_message_length", message_bytes),
-            ("grpc.max_receive_message_length", message_bytes),
-            ("grpc.service_config", json.dumps(RETRIES)),
-        ]
-        if certificate is None:
-            self._channel = grpc.insecure_channel(server, options)
-        else:
-            try:
-                root = Path(certificate).read_bytes()
-            except OSError as error:
-                raise InputError(f"expected a certificate at {certificate}: {error}") from None
-            self._channel = grpc.secure_channel(server, grpc.ssl_channel_credentials(root), options)
-        self.server, self.model, self.version, self.timeout = server, model, version, timeout
+        rest = server.startswith(("http://", "https://"))
+        self._channel = (RestChannel if rest else GrpcChannel)(
+            server,
+            model,
+            version,
+            timeout=timeout,
+            certificate=certificate,
+            message_bytes=message_bytes,
+        )
 
     def __enter__(self) -> "Client":
         return self
@@ -228,19 +199,9 @@ class Client:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        import tensorflow as tf
-        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+        return self._channel.ask(signature, {k: np.asarray(v) for k, v in inputs.items()})
 
-        request = predict_pb2.PredictRequest()
-        self._name(request.model_spec)
-        request.model_spec.signature_name = signature
-        for name, value in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        reply = self._call(stub.Predict, request)
-        return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
-
-    def metadata(self) -> dict[str, dict[str, dict[str, tuple[str, tuple[int, ...]]]]]:
+    def metadata(self) -> Signatures:
         """The model's signatures: name → "inputs" or "outputs" → name → dtype and shape.
 
         −1 in a shape is any size.
@@ -248,30 +209,7 @@ class Client:
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        import tensorflow as tf
-        from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_pb2_grpc
-
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        self._name(request.model_spec)
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        packed = self._call(stub.GetModelMetadata, request).metadata["signature_def"]
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        packed.Unpack(signatures)
-
-        def told(tensors: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-            return {
-                name: (
-                    tf.dtypes.as_dtype(one.dtype).name,
-                    tuple(dim.size for dim in one.tensor_shape.dim),
-                )
-                for name, one in tensors.items()
-            }
-
-        return {
-            name: {"inputs": told(one.inputs), "outputs": told(one.outputs)}
-            for name, one in signatures.signature_def.items()
-            if not name.startswith("__")  # TensorFlow's own, such as what initialises tables
-        }
+        return self._channel.metadata()
 
     def status(self) -> dict[int, str]:
         """The model's versions and what each is: "AVAILABLE", "LOADING", "END", …
@@ -279,38 +217,7 @@ class Client:
         Raises:
             ServerError: the server did not answer, or has no such model.
         """
-        from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
-
-        request = get_model_status_pb2.GetModelStatusRequest()
-        self._name(request.model_spec)
-        stub = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        reply = self._call(stub.GetModelStatus, request)
-        states = get_model_status_pb2.ModelVersionStatus.State
-        return {one.version: states.Name(one.state) for one in reply.model_version_status}
-
-    def _name(self, spec: Any) -> None:
-        spec.name = self.model
-        if self.version is not None:
-            spec.version.value = self.version
-
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        import grpc
-
-        try:
-            return method(request, timeout=self.timeout)
-        except grpc.RpcError as error:
-            code, told = error.code().name, error.details()
-            advice = {
-                "UNAVAILABLE": "is it running, and is this its gRPC port?",
-                "DEADLINE_EXCEEDED": f"nothing came within {self.timeout:g} s; ask for fewer "
-                "images at a time, or give a longer timeout",
-                "RESOURCE_EXHAUSTED": "send fewer images at a time, or raise message_bytes here "
-                "and the limit there",
-                "NOT_FOUND": f"is {self.model} its name there, and the version served?",
-            }.get(code, "")
-            raise ServerError(
-                code, f"{self.server} answered {code}: {told}. {advice}".rstrip()
-            ) from None
+        return self._channel.status()
 
 
 def _checked(images: Any) -> np.ndarray:
@@ -328,15 +235,3 @@ def _checked(images: Any) -> np.ndarray:
             "8-bit images by 255"
         )
     return images
-
-
-def _stubs() -> Any:
-    """gRPC, once TF Serving's stubs are known to be there too."""
-    try:
-        import grpc
-        import tensorflow_serving.apis  # noqa: F401
-    except ImportError as error:
-        raise ReportedError(
-            "asking a server takes TF Serving's stubs: pip install 'tfrobust[serving]'"
-        ) from error
-    return grpc

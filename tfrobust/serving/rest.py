@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from tensorflow.core.framework import types_pb2
 
 from tfrobust.errors import ReportedError
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
@@ -136,7 +137,7 @@ class Rest:
         def told(tensors: Mapping[str, Any]) -> dict[str, Any]:
             return {
                 key: {
-                    "dtype": f"DT_{tf.dtypes.as_dtype(info.dtype).name.upper()}",
+                    "dtype": types_pb2.DataType.Name(info.dtype),
                     "tensor_shape": {
                         "dim": [{"size": str(dim.size)} for dim in info.tensor_shape.dim]
                     },

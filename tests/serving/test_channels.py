@@ -1,0 +1,121 @@
+"""The client by REST: the same answers as by gRPC, and what is asked again."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.serving import Client, ServerError
+
+IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+
+
+@pytest.fixture
+def clients(server):
+    """One of each kind."""
+    with (
+        Client(f"127.0.0.1:{server.port}", model="tiny") as by_grpc,
+        Client(f"http://127.0.0.1:{server.rest_port}", model="tiny", version=3) as by_rest,
+    ):
+        yield by_grpc, by_rest
+
+
+def test_rest_gives_what_grpc_gives(clients) -> None:
+    by_grpc, by_rest = clients
+    files = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in IMAGES]
+    for ask in (
+        lambda client: client.predict(IMAGES),
+        lambda client: client.explain(IMAGES, [0, 1, 2], direction=-1, rho=0.05),
+        lambda client: client.robustness(IMAGES),
+        lambda client: client.predict_files(files),
+    ):
+        for expected, got in zip(ask(by_grpc), ask(by_rest), strict=True):
+            if isinstance(expected, list):
+                assert got == expected
+                continue
+            assert got.dtype == expected.dtype and got.shape == expected.shape
+            # The same float32 numbers, by way of decimal text that holds them exactly; computed
+            # twice, in batches of the same size by the same graph.
+            np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+    assert by_rest.metadata() == by_grpc.metadata()
+    assert by_rest.status() == by_grpc.status() == {3: "AVAILABLE"}
+
+
+def test_rest_tells_the_same_errors(server, clients) -> None:
+    for client in clients:
+        with pytest.raises(ServerError) as unknown:
+            client.ask("no such", images=IMAGES)
+        assert unknown.value.code == "FAILED_PRECONDITION"
+        with pytest.raises(ServerError) as wrong:
+            client.ask("serving_default", images=IMAGES[..., 0])
+        assert wrong.value.code == "INVALID_ARGUMENT"
+    address = f"http://127.0.0.1:{server.rest_port}"
+    other = Client(address, model="../tiny?x")
+    with other, pytest.raises(ServerError, match="its name there") as unknown:
+        other.predict(IMAGES)
+    assert unknown.value.code == "NOT_FOUND"
+    small = Client(address, model="tiny", message_bytes=20_000)
+    with small, pytest.raises(ServerError, match="raise message_bytes") as large:
+        small.predict(IMAGES)
+    assert large.value.code == "RESOURCE_EXHAUSTED"
+    nobody = Client("http://127.0.0.1:9", model="tiny", timeout=5)
+    with nobody, pytest.raises(ServerError, match="is it running"):
+        nobody.predict(IMAGES)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """503 as often as told, then the status; slow where asked."""
+
+    busy = asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        if "slow" in self.path:
+            time.sleep(1)
+        full = Answers.asked <= Answers.busy
+        self.send_response(503 if full else 200)
+        self.end_headers()
+        told = {"model_version_status": [{"version": "1", "state": "AVAILABLE"}]}
+        self.wfile.write(json.dumps({"error": "full"} if full else told).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_only_what_is_unavailable_is_asked_again_until_the_time_is_over() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        Answers.busy, Answers.asked = 2, 0
+        assert Client(address, model="x").status() == {1: "AVAILABLE"} and Answers.asked == 3
+        Answers.busy, Answers.asked = 100, 0
+        with pytest.raises(ServerError, match="full") as error:
+            Client(address, model="x").status()
+        assert error.value.code == "UNAVAILABLE" and Answers.asked == 4
+        Answers.busy, Answers.asked = 0, 0
+        with pytest.raises(ServerError) as late:
+            Client(address, model="slow", timeout=0.3).status()
+        assert late.value.code == "DEADLINE_EXCEEDED" and Answers.asked == 1
+        server.shutdown()
+
+
+def test_rest_needs_no_tensorflow(server, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", IMAGES)
+    program = f"""
+import sys
+import numpy as np
+from tfrobust.serving import Client
+with Client("http://127.0.0.1:{server.rest_port}", model="tiny") as client:
+    print(client.predict(np.load({str(tmp_path / "images.npy")!r})).class_name)
+assert not {{"tensorflow", "keras", "grpc"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("class ") == 3
