@@ -1,11 +1,11 @@
 """Recipes for CIFAR-10 on two CPU cores, side by side at equal time.
 
-    python benchmarks/recipe_search.py --data_dir ../shared/tfds --minutes 15 [--only l2_min]
+    python benchmarks/recipe_search.py --data_dir ../shared/tfds --minutes 4 [--only l2_min]
 
-Each recipe is trained for as many epochs as fit into the time, by its own measured step; the
-attacked images are the last of the training split, held out: the test split is not looked at. A
-recipe that is in the results already, at the same time, is not run again, and an interrupted
-training goes on. Nothing else may run beside, or the time is not equal.
+The steps of all recipes are timed first, compiled and warm, with nothing else running; each is then
+trained for as many steps as fit into the time, which others may disturb. The attacked images are of
+the last 5,000 of the training split, held out: the test split is not looked at. A recipe that is in
+the results already, at the same time, is not run again, and an interrupted training goes on.
 
 Prints a table and writes benchmarks/results/recipe_search.json and, by recipe, runs/search/.
 """
@@ -31,39 +31,36 @@ SHORT = {
     "learning_rate_warmup": 0.2,
     "weight_decay": 5e-4,
 }
-SMALL = {"depth": 8, "width": 32, **SHORT}
-# RMSE: of an L2 of .5, 1 and 1.5 on 32×32×3 values.
-HALF, ONE, MORE = (size / 3072**0.5 for size in (0.5, 1.0, 1.5))
-NO_PENALTY: dict[str, Any] = {"penalty": False}
+# RMSE: of an L2 of .5, 1, 1.5 and 2 on 32×32×3 values.
+HALF, ONE, MORE, TWO = (size / 3072**0.5 for size in (0.5, 1.0, 1.5, 2.0))
+SMALL: dict[str, Any] = {"depth": 8, "width": 16, **SHORT}
+NO_PENALTY: dict[str, Any] = {**SMALL, "penalty": False}
+MADRY = {**NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1}
 # What each differs in from the published recipe.
 RECIPES: dict[str, dict[str, Any]] = {
-    "plain": {**SMALL, **NO_PENALTY},
+    "plain": NO_PENALTY,
     "penalty": SMALL,
-    "penalty, narrow": {**SMALL, "width": 16},
-    "penalty, ResNet-14": {**SMALL, "depth": 14, "width": 16},
     "penalty + l2_min": {**SMALL, "adversarial": "l2_min"},
     "penalty + madry_l2 1 step, 1.0": {
-        **SMALL, "adversarial": "madry_l2", "adversarial_steps": 1, "adversarial_epsilon": ONE,
+        **MADRY, "penalty": True, "adversarial_epsilon": ONE, "adversarial_share": 1.0,
     },
-    "madry_l2 1 step, 0.5": {
-        **SMALL, **NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1,
-        "adversarial_epsilon": HALF,
-    },
-    "madry_l2 1 step, 1.0": {
-        **SMALL, **NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1,
+    "madry_l2 1 step, 0.5": {**MADRY, "adversarial_epsilon": HALF},
+    "madry_l2 1 step, 1.0": {**MADRY, "adversarial_epsilon": ONE},
+    "madry_l2 1 step, 1.5": {**MADRY, "adversarial_epsilon": MORE},
+    "madry_l2 1 step, 2.0": {**MADRY, "adversarial_epsilon": TWO},
+    "madry_l2 3 steps, 1.5": {**MADRY, "adversarial_epsilon": MORE, "adversarial_steps": 3},
+    "trades_l2 2 steps, 1.0": {
+        **NO_PENALTY, "adversarial": "trades_l2", "adversarial_steps": 2,
         "adversarial_epsilon": ONE,
     },
-    "madry_l2 1 step, 1.5": {
-        **SMALL, **NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1,
-        "adversarial_epsilon": MORE,
+    "madry_l2 1 step, 1.5, width 32": {**MADRY, "adversarial_epsilon": MORE, "width": 32},
+    "madry_l2 1 step, 1.5, ResNet-14": {**MADRY, "adversarial_epsilon": MORE, "depth": 14},
+    "madry_l2 1 step, 1.5, ReLU": {**MADRY, "adversarial_epsilon": MORE, "activation": "relu"},
+    "madry_l2 1 step, 1.5, averaged": {
+        **MADRY, "adversarial_epsilon": MORE, "weight_average": 0.99,
     },
-    "madry_l2 3 steps, 1.0": {
-        **SMALL, **NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 3,
-        "adversarial_epsilon": ONE,
-    },
-    "trades_l2 3 steps, 1.0": {
-        **SMALL, **NO_PENALTY, "adversarial": "trades_l2", "adversarial_steps": 3,
-        "adversarial_epsilon": ONE,
+    "madry_l2 1 step, 1.5, no crops": {
+        **MADRY, "adversarial_epsilon": MORE, "augmentation": "none",
     },
 }  # fmt: skip
 
@@ -86,25 +83,40 @@ def step_seconds(recipe: Any, source: Any, jit: bool) -> float:
     return statistics.median(seconds[4:])
 
 
-def searched(name: str, flags: argparse.Namespace) -> dict[str, Any]:
+def recipe_of(name: str, flags: argparse.Namespace) -> Any:
+    """The whole recipe, its steps aside."""
+    from tfrobust import recipes
+
+    changes = {"dataset": flags.dataset, "data_dir": flags.data_dir, "held_out": HELD_OUT}
+    return dataclasses.replace(recipes.cifar10_published_robust(), **changes, **RECIPES[name])
+
+
+def folder_of(name: str, flags: argparse.Namespace) -> Path:
+    """Where a recipe's run is kept."""
+    return ROOT / "runs" / "search" / f"{flags.minutes:g}" / name.replace(" ", "_")
+
+
+def planned_steps(name: str, source: Any, flags: argparse.Namespace) -> int:
+    """How many steps fit into the time; measured once."""
+    planned = folder_of(name, flags) / "steps.txt"
+    if not planned.exists():
+        seconds = step_seconds(recipe_of(name, flags), source, flags.jit)
+        planned.parent.mkdir(parents=True, exist_ok=True)
+        planned.write_text(str(max(1, int(60 * flags.minutes / seconds))))
+    return int(planned.read_text())
+
+
+def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]:
     """Trains one recipe for the time, attacks the images held out; → its row."""
-    from tfrobust import datasets, recipes
     from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.training.build import build, total_steps
     from tfrobust.training.fit import fit
     from tfrobust.training.log import read_metrics
 
-    changes = {"dataset": flags.dataset, "data_dir": flags.data_dir, "held_out": HELD_OUT}
-    recipe = dataclasses.replace(recipes.cifar10_published_robust(), **changes, **RECIPES[name])
-    source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
-    folder = ROOT / "runs" / "search" / f"{flags.minutes:g}" / name.replace(" ", "_")
-    folder.mkdir(parents=True, exist_ok=True)
-    planned = folder / "epochs.txt"
-    if not planned.exists():
-        step = step_seconds(recipe, source, flags.jit)
-        per_epoch = step * source.steps_per_epoch(recipe.batch_size)
-        planned.write_text(f"{max(1, round(60 * flags.minutes / per_epoch))}")
-    recipe = dataclasses.replace(recipe, epochs=int(planned.read_text()))
+    recipe, folder = recipe_of(name, flags), folder_of(name, flags)
+    steps = planned_steps(name, source, flags)
+    epochs = -(-steps // source.steps_per_epoch(recipe.batch_size))
+    recipe = dataclasses.replace(recipe, epochs=epochs, max_steps=steps)
     classifier = build(recipe, source.info, total_steps(recipe, source))
     training = fit(classifier, source, recipe, folder, jit=flags.jit)
     report = evaluate(
@@ -116,15 +128,17 @@ def searched(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         partial_dir=folder / "evaluation",
     )
     report.to_html(folder / "report.html")
-    options = " ".join(f"--{key}={value}" for key, value in RECIPES[name].items())
     return {
         "minutes": flags.minutes,
-        "command": f"python tools/train.py --recipe cifar10_published_robust --held_out {HELD_OUT} "
-        f"--epochs {recipe.epochs} {options}",
-        "epochs": recipe.epochs,
+        "command": f"python benchmarks/recipe_search.py --data_dir {flags.data_dir} "
+        f"--minutes {flags.minutes:g} --images {flags.images} "
+        f"--{'' if flags.jit else 'no-'}jit --only {name!r}",
+        "recipe": RECIPES[name],
+        "steps": steps,
+        "images_seen": steps * recipe.batch_size,
         "seconds": round(training.seconds, 1),
         "resumed_at": training.resumed_at,
-        "training_accuracy": read_metrics(training.metrics)[-1].get("val_accuracy"),
+        "training_accuracy": read_metrics(training.metrics)[-1].get("accuracy"),
         "clean_accuracy": report.clean_accuracy,
         "attack_ara": dataclasses.asdict(report.attack_ara),
         "btr_ara": dataclasses.asdict(report.btr_ara),
@@ -135,7 +149,10 @@ def searched(name: str, flags: argparse.Namespace) -> dict[str, Any]:
 
 def table(rows: dict[str, Any]) -> str:
     """Markdown, the largest attack ARA first."""
-    lines = ["| recipe | epochs | clean accuracy | attack ARA | BTR ARA |", "|" + " --- |" * 5]
+    lines = [
+        "| recipe | images seen | clean accuracy | attack ARA | BTR ARA |",
+        "|" + " --- |" * 5,
+    ]
     order = sorted(rows, key=lambda name: -rows[name]["attack_ara"]["value"])
     for name in order:
         row, areas = rows[name], []
@@ -143,7 +160,8 @@ def table(rows: dict[str, Any]) -> str:
             area = row[goal]
             areas.append(f"{area['value']:.4f} [{area['low']:.4f}, {area['high']:.4f}]")
         lines.append(
-            f"| {name} | {row['epochs']} | {row['clean_accuracy']:.3f} | {' | '.join(areas)} |"
+            f"| {name} | {row['images_seen'] // 1000},000 | {row['clean_accuracy']:.3f} "
+            f"| {' | '.join(areas)} |"
         )
     return "\n".join(lines)
 
@@ -153,10 +171,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets")
-    parser.add_argument("--minutes", type=float, default=15, help="of training, each recipe")
-    parser.add_argument("--images", type=int, default=500, help="held out, that are attacked")
+    parser.add_argument("--minutes", type=float, default=4, help="of training, each recipe")
+    parser.add_argument("--images", type=int, default=300, help="held out, that are attacked")
     parser.add_argument("--only", default="", help="a part of the recipes' names")
-    parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument(
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "recipe_search.json"
     )
@@ -169,13 +187,20 @@ def main() -> None:
     if flags.output.exists():
         results = json.loads(flags.output.read_text())
     results |= {"machine": turns.machine(), "held_out": HELD_OUT}
-    for name in RECIPES:
-        done = results["recipes"].get(name)
-        if flags.only not in name or (done and done["minutes"] == flags.minutes):
-            continue
-        print(f"{name}: {flags.minutes:g} minutes", file=sys.stderr)
-        results["recipes"][name] = searched(name, flags)
+    from tfrobust import datasets
+
+    source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
+    wanted = [
+        name
+        for name in RECIPES
+        if flags.only in name and results["recipes"].get(name, {}).get("minutes") != flags.minutes
+    ]
+    for name in wanted:
+        print(f"{name}: {planned_steps(name, source, flags)} steps", file=sys.stderr)
+    for name in wanted:
+        results["recipes"][name] = searched(name, source, flags)
         turns.write(flags.output, results)
+        print(table(results["recipes"]), file=sys.stderr)
     print(table(results["recipes"]))
     print(f"written: {flags.output}")
 

@@ -50,6 +50,8 @@ class Recipe:
         learning_rate_drops: shares of the training after which "drops" divides the rate by 10.
         momentum: of SGD.
         weight_decay: L2 as PyTorch's: this times the weight is added to its gradient.
+        weight_average: decay a step of the moving average of the weights that is measured and
+            ships in the place of the last ones; 0: the last ones.
         penalty: whether the gradient penalty is on; off, the rest of its numbers say nothing.
         penalty_exponent: z, the power of the input gradient's entries.
         tandem: ζ, the share of images whose scalar is the margin, not a random logit.
@@ -95,6 +97,7 @@ class Recipe:
     learning_rate_drops: tuple[float, ...] = (0.85, 0.975)
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    weight_average: float = 0.0
     penalty: bool = True
     penalty_exponent: float = 2.0
     tandem: float = 0.2
@@ -128,7 +131,8 @@ class Recipe:
                     f"expected --{field} to be one of {', '.join(choices)}; "
                     f"got {getattr(self, field)!r}"
                 )
-        for field in ("tandem", "momentum", "learning_rate_warmup", "adversarial_share"):
+        shares = ("tandem", "momentum", "learning_rate_warmup", "adversarial_share")
+        for field in (*shares, "weight_average"):
             value = getattr(self, field)
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"expected --{field} from 0 to 1, got {value}")
@@ -141,6 +145,8 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"expected --{field} above 0, got {value}")
+        if self.weight_average == 1:
+            raise InputError("expected --weight_average below 1, which would never move")
         if self.learning_rate_warmup and self.learning_rate_schedule != "cosine":
             raise InputError("expected --learning_rate_schedule cosine with --learning_rate_warmup")
         for field in ("adversarial_epsilon", "adversarial_steps", "adversarial_share"):

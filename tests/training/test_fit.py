@@ -61,6 +61,36 @@ def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_
     assert tables[0] == tables[1]
 
 
+class Weights(keras.callbacks.Callback):
+    """The trained weights after each step."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.seen: list[list[np.ndarray]] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.seen.append([value.numpy() for value in self.model.network.trainable_variables])
+
+
+def test_the_average_of_the_weights_takes_their_place(source: DataSource, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, weight_average=0.8, max_steps=6)
+    classifier = build(recipe, source.info, total_steps(recipe, source))
+    watcher = Weights()
+    fit(classifier, source, recipe, tmp_path, callbacks=[watcher], jit=False)
+    expected = watcher.seen[0]
+    for weights in watcher.seen[1:]:
+        expected = [0.8 * mean + 0.2 * one for mean, one in zip(expected, weights, strict=True)]
+    ended = [value.numpy() for value in classifier.network.trainable_variables]
+    for mean, last, ours in zip(expected, watcher.seen[-1], ended, strict=True):
+        # Sums of six float32 numbers, in another order.
+        np.testing.assert_allclose(ours, mean, rtol=1e-5, atol=1e-6)
+        assert np.abs(ours - last).max() > 1e-5
+    # A finished run that is begun again ends in the averages too: checkpoints hold both.
+    again = build(recipe, source.info, total_steps(recipe, source))
+    fit(again, source, recipe, tmp_path, jit=False)
+    for ours, theirs in zip(ended, again.network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+
+
 def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
     source: DataSource, tmp_path: Path
 ) -> None:

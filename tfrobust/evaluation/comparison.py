@@ -98,6 +98,8 @@ def first_images(
         goal: np.min([record.rmse[:count] for record in kept if record.goal == goal], axis=0)
         for goal in ("attack", "btr")
     }
+    # What is below chance is misclassified too: `evaluate` counts it, and so does a cut report.
+    sizes["attack"] = np.minimum(sizes["attack"], sizes["btr"])
     records = []
     for record in kept:
         rmse = record.rmse[:count]

@@ -5,7 +5,6 @@ Codes and texts are those of TF Serving, where it has one for the case.
 
 import threading
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -71,19 +70,19 @@ class Engine:
             Refused: no such signature, inputs that do not fit it, or too many requests.
         """
         signature = signature or DEFAULT_SIGNATURE
-        definition = version.signatures.get(signature)
-        if definition is None:
+        specs = version.inputs.get(signature)
+        if specs is None:
             known = ", ".join(sorted(version.signatures))
             raise Refused(
                 "FAILED_PRECONDITION",
                 f'Serving signature name: "{signature}" not found in signature def; it has {known}',
             )
-        tensors = {name: _fitting(name, inputs, info) for name, info in definition.inputs.items()}
-        if unknown := sorted(set(inputs) - set(definition.inputs)):
+        tensors = {name: _fitting(name, inputs, spec) for name, spec in specs.items()}
+        if unknown := sorted(set(inputs) - set(specs)):
             raise Refused(
                 "INVALID_ARGUMENT",
                 f"input(s) {', '.join(unknown)} not in the signature, which takes "
-                f"{', '.join(sorted(definition.inputs))}",
+                f"{', '.join(sorted(specs))}",
             )
         if not self._room.acquire(blocking=False):
             raise Refused("UNAVAILABLE", "The queue is full; try again later")
@@ -95,10 +94,10 @@ class Engine:
             raise Refused("INVALID_ARGUMENT", reason) from None
         finally:
             self._room.release()
-        return {name: value.numpy() for name, value in outputs.items()}
+        return {name: np.asarray(value.numpy()) for name, value in outputs.items()}
 
 
-def _fitting(name: str, inputs: Mapping[str, np.ndarray], info: Any) -> tf.Tensor:
+def _fitting(name: str, inputs: Mapping[str, np.ndarray], spec: tf.TensorSpec) -> tf.Tensor:
     """An input as its signature wants it.
 
     Raises:
@@ -106,7 +105,7 @@ def _fitting(name: str, inputs: Mapping[str, np.ndarray], info: Any) -> tf.Tenso
     """
     if name not in inputs:
         raise Refused("INVALID_ARGUMENT", f"input {name} is missing")
-    value, dtype = inputs[name], tf.dtypes.as_dtype(info.dtype)
+    value, dtype = inputs[name], spec.dtype
     if dtype == tf.string:
         wrong = value.dtype.kind not in "OSU"
     else:
@@ -115,10 +114,9 @@ def _fitting(name: str, inputs: Mapping[str, np.ndarray], info: Any) -> tf.Tenso
         raise Refused(
             "INVALID_ARGUMENT", f"input {name}: expected {dtype.name}, got {value.dtype.name}"
         )
-    shape = tf.TensorShape(info.tensor_shape)
-    if not shape.is_compatible_with(value.shape):
+    if not spec.shape.is_compatible_with(value.shape):
         raise Refused(
             "INVALID_ARGUMENT",
-            f"input {name}: expected shape {shape.as_list()}, got {list(value.shape)}",
+            f"input {name}: expected shape {spec.shape.as_list()}, got {list(value.shape)}",
         )
     return tf.constant(value, dtype)

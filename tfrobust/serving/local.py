@@ -175,7 +175,7 @@ class Services(
         reply = predict_pb2.PredictResponse()
         _name(reply.model_spec, spec.name, version, signature)
         for name in wanted:
-            reply.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+            _put(outputs[name], reply.outputs[name])
         return reply
 
     def GetModelMetadata(self, request: Any, context: Any) -> Any:
@@ -246,6 +246,17 @@ class Services(
             return tf.make_ndarray(proto)
         except Exception as error:  # of a proto at odds with itself, of several kinds
             raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
+
+
+def _put(array: np.ndarray, proto: Any) -> None:
+    """As `tf.make_tensor_proto`, which takes a tenth of a millisecond for its checks."""
+    proto.dtype = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if array.dtype.kind in "OS":
+        proto.string_val.extend(array.ravel())
+    else:
+        proto.tensor_content = array.tobytes()
 
 
 def _name(spec: Any, name: str, version: Version, signature: str) -> None:

@@ -21,6 +21,7 @@ class Version:
     Attributes:
         number: of the version.
         signatures: name → SignatureDef, those that answer something.
+        inputs: of each signature, name → TensorSpec.
         labels: of the classes, if the export tells them.
     """
 
@@ -32,6 +33,13 @@ class Version:
             name: definition
             for name, definition in proto.meta_graphs[0].signature_def.items()
             if name in self._loaded.signatures
+        }
+        self.inputs = {
+            name: {
+                key: tf.TensorSpec(one.tensor_shape, tf.dtypes.as_dtype(one.dtype), key)
+                for key, one in definition.inputs.items()
+            }
+            for name, definition in self.signatures.items()
         }
         labels = folder / "assets.extra" / "labels.txt"
         self.labels = labels.read_text().splitlines() if labels.is_file() else []

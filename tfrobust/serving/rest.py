@@ -170,10 +170,9 @@ class Rest:
             version = self._engine.find(name, number)
             asked = _parsed(body)
             signature = asked.get("signature_name") or DEFAULT_SIGNATURE
-            definition = version.signatures.get(signature) if isinstance(signature, str) else None
-            specs = dict(definition.inputs) if definition is not None else {}
+            specs = version.inputs.get(signature, {}) if isinstance(signature, str) else {}
             by_row = "instances" in asked
-            values = _rows(asked["instances"], specs) if by_row else asked["inputs"]
+            values = _rows(asked["instances"]) if by_row else asked["inputs"]
             if not isinstance(values, dict):
                 values = {next(iter(specs), "inputs"): values}
             inputs = {key: _array(key, value, specs.get(key)) for key, value in values.items()}
@@ -204,7 +203,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def _rows(instances: Any, specs: Mapping[str, Any]) -> Any:
+def _rows(instances: Any) -> Any:
     """Inputs by name from rows, or the rows of the one input.
 
     Raises:
@@ -220,21 +219,19 @@ def _rows(instances: Any, specs: Mapping[str, Any]) -> Any:
     return {name: [row[name] for row in instances] for name in names}
 
 
-def _array(name: str, value: Any, info: Any) -> np.ndarray:
+def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
     """JSON lists as an array of the signature's type.
 
     Raises:
         Refused: lists that are no array, or not of that type.
     """
     try:
-        if info is not None and tf.dtypes.as_dtype(info.dtype) == tf.string:
+        if spec is not None and spec.dtype == tf.string:
             return np.array(_texts(value), object)
         array = np.array(value)
         if array.dtype.kind not in "biuf":
             raise Refused("INVALID_ARGUMENT", f"input {name}: expected numbers in even lists")
-        return (
-            array if info is None else array.astype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
-        )
+        return array if spec is None else array.astype(spec.dtype.as_numpy_dtype)
     except (ValueError, OverflowError, binascii.Error) as error:
         raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
 

@@ -73,6 +73,8 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
         schedule(recipe, steps),
         momentum=recipe.momentum,
         l2=recipe.weight_decay,
+        use_ema=recipe.weight_average > 0,
+        ema_momentum=recipe.weight_average,
     )
     optimizer.build(network.trainable_variables)
     strategy = tf.distribute.get_strategy()

@@ -180,6 +180,10 @@ class _Loop:
                 if int(done) == log.last:
                     self._save(log)
                 raise
+        with self.strategy.scope():
+            # Where weights are averaged, the averages take their place; checkpoints hold both.
+            classifier = self.classifier
+            classifier.optimizer.finalize_variable_values(classifier.network.trainable_variables)
         watchers.on_train_end()
         seconds = time.monotonic() - began
         return Training(steps=self.steps, seconds=seconds, resumed_at=first, metrics=metrics)
