@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-kill test-gpu measure bench-training bench-input bench-attacks \
-	bench-presets bench-explanations bench-explanation-speed install format clean
+	bench-presets bench-explanations bench-explanation-speed bench-serving leaderboard reproduce \
+	install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -42,6 +43,18 @@ bench-explanations: $(VENV)/installed
 # g_explain+ beside PyTorch's (--torch_python: a Python that has it) and tf-explain's methods.
 bench-explanation-speed: $(VENV)/installed
 	$(BIN)/python benchmarks/explanation_speed.py
+
+# The local server under load, on the shipped embedded network.
+bench-serving: $(VENV)/installed
+	$(BIN)/python benchmarks/serving.py --model saved_models/fashion_mnist_mini
+
+# saved_models/README.md from the cards of what is shipped.
+leaderboard: $(VENV)/installed
+	$(BIN)/python benchmarks/leaderboard.py
+
+# Every figure of the README from scratch, the old beside the new: hours.
+reproduce: $(VENV)/installed
+	$(BIN)/python benchmarks/reproduce.py
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

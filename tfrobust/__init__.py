@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.explanations.adversarial import explain
     from tfrobust.exporting.saved_model import export
+    from tfrobust.exporting.shipped import load
     from tfrobust.training.classifier import RobustClassifier
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ __all__ = [
     "explain",
     "explanations",
     "export",
+    "load",
     "models",
     "training",
 ]
@@ -36,6 +38,7 @@ _HOME = {
     "evaluate": "tfrobust.evaluation.evaluate",
     "explain": "tfrobust.explanations.adversarial",
     "export": "tfrobust.exporting.saved_model",
+    "load": "tfrobust.exporting.shipped",
 }
 
 

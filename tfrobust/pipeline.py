@@ -24,12 +24,14 @@ from tfrobust import datasets, recipes
 from tfrobust.attacks import Attack, L2Min, Projection
 from tfrobust.errors import InputError
 from tfrobust.evaluation import AraReport, first_images
+from tfrobust.evaluation.ara import share_interval
 from tfrobust.evaluation.atomic import write_atomically
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.page import Section, figure, image_section
 from tfrobust.evaluation.partials import image_hash
 from tfrobust.evaluation.plots import training_curves_svg
 from tfrobust.evaluation.presets import preset_attacks
+from tfrobust.evaluation.smoothing import certify
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
@@ -40,7 +42,11 @@ from tfrobust.training.fit import fit, uses_jit
 from tfrobust.training.log import read_metrics
 from tfrobust.training.watching import CheapAra, ExplanationImages
 
+PICTURE = "explanations.png"
 EXPLAINED_IMAGES = 8
+# What `full_card` measures: L2, pixels from 0 to 1; the noise of the smoothed network.
+BOX_SIZES = (0.25, 0.5, 1.0)
+CERTIFIED_IMAGES, CERTIFIED_SIGMA = 100, 0.25
 WATCHED_IMAGES = 32  # attacked while training, where a recipe has ara_every
 SMOKE_IMAGES = 4
 PACKAGES = (
@@ -150,7 +156,7 @@ def run(
     with _run_folder(recipe, runs_dir, run_dir, fresh, about) as folder:
         print(f"run {folder}{os.sep}", file=sys.stderr)
         with _interruptible("The same command goes on from the last step."):
-            network = _train(classifier, recipe, source, folder, strategy, jit)
+            network, seconds = _train(classifier, recipe, source, folder, strategy, jit)
         with _interruptible("The training is kept; the same command goes on from here."):
             report = measure(recipe, network, source, folder)
             twin = plain_twin(recipe, source, report)
@@ -170,7 +176,13 @@ def run(
                 reference_images=source.test_arrays(32)[0],
                 provenance=source.info.provenance,
                 recipe=recipe.to_json(),
-                figures=card_figures(report, twin),
+                figures={
+                    "training seconds": round(seconds),
+                    "machine": machine(),
+                    **card_figures(report, twin),
+                    **(full_figures(recipe, network, source, folder) if recipe.full_card else {}),
+                },
+                picture=folder / PICTURE,
             )
             summary = Summary(report, twin, folder, version_folder, time.monotonic() - began)
             done = {"model": str(version_folder), "seconds": summary.seconds}
@@ -185,8 +197,11 @@ def _train(
     folder: Path,
     strategy: tf.distribute.Strategy,
     jit: bool | None,
-) -> keras.Model:
-    """The recipe's network, trained, and watched as the recipe says; no strategy's any more."""
+) -> tuple[keras.Model, float]:
+    """The recipe's network, trained and watched as the recipe says, no strategy's any more.
+
+    And the seconds of its training.
+    """
     watchers: list[keras.callbacks.Callback] = []
     if distribution.is_chief(strategy):
         logs, info = folder / "tensorboard", source.info
@@ -211,11 +226,15 @@ def _train(
                     every=recipe.explain_every,
                 )
             )
-    fit(classifier, source, recipe, folder, strategy=strategy, callbacks=watchers, jit=jit)
+    training = fit(
+        classifier, source, recipe, folder, strategy=strategy, callbacks=watchers, jit=jit
+    )
     network = classifier.network
     if strategy.num_replicas_in_sync > 1:
         network = distribution.single(network)
-    return network if recipe.precision == "float32" else full_precision(network)
+    if recipe.precision != "float32":
+        network = full_precision(network)
+    return network, training.seconds
 
 
 def measure(
@@ -288,7 +307,7 @@ def card_figures(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
         "BTR ARA": dataclasses.asdict(report.btr_ara),
         "attacks": list(report.attack_names),
         "perturbed images kept in [0, 1]": report.box,
-        "warnings": list(report.warnings),
+        "checks": {name: list(found) or "passed" for name, found in report.checks.items()},
     }
     if report.smoke:
         figures["note"] = "smoke run, not a measurement"
@@ -299,6 +318,59 @@ def card_figures(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
             "BTR ARA": twin.btr_ara.value,
         }
     return figures
+
+
+def full_figures(
+    recipe: Recipe, network: keras.Model, source: "datasets.DataSource", folder: Path
+) -> dict[str, Any]:
+    """Robust accuracy in [0, 1], and a certificate: what `full_card` adds.
+
+    Args:
+        recipe: its `eval` fields.
+        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+        source: of its test images.
+        folder: of the run, for what is done of the attacks.
+    """
+    smoke = recipe.max_steps is not None
+    images, labels = source.test_arrays(SMOKE_IMAGES if smoke else recipe.eval_images)
+    box = evaluate(
+        network,
+        images,
+        labels,
+        attacks=preset_attacks("fast" if smoke else recipe.eval_preset, images, box=True),
+        box=True,
+        name=f"{recipe.name}, in [0, 1]",
+        partial_dir=folder / "evaluation_box",
+        smoke=smoke,
+        seed=recipe.seed,
+    )
+    box.to_json(folder / "ara_box.json")
+    robust = {}
+    for size in BOX_SIZES:
+        share = box.robust_accuracy(size)
+        low, high = share_interval(round(share * box.images), box.images)
+        robust[f"{size:g}"] = {"value": share, "low": low, "high": high}
+    some = images[:CERTIFIED_IMAGES], labels[:CERTIFIED_IMAGES]
+    certificate = certify(network, *some, sigma=CERTIFIED_SIGMA, n=100 if smoke else 1000)
+    return {
+        "robust accuracy in [0, 1] at L2": robust,
+        "attacks in [0, 1]": list(box.attack_names),
+        "certified ARA of the smoothed network": {
+            **dataclasses.asdict(certificate.ara),
+            "accuracy": certificate.accuracy,
+            "sigma": certificate.sigma,
+            "draws": certificate.n,
+        },
+    }
+
+
+def machine() -> str:
+    """The processors that it ran on, in words."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join(gpus) or f"{os.cpu_count()} CPU cores, {platform.machine()}"
 
 
 def _training_section(rows: list[dict[str, Any]]) -> Section:
@@ -312,7 +384,7 @@ def _explanations_section(
     count = EXPLAINED_IMAGES if recipe.max_steps is None else 1
     images, labels = source.test_arrays(count)
     picture = figures.grid(network, images, labels, source.info.class_names)
-    write_atomically(folder / "explanations.png", picture)
+    write_atomically(folder / PICTURE, picture)
     caption = (
         "Test images, changed so that the network is surer or less sure of the class it gives "
         "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."

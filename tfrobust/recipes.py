@@ -73,6 +73,8 @@ class Recipe:
             TensorBoard; 0: none.
         eval_images: test images that are attacked at the end.
         eval_preset: the attacks: "fast", "standard" or "thorough".
+        full_card: also measure robust accuracy in [0, 1] at customary L2 sizes, on the same images,
+            and certify the smoothed network on some, for the model card.
         synchronized: batch statistics over all replicas.
         precision: what layers compute in while training: float32 or bfloat16. Weights, logits,
             loss, penalty and ψ are float32 always, as is the exported network.
@@ -115,6 +117,7 @@ class Recipe:
     ara_every: int = 0
     eval_images: int = 100
     eval_preset: str = "standard"
+    full_card: bool = False
     synchronized: bool = False
     precision: str = "float32"
 
@@ -221,6 +224,7 @@ _OF_MEASUREMENT = (
     "eval_preset",
     "explain_every",
     "ara_every",
+    "full_card",
 )
 _AT_LEAST: dict[str, float] = {
     "image_size": 8,

@@ -47,9 +47,12 @@ def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
     assert list((run / "checkpoints").glob("step-2.index"))
     version = model / "1"
     for name in ("saved_model.pb", "network.keras", "classifier.onnx", "model_card.json",
-                 "MODEL_CARD.md"):  # fmt: skip
+                 "MODEL_CARD.md", "explanations.png"):  # fmt: skip
         assert (version / name).is_file(), name
-    assert json.loads((version / "model_card.json").read_text())["recipe"] == recipe.to_json()
+    card = json.loads((version / "model_card.json").read_text())
+    assert card["recipe"] == recipe.to_json()
+    assert card["figures"]["training seconds"] > 0 and "CPU" in card["figures"]["machine"]
+    assert "](explanations.png)" in (version / "MODEL_CARD.md").read_text()
 
 
 def test_train_ends_with_a_summary(tiny_run: Path) -> None:
@@ -82,12 +85,16 @@ def test_the_report_is_one_page_without_network(tiny_run: Path) -> None:
 def test_a_second_training_is_version_two_and_a_new_run(program: Callable, tiny_run: Path) -> None:
     done = program(
         "train", "--max_steps", 2, "--width", 2, "--batch_size", 20, "--runs_dir",
-        tiny_run / "runs2", "--saved_models", tiny_run / "saved_models",
+        tiny_run / "runs2", "--saved_models", tiny_run / "saved_models", "--full_card",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (
-        tiny_run / "saved_models" / "fashion_mnist_mini-smoke" / "2" / "saved_model.pb"
-    ).is_file()
+    version = tiny_run / "saved_models" / "fashion_mnist_mini-smoke" / "2"
+    assert (version / "saved_model.pb").is_file()
+    told = json.loads((version / "model_card.json").read_text())["figures"]
+    robust = [told["robust accuracy in [0, 1] at L2"][size] for size in ("0.25", "0.5", "1")]
+    assert told["clean accuracy"] >= robust[0]["value"] >= robust[2]["value"]
+    assert all(one["low"] <= one["value"] <= one["high"] for one in robust)
+    assert told["certified ARA of the smoothed network"]["draws"] == 100
     assert "fashion_mnist_mini-smoke/2" in done.stdout
 
 

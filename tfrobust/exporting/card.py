@@ -13,6 +13,7 @@ from tfrobust.exporting.loading import CARD_FILE
 from tfrobust.exporting.parity import Parity
 
 MARKDOWN_FILE = "MODEL_CARD.md"
+PICTURE_FILE = "explanations.png"
 PACKAGES = ("tfrobust", "tensorflow", "keras", "numpy", "onnx", "tf2onnx", "onnxruntime")
 NOT_MEASURED = "not measured"
 
@@ -125,6 +126,11 @@ def render(card: Mapping[str, Any]) -> str:
         ", ".join(f"{number} {name}" for number, name in enumerate(card["classes"])),
         "## Measured",
         _table(measured) if isinstance(measured, Mapping) else f"{measured.capitalize()}.",
+        *(
+            ["## Explanations", f"![test images, and explanations]({PICTURE_FILE})"]
+            if PICTURE_FILE in card["file_bytes"]
+            else []
+        ),
         "## Training",
         f"Images: {card['provenance']}.".replace("..", "."),
         _table(card["recipe"]) if card["recipe"] else "Recipe: not told.",

@@ -1,5 +1,6 @@
 """Export: a network becomes a version folder that TF Serving, Keras and onnxruntime can use."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def export(
     recipe: Mapping[str, Any] | None = None,
     figures: Mapping[str, Any] | None = None,
     reference_images: Any = None,
+    picture: Path | None = None,
     explainer: bool = True,
 ) -> Path:
     """Writes the next version of a network, once all its forms are seen to agree.
@@ -49,6 +51,7 @@ def export(
             names is a mapping of its own.
         reference_images: float (N, H, W, C) in [0, 1], the images that the forms are compared
             on, the first 64 of them; seeded noise when None.
+        picture: for the card: a PNG file of explanations.
         explainer: whether explainer.onnx is made: for a ResNet-44 most of the time an export takes.
 
     Returns:
@@ -65,6 +68,8 @@ def export(
     names = _checked_names(class_names, network.output_shape[-1])
     images = _checked_images(reference_images, network.input_shape)
     _check_card(recipe, figures)
+    if picture is not None and not picture.is_file():
+        raise InputError(f"expected a picture at {picture}, there is none")
     with versions.staging(directory) as folder, deferred() as look:
         signatures = _write_saved_model(network, folder, names)
         look()
@@ -86,6 +91,8 @@ def export(
             figures=figures,
         )
         look()
+        if picture is not None:
+            shutil.copyfile(picture, folder / card.PICTURE_FILE)
         extras.write(folder, content, images=images)
         for path in folder.glob("*.onnx"):
             onnx.attach_card(path, content)

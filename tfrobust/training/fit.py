@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrobust.datasets import DataSource
+from tfrobust.evaluation.atomic import write_atomically
 from tfrobust.recipes import Recipe
 from tfrobust.training import distribution
 from tfrobust.training.build import total_steps
@@ -23,6 +24,7 @@ from tfrobust.training.watching import Scalars
 
 LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
 VALIDATION_IMAGES = 2000
+SECONDS_FILE = "training_seconds.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Training:
 
     Args:
         steps: of the whole training, those before a resume included.
-        seconds: of this call.
+        seconds: of all calls up to their last checkpoints, and of this one.
         resumed_at: the step at which this call began; 0 for a new run.
         metrics: the path of metrics.csv, one row a step.
     """
@@ -116,15 +118,18 @@ class _Loop:
         self.jit = uses_jit(strategy, jit)
         self.steps = total_steps(recipe, source)
         self.per_epoch = source.steps_per_epoch(recipe.batch_size)
+        self.began = time.monotonic()
         with strategy.scope():
             restored = checkpoints.restore() if checkpoints else 0
             state = [*classifier.network.variables, classifier.psi.integral]
             state += classifier.optimizer.variables
             (self.first,) = distribution.from_chief(strategy, state, [restored])
+        before = folder / SECONDS_FILE
+        self.seconds_before = float(before.read_text()) if self.first and before.exists() else 0.0
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Training:
         """All steps that are left."""
-        recipe, first, per_epoch, began = self.recipe, self.first, self.per_epoch, time.monotonic()
+        recipe, first, per_epoch = self.recipe, self.first, self.per_epoch
         callbacks = list(callbacks)
         metrics = self.folder / "metrics.csv"
         log = MetricsLog(
@@ -185,8 +190,16 @@ class _Loop:
             classifier = self.classifier
             classifier.optimizer.finalize_variable_values(classifier.network.trainable_variables)
         watchers.on_train_end()
-        seconds = time.monotonic() - began
-        return Training(steps=self.steps, seconds=seconds, resumed_at=first, metrics=metrics)
+        return Training(
+            steps=self.steps,
+            # A finished run that is begun again adds nothing.
+            seconds=self._seconds() if first < self.steps else self.seconds_before,
+            resumed_at=first,
+            metrics=metrics,
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.began
 
     def _replica_step(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         values = dict(self.classifier.optimize(images, labels))
@@ -239,6 +252,7 @@ class _Loop:
                 raise DivergedError(f"{variable.path} is no longer finite at step {log.last}")
         log.write()
         if self.checkpoints:
+            write_atomically(self.folder / SECONDS_FILE, f"{self._seconds():.1f}\n".encode())
             self.checkpoints.save(log.last)
 
     def _line(self, row: dict[str, Any], bar: "tqdm[Any]") -> str:

@@ -1,0 +1,114 @@
+"""The shipped CIFAR-10 network beside the published one, on the same test images.
+
+    python benchmarks/cifar10.py --data_dir ../shared/tfds --reference ../shared/reference
+
+Attacks both by the "standard" preset on the first 1,000 test images that are none of the 128 of
+the reference, prints a table with the paired ratio of their areas, and writes
+benchmarks/results/cifar10.json. An interrupted measurement goes on. `python
+benchmarks/leaderboard.py` puts both into saved_models/README.md.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import turns
+
+ROOT = Path(__file__).resolve().parents[1]
+# A photograph that went through JPEG differs from itself by about one grey level a value; the
+# most alike of two different ones by far more.
+SAME = 3.0
+
+
+def disjoint(images: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the first images that are none of others.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        others: uint8 (M, H, W, C).
+        count: how many.
+
+    Returns:
+        int (count,).
+    """
+    flat = images.reshape(len(images), -1).astype(np.int16)
+    same = np.zeros(len(images), bool)
+    for other in others.reshape(len(others), -1).astype(np.int16):
+        same |= np.abs(flat - other).mean(axis=1) < SAME
+    if same.sum() < len(others):
+        sys.exit(f"only {same.sum()} of the reference's {len(others)} images were recognised")
+    return np.flatnonzero(~same)[:count]
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_dir", required=True, help="of TensorFlow Datasets")
+    parser.add_argument("--reference", type=Path, required=True, help="the published network's")
+    parser.add_argument("--model", type=Path, default=ROOT / "saved_models" / "cifar10")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/cifar10.json")
+    flags = parser.parse_args()
+    weights = flags.reference / "resnet44-all.npz"
+    if not weights.is_file():
+        parser.error(f"expected the published network at {weights}")
+    from tfrobust import datasets
+    from tfrobust.evaluation import compare
+    from tfrobust.evaluation.evaluate import evaluate
+    from tfrobust.exporting.loading import load_model
+    from tfrobust.models import published
+
+    source = datasets.load("cifar10", data_dir=flags.data_dir)
+    images, labels = source.test_arrays(source.info.test_images)
+    known = np.load(flags.reference / "resnet44-all.expected.npz")["images"]
+    chosen = disjoint(np.rint(images * 255).astype(np.uint8), known, flags.images)
+    networks = {"cifar10": load_model(flags.model), "published ResNet-44": published.load(weights)}
+    reports = {}
+    for name, network in networks.items():
+        reports[name] = evaluate(
+            network,
+            images[chosen],
+            labels[chosen],
+            preset="standard",
+            name=name,
+            data=f"{source.info.name}, the first {len(chosen)} test images outside the reference",
+            class_names=source.info.class_names,
+            partial_dir=ROOT / "runs" / "cifar10" / name.replace(" ", "_"),
+        )
+    ours, theirs = reports.values()
+    ratios = compare(ours, theirs)
+    results: dict[str, Any] = {
+        "command": f"python benchmarks/cifar10.py --data_dir {flags.data_dir} "
+        f"--reference {flags.reference} --images {flags.images}",
+        "machine": turns.machine(),
+        "data": ours.data,
+        "attacks": ours.attack_names,
+        # Of the areas, resampled pair by pair: it excludes 1 where the difference excludes 0.
+        "ours to theirs": {
+            "attack_ara": dataclasses.asdict(ratios.attack),
+            "btr_ara": dataclasses.asdict(ratios.btr),
+        },
+    }
+    print("| network | clean accuracy | attack ARA | BTR ARA |\n| --- | --- | --- | --- |")
+    for name, report in reports.items():
+        results[name] = {
+            "clean_accuracy": report.clean_accuracy,
+            "attack_ara": dataclasses.asdict(report.attack_ara),
+            "btr_ara": dataclasses.asdict(report.btr_ara),
+            "warnings": report.warnings,
+        }
+        areas = f"{report.attack_ara} | {report.btr_ara}"
+        print(f"| {name} | {report.clean_accuracy:.3f} | {areas} |")
+    print(f"ours to theirs: attack ARA {ratios.attack}, BTR ARA {ratios.btr}")
+    turns.write(flags.output, results)
+    print(f"written: {flags.output}")
+
+
+if __name__ == "__main__":
+    main()

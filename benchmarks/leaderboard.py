@@ -1,0 +1,112 @@
+"""saved_models/README.md: the shipped networks side by side, from their cards.
+
+python benchmarks/leaderboard.py
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "cifar10.json"
+ABOUT = """# saved_models/
+
+`<name>/<integer version>/` as TF Serving wants it. `tools/train.py` and `tools/export.py` write
+the next version; git ignores what is not shipped. Each version folder holds a SavedModel,
+network.keras, classifier.onnx, explainer.onnx and a model card (MODEL_CARD.md for people,
+model_card.json for programs). `tfrobust.load("{first}")` gives a shipped one as a Keras network,
+offline.
+
+The tables are made of the cards by `python benchmarks/leaderboard.py`. Brackets are 95 % intervals
+over images. An ARA is an upper bound by the attacks named: the area under accuracy against size of
+perturbation (RMSE, pixels from 0 to 1), above a guess's accuracy; larger is better.
+"""
+
+
+def cards(folder: Path) -> dict[str, dict[str, Any]]:
+    """Of the newest version of each model that git holds: name/version → card."""
+    found = {}
+    for model in sorted(path for path in folder.iterdir() if path.is_dir()):
+        numbers = [int(path.name) for path in model.iterdir() if path.name.isdecimal()]
+        if numbers:
+            card = json.loads((model / str(max(numbers)) / "model_card.json").read_text())
+            if "robust accuracy in [0, 1] at L2" in card["figures"]:  # made to be shipped
+                found[f"{model.name}/{max(numbers)}"] = card
+    return found
+
+
+def area(found: Mapping[str, Any], digits: int = 4) -> str:
+    """A figure and its interval."""
+    low, high = (
+        "∞" if found[name] is None else f"{found[name]:.{digits}f}" for name in ("low", "high")
+    )
+    return f"{found['value']:.{digits}f} [{low}, {high}]"
+
+
+def table(header: str, rows: list[list[str]]) -> list[str]:
+    """Markdown."""
+    return [header, "|" + " --- |" * header.count("|", 1), *(f"| {' | '.join(r)} |" for r in rows)]
+
+
+def lines(folder: Path, results: Path) -> Iterator[str]:
+    """All of the file."""
+    found = cards(folder)
+    yield ABOUT.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0])
+    measured, boxed = [], []
+    for name, card in found.items():
+        figures = card["figures"]
+        link = f"[{name}]({name}/MODEL_CARD.md)"
+        measured.append([
+            link, figures["images"], f"{figures['clean accuracy']:.3f}",
+            area(figures["attack ARA"]), area(figures["BTR ARA"]), " + ".join(figures["attacks"]),
+        ])  # fmt: skip
+        robust = figures["robust accuracy in [0, 1] at L2"]
+        certified = figures["certified ARA of the smoothed network"]
+        boxed.append([
+            link, *(area(robust[size], 3) for size in robust), area(certified),
+            f"{figures['training seconds'] / 60:.0f} min, {figures['machine']}",
+            f"{sum(card['file_bytes'].values()) / 1e6:.1f} MB",
+        ])  # fmt: skip
+    yield "## Without a box, as in the paper\n"
+    yield from table(
+        "| network | images | clean accuracy | attack ARA | BTR ARA | attacks |", measured
+    )
+    if results.exists():
+        told = json.loads(results.read_text())
+        yield f"\n## Beside the published network\n\n{told['data'].capitalize()}; attacks "
+        yield f"{' + '.join(told['attacks'])}; `{told['command']}`.\n"
+        rows = [
+            [
+                name,
+                f"{told[name]['clean_accuracy']:.3f}",
+                area(told[name]["attack_ara"]),
+                area(told[name]["btr_ara"]),
+            ]
+            for name in told
+            if isinstance(told[name], dict) and "clean_accuracy" in told[name]
+        ]
+        ratio = told["ours to theirs"]
+        rows.append([
+            "ours / published, paired", "", area(ratio["attack_ara"], 2), area(ratio["btr_ara"], 2)
+        ])  # fmt: skip
+        yield from table("| network | clean accuracy | attack ARA | BTR ARA |", rows)
+    yield "\n## In [0, 1]\n"
+    yield (
+        "Robust accuracy at L2 sizes, pixels from 0 to 1, on the same images; the certified ARA is "
+        "of the smoothed\nnetwork, a lower bound for that one and none for the network itself.\n"
+    )
+    yield from table(
+        "| network | L2 0.25 | L2 0.5 | L2 1.0 | certified ARA | trained in | size |", boxed
+    )
+
+
+def main() -> None:
+    """Writes the file."""
+    path = ROOT / "saved_models" / "README.md"
+    path.write_text("\n".join(lines(path.parent, RESULTS)) + "\n")
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
