@@ -8,6 +8,7 @@ import pytest
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
+@pytest.mark.slow
 def test_every_stage_survives_ctrl_c(
     interrupted: Callable, program: Callable, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def end_by_kills(command: Sequence[object], folder: Path, kills: int, log: Path)
     return killed
 
 
+@pytest.mark.slow
 def test_killed_three_times_a_training_ends_in_the_same_bytes(tmp_path: Path) -> None:
     script = Path(__file__).with_name("killed.py")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
