@@ -207,6 +207,11 @@ def test_rest(server, ask) -> None:
     assert [taken[name]["dtype"] for name in ("images", "target")] == ["DT_FLOAT", "DT_INT32"]
 
 
+def explain_of(target: float) -> dict[str, object]:
+    wishes = {"target": [target], "direction": [1], "rho": [0.05]}
+    return {"signature_name": "explain", "inputs": {"images": IMAGES[:1].tolist(), **wishes}}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -219,6 +224,9 @@ def test_rest(server, ask) -> None:
         (f"/v1/models/{NAME}:predict", {"instances": ["text"]}, 400),
         (f"/v1/models/{NAME}:predict", {"signature_name": "x", "instances": [1]}, 412),
         (f"/v1/models/{NAME}:predict", b" " * (2**20 + 1), 400),
+        (f"/v1/models/{NAME}:predict", explain_of(1.5), 400),
+        (f"/v1/models/{NAME}:predict", explain_of(2**32), 400),
+        (f"/v1/models/{NAME}:predict", explain_of(10), 400),
     ],
 )
 def test_rest_refuses(server, path: str, body: object, status: int) -> None:

@@ -236,9 +236,12 @@ class RestChannel(_Channel):
         super().__init__(server, model, version, timeout)
         self._bytes = message_bytes
         self._signatures: Signatures | None = None
-        self._tls = ssl.create_default_context(
-            cadata=None if certificate is None else _read(certificate).decode()
-        )
+        try:
+            self._tls = ssl.create_default_context(
+                cadata=None if certificate is None else _read(certificate).decode()
+            )
+        except (ssl.SSLError, ValueError) as error:
+            raise InputError(f"expected a certificate (PEM) at {certificate}: {error}") from None
         path = "/v1/models/" + urllib.parse.quote(model, safe="")
         if version is not None:
             path += f"/versions/{version}"

@@ -231,7 +231,12 @@ def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
         array = np.array(value)
         if array.dtype.kind not in "biuf":
             raise Refused("INVALID_ARGUMENT", f"input {name}: expected numbers in even lists")
-        return array if spec is None else array.astype(spec.dtype.as_numpy_dtype)
+        if spec is None:
+            return array
+        fitting = array.astype(spec.dtype.as_numpy_dtype)
+        if spec.dtype.is_integer and not np.array_equal(fitting, array):
+            raise Refused("INVALID_ARGUMENT", f"input {name}: expected {spec.dtype.name}s")
+        return fitting
     except (ValueError, OverflowError, binascii.Error) as error:
         raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
 
