@@ -53,6 +53,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         **NO_PENALTY, "adversarial": "trades_l2", "adversarial_steps": 2,
         "adversarial_epsilon": ONE,
     },
+    "madry_l2 1 step, 1.5, growing": {
+        **MADRY, "adversarial_epsilon": MORE, "adversarial_growth": 0.5,
+    },
+    "penalty, quick ψ": {**SMALL, "psi_initial": 2000.0, "psi_gain": 0.2},
     "madry_l2 1 step, 1.5, width 32": {**MADRY, "adversarial_epsilon": MORE, "width": 32},
     "madry_l2 1 step, 1.5, ResNet-14": {**MADRY, "adversarial_epsilon": MORE, "depth": 14},
     "madry_l2 1 step, 1.5, ReLU": {**MADRY, "adversarial_epsilon": MORE, "activation": "relu"},

@@ -63,6 +63,8 @@ class Recipe:
         adversarial_epsilon: how far, pixels from 0 to 1: RMSE, or the largest change of a pixel
             for madry_linf and trades; default: the method's own (.01, for l2_min .1, in L∞ 8/255).
         adversarial_steps: gradients taken; default: the method's own (7, for trades 10).
+        adversarial_growth: share of the training in which perturbations grow, from nothing to all
+            of what the method finds; default: none, they are whole from the start.
         adversarial_share: probability of an image to be perturbed; default: 0.5 with the
             penalty, else 1, and 1 for trades.
         trades_beta: β, the weight of the divergence in trades; default: 6.
@@ -109,6 +111,7 @@ class Recipe:
     adversarial: str = "none"
     adversarial_epsilon: float | None = None
     adversarial_steps: int | None = None
+    adversarial_growth: float | None = None
     adversarial_share: float | None = None
     trades_beta: float | None = None
     seed: int = 0
@@ -134,8 +137,8 @@ class Recipe:
                     f"expected --{field} to be one of {', '.join(choices)}; "
                     f"got {getattr(self, field)!r}"
                 )
-        shares = ("tandem", "momentum", "learning_rate_warmup", "adversarial_share")
-        for field in (*shares, "weight_average"):
+        shares = ("tandem", "momentum", "learning_rate_warmup", "weight_average")
+        for field in (*shares, "adversarial_share", "adversarial_growth"):
             value = getattr(self, field)
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"expected --{field} from 0 to 1, got {value}")
@@ -152,7 +155,7 @@ class Recipe:
             raise InputError("expected --weight_average below 1, which would never move")
         if self.learning_rate_warmup and self.learning_rate_schedule != "cosine":
             raise InputError("expected --learning_rate_schedule cosine with --learning_rate_warmup")
-        for field in ("adversarial_epsilon", "adversarial_steps", "adversarial_share"):
+        for field in _OF_PERTURBER:
             if self.adversarial == "none" and getattr(self, field) is not None:
                 raise InputError(
                     f"expected --adversarial with --{field}: one of {', '.join(ADVERSARIAL[1:])}"
@@ -204,16 +207,20 @@ class Recipe:
         ]
 
 
+_OF_PERTURBER = (
+    "adversarial_epsilon",
+    "adversarial_steps",
+    "adversarial_growth",
+    "adversarial_share",
+)
 _OF_ROBUSTNESS = (
+    *_OF_PERTURBER,
     "penalty_exponent",
     "tandem",
     "psi_initial",
     "psi_gain",
     "loss_target",
     "adversarial",
-    "adversarial_epsilon",
-    "adversarial_steps",
-    "adversarial_share",
     "trades_beta",
 )
 _OF_MEASUREMENT = (
@@ -249,6 +256,7 @@ _ABOVE_0 = (
     "penalty_exponent",
     "loss_target",
     "adversarial_epsilon",
+    "adversarial_growth",
     "adversarial_share",
     "trades_beta",
 )

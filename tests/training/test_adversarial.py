@@ -197,6 +197,22 @@ def test_starts_are_uniform_in_the_ball(norm: str) -> None:
         assert np.abs(start.mean(axis=0)).max() < 0.006
 
 
+def test_perturbations_grow_to_all_that_was_found() -> None:
+    perturber = Madry(norm="l2", epsilon=0.05, steps=1)
+    network = small_network()
+    grown = RobustClassifier(network, adversarial=perturber, growth_steps=4, seed=3)
+    whole = RobustClassifier(network, adversarial=perturber, seed=3)
+    images, labels = batch()
+    for classifier in (grown, whole):
+        classifier.compile(optimizer=keras.optimizers.SGD(0.0))
+    for step, share in enumerate([0, 0.25, 0.5, 0.75, 1, 1]):
+        for classifier in (grown, whole):
+            classifier.optimizer.iterations.assign(step)
+        ours, theirs = (one._perturbed(perturber, images, labels) for one in (grown, whole))
+        # float32 sums of numbers up to 1.
+        np.testing.assert_allclose(ours - images, share * (theirs - images), atol=1e-6)
+
+
 def test_trades_loss_equals_numpy() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 6, 4))

@@ -67,6 +67,7 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
         penalty=penalty,
         psi=psi,
         adversarial=adversarial.of_recipe(recipe),
+        growth_steps=round((recipe.adversarial_growth or 0) * steps),
         seed=recipe.seed,
     )
     optimizer = L2SGD(

@@ -33,6 +33,8 @@ class RobustClassifier(keras.Model):
         adversarial: what perturbs each batch; None to train on clean images. The loss, the
             penalty and the accuracy are then of the perturbed batch; with `Trades`, of the
             clean one, and the loss has its term besides.
+        growth_steps: over how many steps perturbations grow from nothing to all of what
+            `adversarial` finds; a network that has learned nothing yet learns faster so.
         seed: of the draws: a batch's draws depend on it and the iteration only.
 
     Source: arXiv 1906.02896, Methods.
@@ -45,6 +47,7 @@ class RobustClassifier(keras.Model):
         penalty: InputGradientPenalty | None = None,
         psi: PsiController | None = None,
         adversarial: Perturber | None = None,
+        growth_steps: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -54,6 +57,7 @@ class RobustClassifier(keras.Model):
         # There without a penalty too, at rest: one fewer case for checkpoints and configs.
         self.psi = psi or PsiController()
         self.adversarial = adversarial
+        self.growth_steps = growth_steps
         self.seed = seed
         names = ["loss", "cross_entropy", "accuracy"]
         if penalty is not None:
@@ -147,6 +151,7 @@ class RobustClassifier(keras.Model):
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
             "adversarial": keras.saving.serialize_keras_object(self.adversarial),
+            "growth_steps": self.growth_steps,
             "seed": self.seed,
         }
 
@@ -175,7 +180,11 @@ class RobustClassifier(keras.Model):
 
         columns = adversarial.draws_per_image(images.shape[1:])
         draws = self._draws(labels, columns, PERTURBATION_DRAWS)
-        return adversarial(model, images, labels, draws)
+        perturbed = adversarial(model, images, labels, draws)
+        if self.growth_steps:
+            grown = tf.cast(self._iteration(), images.dtype) / self.growth_steps
+            perturbed = images + tf.minimum(grown, 1.0) * (perturbed - images)
+        return perturbed
 
     def _draws(self, labels: tf.Tensor, columns: int = 2, stream: int = PENALTY_DRAWS) -> tf.Tensor:
         """Uniform draws (B, columns) that an image gets by its place in all replicas' batch."""
