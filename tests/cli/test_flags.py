@@ -29,7 +29,7 @@ BEFORE_TENSORFLOW = [
     ("train --epochs 0", "--epochs of at least 1, got 0"),
     ("train --learning_rate -1", "--learning_rate above 0"),
     ("train --learning_rate_drops half", "shares such as 0.5,0.8"),
-    ("train --recipe cifar", "Did you mean cifar10_published_"),
+    ("train --recipe cifar", "Did you mean cifar10 or "),
     ("train --adversarial l3", "--adversarial to be one of none, l2"),
     ("train --dataset mnistt", "Nearest names: mnist"),
     ("train --dataset cifar10 --data_dir /nowhere", "/nowhere"),

@@ -50,7 +50,9 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
     with distribution.choose().scope():
         classifier = built(HALF)
-    network = pipeline._train(classifier, HALF, source, tmp_path, distribution.choose(), None)
+    strategy = distribution.choose()
+    network, seconds = pipeline._train(classifier, HALF, source, tmp_path, strategy, None)
+    assert seconds > 0
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     for ours, theirs in zip(network.variables, classifier.network.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
