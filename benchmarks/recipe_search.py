@@ -36,6 +36,12 @@ HALF, ONE, MORE, TWO = (size / 3072**0.5 for size in (0.5, 1.0, 1.5, 2.0))
 SMALL: dict[str, Any] = {"depth": 8, "width": 16, **SHORT}
 NO_PENALTY: dict[str, Any] = {**SMALL, "penalty": False}
 MADRY = {**NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1}
+GROWING = {
+    **MADRY,
+    "adversarial_epsilon": ONE,
+    "adversarial_growth": 0.5,
+    "precision": "bfloat16",
+}
 # What each differs in from the published recipe.
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": NO_PENALTY,
@@ -57,14 +63,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         **MADRY, "adversarial_epsilon": MORE, "adversarial_growth": 0.5,
     },
     "penalty, quick ψ": {**SMALL, "psi_initial": 2000.0, "psi_gain": 0.2},
-    "madry_l2 1 step, 1.5, width 32": {**MADRY, "adversarial_epsilon": MORE, "width": 32},
-    "madry_l2 1 step, 1.5, ResNet-14": {**MADRY, "adversarial_epsilon": MORE, "depth": 14},
-    "madry_l2 1 step, 1.5, ReLU": {**MADRY, "adversarial_epsilon": MORE, "activation": "relu"},
-    "madry_l2 1 step, 1.5, averaged": {
-        **MADRY, "adversarial_epsilon": MORE, "weight_average": 0.99,
+    "growing 1.0, bfloat16, width 32": {**GROWING, "width": 32},
+    "growing 1.0, bfloat16, width 64, stem of stride 2": {
+        **GROWING, "width": 64, "stem_stride": 2,
     },
-    "madry_l2 1 step, 1.5, no crops": {
-        **MADRY, "adversarial_epsilon": MORE, "augmentation": "none",
+    "growing 1.0, bfloat16, width 32, no crops": {
+        **GROWING, "width": 32, "augmentation": "none",
+    },
+    "growing 1.0, bfloat16, width 32, ReLU": {**GROWING, "width": 32, "activation": "relu"},
+    "growing 1.0, bfloat16, width 32, averaged": {
+        **GROWING, "width": 32, "weight_average": 0.99,
     },
 }  # fmt: skip
 
@@ -113,6 +121,7 @@ def planned_steps(name: str, source: Any, flags: argparse.Namespace) -> int:
 def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]:
     """Trains one recipe for the time, attacks the images held out; → its row."""
     from tfrobust.evaluation.evaluate import evaluate
+    from tfrobust.models.convert import full_precision
     from tfrobust.training.build import build, total_steps
     from tfrobust.training.fit import fit
     from tfrobust.training.log import read_metrics
@@ -123,8 +132,11 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
     recipe = dataclasses.replace(recipe, epochs=epochs, max_steps=steps)
     classifier = build(recipe, source.info, total_steps(recipe, source))
     training = fit(classifier, source, recipe, folder, jit=flags.jit)
+    network = classifier.network
+    if recipe.precision != "float32":
+        network = full_precision(network)
     report = evaluate(
-        classifier.network,
+        network,
         *source.test_arrays(flags.images),
         preset="fast",
         name=name,

@@ -33,6 +33,8 @@ def test_json_and_back(name: str) -> None:
         ({"adversarial": "l2", "trades_beta": 6.0}, "--adversarial trades"),
         ({"adversarial": "trades", "trades_beta": -1.0}, "--trades_beta above 0"),
         ({"architecture": "vgg"}, "vgg"),
+        ({"stem_stride": 3}, "--stem_stride of 1 or 2"),
+        ({"architecture": "resnet_imagenet", "stem_stride": 2}, "--architecture resnet_cifar"),
         ({"batch_size": -1}, "--batch_size"),
         ({"learning_rate_drops": (0.9, 0.5)}, "--learning_rate_drops"),
         ({"learning_rate_drops": (1.5,)}, "--learning_rate_drops"),

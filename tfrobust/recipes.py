@@ -40,6 +40,7 @@ class Recipe:
         architecture: resnet_cifar or resnet_imagenet.
         depth: layers: 6n + 2 for resnet_cifar; 18, 34 or 50 for resnet_imagenet.
         width: channels of the first group; default: the architecture's own.
+        stem_stride: 1 or 2, of resnet_cifar's first convolution; 2 pays for twice the width.
         activation: half_huber_relu or relu.
         epochs: passes over the training images.
         max_steps: stop after so many steps: a smoke run, no measurement.
@@ -91,6 +92,7 @@ class Recipe:
     architecture: str = "resnet_cifar"
     depth: int = 44
     width: int | None = None
+    stem_stride: int = 1
     activation: str = "half_huber_relu"
     epochs: int = 200
     max_steps: int | None = None
@@ -160,6 +162,12 @@ class Recipe:
                 raise InputError(
                     f"expected --adversarial with --{field}: one of {', '.join(ADVERSARIAL[1:])}"
                 )
+        if self.stem_stride != 1 and self.architecture != "resnet_cifar":
+            raise InputError(
+                f"expected --architecture resnet_cifar with --stem_stride, got {self.architecture}"
+            )
+        if self.stem_stride not in (1, 2):
+            raise InputError(f"expected --stem_stride of 1 or 2, got {self.stem_stride}")
         if self.trades_beta is not None and not self.adversarial.startswith("trades"):
             raise InputError(
                 "expected --adversarial trades or trades_l2 with --trades_beta, "

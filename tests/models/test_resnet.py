@@ -85,6 +85,20 @@ def test_save_and_load(build, activation: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(images), network(images))
 
 
+def test_a_stem_of_stride_2_halves_every_feature_map() -> None:
+    whole, halved = (
+        resnet_cifar(depth=8, width=4, input_shape=(28, 28, 1), stem_stride=stride)
+        for stride in (1, 2)
+    )
+    assert halved.count_params() == whole.count_params()
+    sizes = [
+        [layer.output.shape[1] for layer in layers_of(network, keras.layers.BatchNormalization)]
+        for network in (whole, halved)
+    ]
+    assert sizes[0] == [28, 28, 28, 14, 14, 7, 7]
+    assert sizes[1] == [14, 14, 14, 7, 7, 4, 4]
+
+
 @pytest.mark.parametrize(("depth", "shortcuts"), [(18, 3), (34, 3), (50, 4)])
 def test_resnet_imagenet_builds(depth: int, shortcuts: int) -> None:
     network = resnet_imagenet(depth=depth, width=8, num_classes=5, input_shape=(64, 64, 3))
@@ -100,6 +114,7 @@ def test_resnet_imagenet_builds(depth: int, shortcuts: int) -> None:
     [
         {"depth": 2},
         {"depth": 45},
+        {"stem_stride": 3},
         {"num_classes": 1},
         {"activation": "swish"},
         {"mean": [0.5]},

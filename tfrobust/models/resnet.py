@@ -16,6 +16,7 @@ def resnet_cifar(
     num_classes: int = 10,
     input_shape: tuple[int, int, int] = (32, 32, 3),
     width: int = 16,
+    stem_stride: int = 1,
     activation: str = "half_huber_relu",
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -33,6 +34,8 @@ def resnet_cifar(
         num_classes: K, at least 2.
         input_shape: (H, W, C).
         width: channels of the first group.
+        stem_stride: of the first convolution; 2 makes all after it four times cheaper, which
+            pays for twice the width.
         activation: "half_huber_relu" or "relu".
         mean: one float per channel, pixels from 0 to 1; 0.5 each when None.
         std: likewise; 0.25 each when None.
@@ -46,9 +49,11 @@ def resnet_cifar(
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"expected a depth of 6n + 2 (8, 14, 20, …), got {depth}")
+    if stem_stride not in (1, 2):
+        raise ValueError(f"expected a stem_stride of 1 or 2, got {stem_stride}")
     build = _Builder(activation, synchronized)
     images, features = _normalized_input(input_shape, mean, std)
-    features = build.conv(features, width, 3)
+    features = build.conv(features, width, 3, stem_stride)
     for group in range(3):
         for block in range((depth - 2) // 6):
             stride = 2 if group > 0 and block == 0 else 1

@@ -36,7 +36,11 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
         A compiled classifier whose weights depend on the recipe's seed alone.
     """
     keras.utils.set_random_seed(recipe.seed)
-    make = resnet_cifar if recipe.architecture == "resnet_cifar" else resnet_imagenet
+    given = {} if recipe.width is None else {"width": recipe.width}
+    if recipe.architecture == "resnet_cifar":
+        make, given = resnet_cifar, {**given, "stem_stride": recipe.stem_stride}
+    else:
+        make = resnet_imagenet
     try:
         with _layers_in(recipe.precision):
             network = make(
@@ -47,7 +51,7 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
                 mean=info.mean,
                 std=info.std,
                 synchronized=recipe.synchronized,
-                **({} if recipe.width is None else {"width": recipe.width}),
+                **given,
             )
     except ValueError as error:
         raise InputError(f"the recipe's network cannot be made: {error}") from None
