@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -36,11 +37,10 @@ def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
         A compiled classifier whose weights depend on the recipe's seed alone.
     """
     keras.utils.set_random_seed(recipe.seed)
-    given = {} if recipe.width is None else {"width": recipe.width}
+    given: dict[str, Any] = {} if recipe.width is None else {"width": recipe.width}
+    make: Callable[..., keras.Model] = resnet_imagenet
     if recipe.architecture == "resnet_cifar":
-        make, given = resnet_cifar, {**given, "stem_stride": recipe.stem_stride}
-    else:
-        make = resnet_imagenet
+        make, given["stem_stride"] = resnet_cifar, recipe.stem_stride
     try:
         with _layers_in(recipe.precision):
             network = make(
