@@ -37,11 +37,9 @@ SMALL: dict[str, Any] = {"depth": 8, "width": 16, **SHORT}
 NO_PENALTY: dict[str, Any] = {**SMALL, "penalty": False}
 MADRY = {**NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1}
 GROWING = {
-    **MADRY,
-    "adversarial_epsilon": ONE,
-    "adversarial_growth": 0.5,
-    "precision": "bfloat16",
-}
+    **MADRY, "adversarial_epsilon": ONE, "adversarial_growth": 0.5, "precision": "bfloat16",
+}  # fmt: skip
+WIDE = {**GROWING, "width": 64, "stem_stride": 2}
 # What each differs in from the published recipe.
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": NO_PENALTY,
@@ -64,16 +62,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "penalty, quick ψ": {**SMALL, "psi_initial": 2000.0, "psi_gain": 0.2},
     "growing 1.0, bfloat16, width 32": {**GROWING, "width": 32},
-    "growing 1.0, bfloat16, width 64, stem of stride 2": {
-        **GROWING, "width": 64, "stem_stride": 2,
-    },
-    "growing 1.0, bfloat16, width 32, no crops": {
-        **GROWING, "width": 32, "augmentation": "none",
-    },
-    "growing 1.0, bfloat16, width 32, ReLU": {**GROWING, "width": 32, "activation": "relu"},
-    "growing 1.0, bfloat16, width 32, averaged": {
-        **GROWING, "width": 32, "weight_average": 0.99,
-    },
+    "wide: growing 1.0, bfloat16, width 64, stem of stride 2": WIDE,
+    "wide, no crops": {**WIDE, "augmentation": "none"},
+    "wide, ReLU": {**WIDE, "activation": "relu"},
+    "wide, 1.5": {**WIDE, "adversarial_epsilon": MORE},
+    "wide, penalty": {**WIDE, "penalty": True, "adversarial_share": 1.0},
 }  # fmt: skip
 
 
@@ -146,9 +139,7 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
     report.to_html(folder / "report.html")
     return {
         "minutes": flags.minutes,
-        "command": f"python benchmarks/recipe_search.py --data_dir {flags.data_dir} "
-        f"--minutes {flags.minutes:g} --images {flags.images} "
-        f"--{'' if flags.jit else 'no-'}jit --only {name!r}",
+        "command": f"{command(flags)} --only {name!r}",
         "recipe": RECIPES[name],
         "steps": steps,
         "images_seen": steps * recipe.batch_size,
@@ -161,6 +152,14 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
         "attacks": list(report.attack_names),
         "images": flags.images,
     }
+
+
+def command(flags: argparse.Namespace) -> str:
+    """What repeats all of it."""
+    return (
+        f"python benchmarks/recipe_search.py --data_dir {flags.data_dir} "
+        f"--minutes {flags.minutes:g} --images {flags.images} --{'' if flags.jit else 'no-'}jit"
+    )
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -202,7 +201,7 @@ def main() -> None:
     results: dict[str, Any] = {"recipes": {}}
     if flags.output.exists():
         results = json.loads(flags.output.read_text())
-    results |= {"machine": turns.machine(), "held_out": HELD_OUT}
+    results |= {"command": command(flags), "machine": turns.machine(), "held_out": HELD_OUT}
     from tfrobust import datasets
 
     source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
