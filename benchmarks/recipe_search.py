@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets")
     parser.add_argument("--minutes", type=float, default=4, help="of training, each recipe")
     parser.add_argument("--images", type=int, default=300, help="held out, that are attacked")
-    parser.add_argument("--only", default="", help="a part of the recipes' names")
+    parser.add_argument("--only", default="", help="a recipe's name, or a part of several")
     parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument(
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "recipe_search.json"
@@ -207,7 +207,7 @@ def main() -> None:
     source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
     wanted = [
         name
-        for name in RECIPES
+        for name in ([flags.only] if flags.only in RECIPES else RECIPES)
         if flags.only in name and results["recipes"].get(name, {}).get("minutes") != flags.minutes
     ]
     for name in wanted:

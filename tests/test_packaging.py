@@ -17,6 +17,7 @@ images, labels = data.test_arrays(2)
 network = tfrobust.models.resnet_cifar(depth=8, width=2, input_shape=data.info.image_shape)
 result = tfrobust.explain(network, images, rho=0.1)
 assert tfrobust.load("fashion_mnist_mini")(images).shape == (2, 10)
+assert tfrobust.load("cifar10").input_shape == (None, 32, 32, 3)
 print(json.dumps([tfrobust.__file__, list(result.explanations.shape)]))
 """
 

@@ -1,5 +1,6 @@
 """The networks that come with the package."""
 
+import site
 import sys
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from tfrobust.errors import InputError
 from tfrobust.exporting import versions
 from tfrobust.exporting.loading import KERAS_FILE, load_model
 
-# In a clone; and where pip puts them.
+# In a clone; and where pip puts them, for an environment and by --user.
 FOLDERS = (
     Path(__file__).resolve().parents[2] / "saved_models",
-    Path(sys.prefix) / "share" / "tfrobust" / "saved_models",
+    *(
+        Path(base) / "share" / "tfrobust" / "saved_models"
+        for base in (sys.prefix, site.getuserbase())
+    ),
 )
 
 
