@@ -66,6 +66,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "wide, no crops": {**WIDE, "augmentation": "none"},
     "wide, ReLU": {**WIDE, "activation": "relu"},
     "wide, 1.5": {**WIDE, "adversarial_epsilon": MORE},
+    "wide, 2.0": {**WIDE, "adversarial_epsilon": TWO},
     "wide, penalty": {**WIDE, "penalty": True, "adversarial_share": 1.0},
 }  # fmt: skip
 

@@ -360,6 +360,8 @@ def full_figures(
             "accuracy": certificate.accuracy,
             "sigma": certificate.sigma,
             "draws": certificate.n,
+            "choosing_draws": certificate.n0,
+            "alpha": certificate.alpha,
         },
     }
 

@@ -1,5 +1,6 @@
 """Old figures beside new ones, and the leaderboard of the cards."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def test_commands_are_for_this_machine(benchmark: Callable) -> None:
     reproduce = benchmark("reproduce")
     told = "python benchmarks/x.py --torch_python /other/python --rounds 4"
     assert reproduce.command_of(told, None)[1:] == ["benchmarks/x.py", "--rounds", "4"]
-    assert "/mine" in reproduce.command_of(told, "/mine")
+    told = "python benchmarks/training_speed.py"
+    assert reproduce.command_of(told, "/mine")[2:] == ["--torch_python", "/mine"]
 
 
 def test_every_result_tells_a_command_that_is_there(benchmark: Callable) -> None:
@@ -31,6 +33,22 @@ def test_every_result_tells_a_command_that_is_there(benchmark: Callable) -> None
     for path in reproduce.RESULTS.glob("*.json"):
         command = reproduce.command_of(reproduce.json.loads(path.read_text())["command"], None)
         assert (ROOT / command[1]).is_file(), path
+        # Of this project alone, and into the file itself.
+        assert not any(word.startswith(("/tmp", "--output")) for word in command), path
+
+
+def test_a_result_is_made_anew_or_stays(
+    benchmark: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    reproduce = benchmark("reproduce")
+    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    program = "import json, pathlib; p = pathlib.Path('x.json'); assert not p.exists(); {}"
+    result = tmp_path / "x.json"
+    for end, made in (("p.write_text(json.dumps({'a': 3, 'command': ''}))", True), ("", False)):
+        (tmp_path / "x.py").write_text(program.format(end))
+        result.write_text(reproduce.json.dumps({"command": "python x.py", "a": 2}))
+        assert reproduce.again(result, None) == made
+        assert f"| a | 2 | {3 if made else 2} |" in capsys.readouterr().out
 
 
 def test_bad_arguments(program: Callable) -> None:
@@ -38,7 +56,22 @@ def test_bad_arguments(program: Callable) -> None:
     assert done.returncode == 2 and "expected --only" in done.stderr
 
 
-@pytest.mark.skipif(not list(ROOT.glob("saved_models/*/1")), reason="nothing is shipped yet")
+def test_the_recipes_that_were_tried_are_told(benchmark: Callable) -> None:
+    search = benchmark("recipe_search")
+    rows = json.loads((search.ROOT / "benchmarks/results/recipe_search.json").read_text())
+    assert search.table(rows["recipes"]) in (ROOT / "docs" / "cifar10.md").read_text()
+
+
+def test_the_leaderboard_is_of_what_is_shipped(benchmark: Callable, tmp_path: Path) -> None:
+    shipped = json.loads((ROOT / "saved_models/fashion_mnist_mini/1/model_card.json").read_text())
+    own = {**shipped, "figures": {"clean accuracy": 0.9}}  # as `make train` writes
+    for number, card in ((1, shipped), (2, own)):
+        (tmp_path / "mini" / str(number)).mkdir(parents=True)
+        (tmp_path / "mini" / str(number) / "model_card.json").write_text(json.dumps(card))
+    leaderboard = benchmark("leaderboard")
+    assert list(leaderboard.cards(tmp_path)) == ["mini/1"]
+
+
 def test_the_leaderboard_is_made_of_the_cards(benchmark: Callable) -> None:
     leaderboard = benchmark("leaderboard")
     folder = ROOT / "saved_models"

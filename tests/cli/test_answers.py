@@ -3,7 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import onnx
+from onnx import helper
+
+FLOAT, DOUBLE, INT64 = (getattr(onnx.TensorProto, name) for name in ("FLOAT", "DOUBLE", "INT64"))
 FUNCTION = """
 import numpy as np
 
@@ -63,3 +68,22 @@ def test_what_is_no_onnx_classifier_is_refused(program: Callable, tmp_path: Path
     done = evaluate(program, tmp_path / "broken.onnx", tmp_path / "out")
     assert done.returncode == 2 and "cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+    for shape, kind in (([1, 28, 28, 1], FLOAT), (["n", 28, 28, 1], DOUBLE)):
+        onnx.save(classifier(shape, kind), tmp_path / "other.onnx")
+        done = evaluate(program, tmp_path / "other.onnx", tmp_path / "out")
+        assert done.returncode == 2 and "export it with a dynamic batch" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def classifier(shape: list[Any], kind: int) -> onnx.ModelProto:
+    """The first ten pixels as logits."""
+    taken = helper.make_tensor_value_info("images", kind, shape)
+    given = helper.make_tensor_value_info("logits", kind, [shape[0], 10])
+    parts = [("starts", [0, 0]), ("ends", [1000, 10]), ("axes", [0, 1])]
+    held = [helper.make_tensor(name, INT64, [2], values) for name, values in parts]
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"]),
+        helper.make_node("Slice", ["flat", "starts", "ends", "axes"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "pixels", [taken], [given], held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

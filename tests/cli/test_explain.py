@@ -13,9 +13,9 @@ from tfrobust.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two pictures of other sizes, one broken, and a text."""
+    """Three pictures, two of other sizes and two of like names, one broken, and a text."""
     rng = np.random.default_rng(0)
-    for name, shape in (("b.png", (28, 28)), ("a.jpg", (40, 50, 3))):
+    for name, shape in (("b.png", (28, 28)), ("a.jpg", (40, 50, 3)), ("a.png", (28, 28))):
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "notes.txt").write_text("no picture")
@@ -35,12 +35,12 @@ def test_a_folder_with_page_animation_and_methods(
     with Image.open(tmp_path / "out.png") as drawn:
         # An image, three explanations with their differences, and the methods: panels of 148.
         assert drawn.width == (7 + len(METHODS)) * (150 + 8) + 8
-    for name in ("a", "b"):
+    for name in ("a.jpg", "a.png", "b"):
         assert "Coat" in (tmp_path / f"out-{name}.html").read_text()
         assert (tmp_path / f"out-{name}-growing.gif").read_bytes().startswith(b"GIF89a")
         assert f"{name}:\n" in done.stdout
     assert not list(tmp_path.glob("out-broken*")) and not list(tmp_path.glob(".*"))
-    assert done.stdout.count("page ") == 2 and f"picture {tmp_path / 'out.png'}" in done.stdout
+    assert done.stdout.count("page ") == 3 and f"picture {tmp_path / 'out.png'}" in done.stdout
 
 
 def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) 
 
 
 def test_a_folder_gives_its_first_pictures(folder: Path, capsys) -> None:
-    assert [path.name for path in readable(folder, 8)] == ["a.jpg", "b.png"]
+    assert [path.name for path in readable(folder, 8)] == ["a.jpg", "a.png", "b.png"]
     assert "broken.png" in capsys.readouterr().err
     assert [path.name for path in readable(folder, 1)] == ["a.jpg"]
-    assert "3 pictures, of which 1" in capsys.readouterr().err
+    assert "4 pictures, of which 1" in capsys.readouterr().err
     assert readable(folder / "b.png", 1) == [folder / "b.png"]
 
 

@@ -79,6 +79,11 @@ class Answers(http.server.BaseHTTPRequestHandler):
         type(self).asked += 1
         if "slow" in self.path:
             time.sleep(1)
+        if "page" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+            return
         full = Answers.asked <= Answers.busy
         self.send_response(503 if full else 200)
         self.end_headers()
@@ -103,6 +108,8 @@ def test_only_what_is_unavailable_is_asked_again_until_the_time_is_over() -> Non
         with pytest.raises(ServerError) as late:
             Client(address, model="slow", timeout=0.3).status()
         assert late.value.code == "DEADLINE_EXCEEDED" and Answers.asked == 1
+        with pytest.raises(ServerError, match="no JSON"):
+            Client(address, model="page").status()
         server.shutdown()
 
 

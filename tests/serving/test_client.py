@@ -112,6 +112,8 @@ def test_images_are_checked_before_they_are_sent(client, service, images, messag
         client.predict(images)
     with pytest.raises(InputError, match="direction"):
         client.explain(IMAGES, direction=2)
+    with pytest.raises(InputError, match="expected one target, or 3"):
+        client.explain(IMAGES, [1, 2])
     assert service.asked == before
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import threading
 import time
 import urllib.error
@@ -212,6 +213,15 @@ def explain_of(target: float) -> dict[str, object]:
     return {"signature_name": "explain", "inputs": {"images": IMAGES[:1].tolist(), **wishes}}
 
 
+def files_of(one: object) -> dict[str, object]:
+    return {"signature_name": "predict_bytes", "instances": [one]}
+
+
+def nested(depth: int) -> object:
+    """More lists in each other than Python calls itself, and fewer than JSON may hold."""
+    return [nested(depth - 1)] if depth else "x"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -227,6 +237,8 @@ def explain_of(target: float) -> dict[str, object]:
         (f"/v1/models/{NAME}:predict", explain_of(1.5), 400),
         (f"/v1/models/{NAME}:predict", explain_of(2**32), 400),
         (f"/v1/models/{NAME}:predict", explain_of(10), 400),
+        (f"/v1/models/{NAME}:predict", files_of({"b64": 5}), 400),
+        (f"/v1/models/{NAME}:predict", files_of(nested(700)), 400),
     ],
 )
 def test_rest_refuses(server, path: str, body: object, status: int) -> None:
@@ -294,6 +306,14 @@ def test_refuses_what_it_cannot_serve(models_folder, server, tmp_path: Path) -> 
         Server(models_folder, Settings(port=server.port, rest_port=None))
     with pytest.raises(InputError, match="workers"):
         Settings(workers=0)
+    # What was begun before the second port was found to be taken listens no longer.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ReportedError, match="rest_port"):
+        Server(models_folder, Settings(port=port, rest_port=server.rest_port))
+    with Server(models_folder, Settings(port=port, rest_port=None)) as second:
+        assert second.port == port
 
 
 def test_the_page_in_a_browser(server, chromium, tmp_path: Path) -> None:
@@ -317,6 +337,11 @@ def test_the_page_in_a_browser(server, chromium, tmp_path: Path) -> None:
         page.run("at('rho').value = -15; at('rho').dispatchEvent(new Event('change'))")
         page.wait("at('what').textContent.includes('RMSE 0.15')")
         assert page.run("at('explanation').toDataURL()") != before
+        # As TF Serving writes a distance that was not found, which JSON.parse refuses.
+        page.run(
+            "read(new Response('[Infinity, -Infinity, NaN, 1]')).then((all) => { told = all })"
+        )
+        page.wait("typeof told === 'object' && told[0] === null && told[3] === 1")
         assert not page.complaints
         own = f"http://127.0.0.1:{server.rest_port}/"
         assert all(url.startswith((own, "data:", "blob:")) for url in page.requests)

@@ -6,7 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import program
-from tfrobust.errors import ReportedError
+from tfrobust.errors import InputError, ReportedError
 
 ABOUT = """Checks that a server answers as TF Serving does: every signature of a model, and the
 error code of every kind of wrong request. Of any server: TF Serving or tools/serve.py.
@@ -14,9 +14,7 @@ For instance:
   check_server.py --server localhost:8500 --model fashion_mnist_mini"""
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "server", "localhost:8500", "host:port of gRPC, or http://host:port of REST", flag_values=FLAGS
-)
+flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC", flag_values=FLAGS)
 flags.DEFINE_string("model", None, "a model that it serves", flag_values=FLAGS, required=True)
 
 Check = tuple[str, str, Callable[[], Any]]
@@ -24,6 +22,11 @@ Check = tuple[str, str, Callable[[], Any]]
 
 def check(values: Any) -> None:
     """Runs the list; a line for each."""
+    if "://" in values.server:
+        raise InputError(
+            f"expected --server as host:port of gRPC, whose error codes are checked, got "
+            f"{values.server}"
+        )
     program.import_tensorflow()
     from tfrobust.serving import Client, ServerError
 

@@ -7,12 +7,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from tfrobust.cli import program, workers
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.evaluation.report import AraReport
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
 and report.html. The same command goes on where an interrupted one stopped. For instance:
@@ -77,10 +80,10 @@ def evaluate(values: Any) -> None:
     from tfrobust.datasets.names import validate
 
     shard = _shard(values)
+    if values.certify:
+        _check_certificate(values)
     model_path = Path(values.model)
     is_function = values.model.startswith("python:")
-    if values.certify and (is_function or model_path.suffix == ".onnx"):
-        raise InputError(f"--certify takes a .keras file or a SavedModel, got {values.model}")
     if not is_function and not model_path.exists():
         raise InputError(
             "expected --model to be a .keras file, a folder, an .onnx file or "
@@ -125,14 +128,20 @@ def evaluate(values: Any) -> None:
         )
         return
     report = evaluation.report()
+    _write(report, folder)
     if values.certify:
         from tfrobust.evaluation.smoothing import certify
 
-        certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
+        with _interruptible():
+            certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
+        _write(report, folder)
+    print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+
+
+def _write(report: "AraReport", folder: Path) -> None:
     report.to_json(folder / "ara.json")
     report.to_html(folder / "report.html")
-    print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
 
 
 @contextlib.contextmanager
@@ -149,6 +158,21 @@ def _command(values: Any, folder: Path) -> list[str]:
     given = {name: values[name].value for name in same if values[name].value is not None}
     words = [f"--{name}={value}" for name, value in {**given, "output": folder}.items()]
     return [sys.executable, sys.argv[0], *words]
+
+
+def _check_certificate(values: Any) -> None:
+    """Refuses what could not be certified once the attacks are done.
+
+    Raises:
+        InputError: a network without gradients, a part of the images, or too few draws.
+    """
+    from tfrobust.evaluation.certificate import ALPHA, CHOOSING_DRAWS, check_settings
+
+    if values.model.startswith("python:") or Path(values.model).suffix == ".onnx":
+        raise InputError(f"--certify takes a .keras file or a SavedModel, got {values.model}")
+    if values.shard:
+        raise InputError("--certify goes with --merge or without shards: leave --shard out")
+    check_settings(sigma=values.certify, n0=CHOOSING_DRAWS, n=values.draws, alpha=ALPHA, seed=0)
 
 
 def _shard(values: Any) -> tuple[int, int] | None:

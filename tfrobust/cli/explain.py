@@ -100,6 +100,8 @@ def explain(values: Any) -> None:
     output = Path(values.output or f"{_stem(values)}-explained.png")
     if output.is_dir():
         raise InputError(f"expected --output to be a PNG to write, but {output} is a folder")
+    if values.html and output.suffix == ".html":
+        raise InputError(f"expected --output to be a PNG; --html writes its page beside {output}")
     program.check_writable(output.resolve().parent)
     paths: list[Path] = []
     if values.dataset is None:
@@ -211,7 +213,7 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _read(paths: list[Path], shape: tuple[Any, ...]) -> Pictures:
+def _read(paths: list[Path], shape: tuple[int, int, int]) -> Pictures:
     """Decodes pictures, resized to the network's size with a notice."""
     import numpy as np
 
@@ -220,24 +222,25 @@ def _read(paths: list[Path], shape: tuple[Any, ...]) -> Pictures:
     images: list[np.ndarray] = []
     for path in paths:
         picture = pictures.read(path, shape[2])
-        # A network of any size takes the first picture's, and all of one figure are of one size.
-        size = tuple(
-            own or first
-            for own, first in zip(shape, images[0].shape if images else picture.shape, strict=True)
-        )[:2]
-        if picture.shape[:2] != size:
+        if picture.shape[:2] != shape[:2]:
             print(
                 f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
-                f"is resized to the network's {size[0]} × {size[1]}",
+                f"is resized to the network's {shape[0]} × {shape[1]}",
                 file=sys.stderr,
             )
         if pictures.inspect(path).transparent:
             print(f"note: {path} has transparent pixels; they are laid on white", file=sys.stderr)
-        images.append(pictures.fit(picture, size).astype(np.float32) / 255)
-    return Pictures([path.stem for path in paths], np.stack(images), None)
+        images.append(pictures.fit(picture, shape[:2]).astype(np.float32) / 255)
+    stems = [path.stem for path in paths]
+    # a.png and a.jpg of one folder have pages of their own.
+    names = [
+        path.name if stems.count(stem) > 1 else stem
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+    return Pictures(names, np.stack(images), None)
 
 
-def _test_images(values: Any, shape: tuple[Any, ...], classes: int) -> Pictures:
+def _test_images(values: Any, shape: tuple[int, int, int], classes: int) -> Pictures:
     """The first test images of a data set.
 
     Raises:
@@ -247,12 +250,12 @@ def _test_images(values: Any, shape: tuple[Any, ...], classes: int) -> Pictures:
 
     source = datasets.load(values.dataset, data_dir=values.data_dir)
     own = source.info.image_shape
-    if None not in shape[:2] and own[:2] != shape[:2] and shape[0] == shape[1]:
+    if own[:2] != shape[:2] and shape[0] == shape[1]:
         print(f"note: images of {values.dataset} are resized from {own[0]} × {own[1]} to "
               f"{shape[0]} × {shape[1]}", file=sys.stderr)  # fmt: skip
         source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=shape[0])
         own = source.info.image_shape
-    if any(want not in (None, have) for want, have in zip(shape, own, strict=True)):
+    if own != shape:
         raise InputError(
             f"the network takes images of {shape}, but {values.dataset} has {own}; name another "
             "--dataset"

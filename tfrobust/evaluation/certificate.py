@@ -15,6 +15,8 @@ from tfrobust.errors import InputError
 from tfrobust.evaluation.ara import Ara
 
 ABSTAINED = -1
+# As usual: draws that choose an image's class, and the share of radii that may be wrong.
+CHOOSING_DRAWS, ALPHA = 100, 0.001
 STATEMENT = (
     "A lower bound for the smoothed network, which answers with the class that the network gives "
     "most often under Gaussian noise; each image's radius holds with probability 1 − α over the "

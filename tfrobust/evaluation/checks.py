@@ -89,10 +89,17 @@ class Evidence:
 def run_checks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
     """All checks: by name, sentences that say what is wrong and what to do; none is the good case.
 
+    A check that compares attacks is left out where one alone followed gradients.
+
     Args:
         evidence: of a finished evaluation.
     """
-    return {name: tuple(check(evidence)) for name, check in CHECKS.items()}
+    several = len({record.name for record in evidence.attacks if record.needs_gradient}) > 1
+    return {
+        name: tuple(check(evidence))
+        for name, check in CHECKS.items()
+        if several or check is not _alone
+    }
 
 
 def _unfound(evidence: Evidence) -> Iterator[str]:

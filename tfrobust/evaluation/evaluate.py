@@ -63,9 +63,9 @@ class Evaluation:
         images: float (N, H, W, C).
         labels: int (N,).
         preset: "fast", "standard" or "thorough"; `attacks` overrides it.
-        attacks: the attacks in order, the cheap ones first; each begins where the smallest so
-            far ends, and per image the smallest of all counts. Their names must differ, and
-            their `box` be the one given here.
+        attacks: the attacks in order, the cheap ones first; each that can begins where the
+            smallest so far ends, and per image the smallest of all counts. Their names must
+            differ, and their `box` be the one given here.
         name: what the report calls the network; its own name when None.
         data: which images these are, for the report.
         class_names: of the classes, for the report's pictures; numbers when empty.
@@ -179,7 +179,8 @@ class Evaluation:
         for goal in GOALS:
             best[goal], winner = smallest(found[goal])
             records += self._records(goal, found[goal], winner)
-        attacked, btr = self._with_btr(best["attack"], best["btr"]), best["btr"]
+        btr, wrong = best["btr"], self._wrong(best["btr"])
+        attacked = smallest([best["attack"], wrong])[0]
         return AraReport(
             name=self.name,
             data=self.data,
@@ -191,7 +192,7 @@ class Evaluation:
             btr_ara=self._area(btr.rmse),
             attack_rmse=attacked.rmse,
             btr_rmse=btr.rmse,
-            attack_linf=np.min([self._linf(one) for one in found["attack"]], axis=0),
+            attack_linf=np.min([self._linf(one) for one in (*found["attack"], wrong)], axis=0),
             attacks=tuple(records),
             checks=run_checks(self._evidence(found, best)),
             image_hash=image_hash(self.images, self.labels),
@@ -230,20 +231,15 @@ class Evaluation:
                 self._partials.save(unit, number, done[-1])
             bar.update()
 
-    def _with_btr(self, attacked: AttackResult, btr: AttackResult) -> AttackResult:
-        """The smallest for misclassification, perturbations for BTR among them.
+    def _wrong(self, btr: AttackResult) -> AttackResult:
+        """What brings the label below chance, as an attack for misclassification.
 
         Below chance another class is likelier, but for ties: only what the network does take
         for another class counts.
         """
         logits = logits_of(self.network, btr.adversarials, self.attacks[0].block)
         wrong = btr.found & (logits.argmax(axis=1) != self.labels)
-        return smallest(
-            [
-                attacked,
-                dataclasses.replace(btr, found=wrong, rmse=np.where(wrong, btr.rmse, np.inf)),
-            ]
-        )[0]
+        return dataclasses.replace(btr, found=wrong, rmse=np.where(wrong, btr.rmse, np.inf))
 
     def _found(self, goal: str) -> list[AttackResult]:
         """For one goal, what each attack found for all images."""

@@ -39,11 +39,18 @@ def load_onnx(path: str | Path) -> Opaque:
     outputs = [output for output in session.get_outputs() if len(output.shape) == 2]
     outputs = [output for output in outputs if output.name == "logits"] or outputs
     taken = [tuple(one.shape) for one in inputs]
-    if len(taken) != 1 or len(outputs) != 1 or not _is_images(taken[0], outputs[0].shape):
+    types = [one.type for one in (*inputs, *outputs)]
+    if (
+        len(taken) != 1
+        or types != ["tensor(float)"] * 2
+        or not _is_images(taken[0], outputs[0].shape)
+    ):
         raise InputError(
-            "expected an ONNX file with one input, images (None, height, width, channels) of one "
-            f"size, and an output logits (None, classes); {path} takes {taken} and gives "
-            f"{[(one.name, one.shape) for one in session.get_outputs()]}"
+            "expected an ONNX file with one float32 input, images (None, height, width, channels) "
+            "of one size in batches of any number, and a float32 output logits (None, classes); "
+            f"{path} takes {[(one.type, one.shape) for one in inputs]} and gives "
+            f"{[(one.name, one.type, one.shape) for one in session.get_outputs()]}; export it with "
+            "a dynamic batch (torch.onnx.export: dynamic_axes)"
         )
     ((_, *sizes),) = taken
     first = sizes[0] in CHANNELS and sizes[2] not in CHANNELS
@@ -104,6 +111,7 @@ def load_function(name: str, images: np.ndarray) -> Opaque:
 def _is_images(taken: tuple[Any, ...], given: list[Any]) -> bool:
     return (
         len(taken) == 4
+        and not isinstance(taken[0], int)
         and all(isinstance(size, int) for size in taken[1:])
         and isinstance(given[1], int)
     )

@@ -26,7 +26,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds; each is up to twice the one befo
 RETRIES = {
     "methodConfig": [
         {
-            "name": [{"service": "tensorflow.serving.PredictionService"}],
+            "name": [
+                {"service": "tensorflow.serving.PredictionService"},
+                {"service": "tensorflow.serving.ModelService"},
+            ],
             "retryPolicy": {
                 "maxAttempts": ATTEMPTS,
                 "initialBackoff": f"{FIRST_WAIT}s",
@@ -333,7 +336,10 @@ class RestChannel(_Channel):
             raise self._failed("UNAVAILABLE" if refused else "UNKNOWN", str(reason)) from None
         if len(text) > self._bytes:
             raise self._failed("RESOURCE_EXHAUSTED", "the answer is larger than message_bytes")
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise self._failed("UNKNOWN", "no JSON; is TF Serving's REST there?") from None
 
 
 def _plain(value: np.ndarray) -> Any:

@@ -177,17 +177,20 @@ class Client:
             rho: how far, RMSE, pixels from 0 to 1.
 
         Raises:
-            InputError: images of another shape or range, or a direction that is none.
+            InputError: images of another shape or range, targets that are not as many, or a
+                direction that is none.
             ServerError: the server did not answer, or refused.
         """
         if direction not in (1, -1):
             raise InputError(f"expected the direction 1 or -1, got {direction}")
         images = _checked(images)
-        count = len(images)
+        count, wanted = len(images), np.asarray(targets, np.int32)
+        if wanted.shape not in ((), (count,)):
+            raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
         found = self.ask(
             "explain",
             images=images,
-            target=np.broadcast_to(np.asarray(targets, np.int32), count),
+            target=np.broadcast_to(wanted, count),
             direction=np.full(count, direction, np.int32),
             rho=np.full(count, rho, np.float32),
         )

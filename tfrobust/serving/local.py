@@ -52,6 +52,11 @@ class Settings:
     poll_seconds: float = 2.0
     grace: float = 10.0
 
+    @property
+    def threads(self) -> int:
+        """One for each request that is computed or waits, and some that say: no room."""
+        return self.workers + self.queue + 4
+
     def __post_init__(self) -> None:
         for name in ("workers", "message_bytes"):
             if getattr(self, name) < 1:
@@ -87,14 +92,18 @@ class Server:
             most_bytes=settings.message_bytes,
         )
         self._rest: Any = None
+        self.rest_port: int | None = None
         try:
-            self._grpc, self.port = _grpc_server(self.engine, settings)
-            self.rest_port: int | None = None
-            if settings.rest_port is not None:
-                from tfrobust.serving.rest import Rest
+            self._grpc, self.port, self._health = _grpc_server(self.engine, settings)
+            try:
+                if settings.rest_port is not None:
+                    from tfrobust.serving.rest import Rest
 
-                self._rest = Rest(self.engine, settings)
-                self.rest_port = self._rest.port
+                    self._rest = Rest(self.engine, settings)
+                    self.rest_port = self._rest.port
+            except BaseException:
+                self._grpc.stop(None)
+                raise
         except BaseException:
             self.models.close()
             raise
@@ -111,6 +120,7 @@ class Server:
 
     def close(self) -> None:
         """Takes no more requests, lets those that are there end, and stops."""
+        self._health.enter_graceful_shutdown()
         stopped = self._grpc.stop(self.settings.grace)
         if self._rest:
             self._rest.close()
@@ -118,11 +128,9 @@ class Server:
         self.models.close()
 
 
-def _grpc_server(engine: Engine, settings: Settings) -> tuple[Any, int]:
-    # A thread for each request that is computed or waits, and some that say that there is no room.
-    threads = settings.workers + settings.queue + 4
+def _grpc_server(engine: Engine, settings: Settings) -> tuple[Any, int, health.HealthServicer]:
     server = grpc.server(
-        futures.ThreadPoolExecutor(threads),
+        futures.ThreadPoolExecutor(settings.threads),
         options=[
             ("grpc.max_receive_message_length", settings.message_bytes),
             ("grpc.max_send_message_length", -1),
@@ -144,7 +152,7 @@ def _grpc_server(engine: Engine, settings: Settings) -> tuple[Any, int]:
             "Name another --port"
         ) from None
     server.start()
-    return server, port
+    return server, port, checks
 
 
 class Services(

@@ -1,7 +1,7 @@
 """TF Serving's REST routes, and a page for people, over an engine."""
 
 import base64
-import binascii
+import functools
 import json
 import socket
 import threading
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 import uvicorn
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -58,6 +58,8 @@ class Rest:
 
     def __init__(self, engine: Engine, settings: "Settings") -> None:
         self._engine, self._most = engine, settings.message_bytes
+        # Else AnyIO's 40: then the queue could never be full.
+        self._threads = CapacityLimiter(settings.threads)
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -84,7 +86,11 @@ class Rest:
                 Route(path, self._status),
             ]
         config = uvicorn.Config(
-            Starlette(routes=routes), log_level="error", timeout_graceful_shutdown=10
+            Starlette(routes=routes),
+            log_level="error",
+            timeout_graceful_shutdown=10,
+            # Of bodies that are read, requests that wait and requests that are computed.
+            limit_concurrency=settings.threads,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -163,7 +169,8 @@ class Rest:
                     Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
                 )
         name, version = request.path_params["name"], request.path_params.get("version")
-        return await run_in_threadpool(self._answer, bytes(body), name, version)
+        work = functools.partial(self._answer, bytes(body), name, version)
+        return await to_thread.run_sync(work, limiter=self._threads)
 
     def _answer(self, body: bytes, name: str, number: int | None) -> Response:
         try:
@@ -237,7 +244,7 @@ def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
         if spec.dtype.is_integer and not np.array_equal(fitting, array):
             raise Refused("INVALID_ARGUMENT", f"input {name}: expected {spec.dtype.name}s")
         return fitting
-    except (ValueError, OverflowError, binascii.Error) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
 
 
