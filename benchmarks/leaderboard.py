@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfrobust.evaluation.atomic import write_atomically
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "cifar10.json"
 ABOUT = """# saved_models/
@@ -107,7 +109,7 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
 def main() -> None:
     """Writes the file."""
     path = ROOT / "saved_models" / "README.md"
-    path.write_text("\n".join(lines(path.parent, RESULTS)) + "\n")
+    write_atomically(path, ("\n".join(lines(path.parent, RESULTS)) + "\n").encode())
     print(f"written: {path}")
 
 

@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from tfrobust import datasets, pipeline, recipes
 from tfrobust.evaluation import AraReport, compare
+from tfrobust.evaluation.atomic import write_atomically
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.exporting.loading import load_model
 
@@ -62,13 +63,12 @@ def pictures(robust: Path, plain: Path) -> None:
     from tfrobust.explanations import figures
 
     target = ROOT / "docs" / "images"
-    target.mkdir(parents=True, exist_ok=True)
     source = datasets.load("fashion_mnist_mini")
     images, labels = source.test_arrays(4)
     for name, folder in (("robust", robust), ("plain", plain)):
         model = json.loads((folder / "finished.json").read_text())["model"]
         drawn = figures.grid(load_model(model), images, labels, source.info.class_names)
-        (target / f"explanations_{name}.png").write_bytes(drawn)
+        write_atomically(target / f"explanations_{name}.png", drawn)
 
 
 def row(report: AraReport) -> str:
@@ -115,9 +115,10 @@ def main() -> None:
         "attack_ratio": dataclasses.asdict(ratios.attack),
         "btr_ratio": dataclasses.asdict(ratios.btr),
     }
-    path = ROOT / "benchmarks" / "results" / "measure.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    write_atomically(
+        ROOT / "benchmarks" / "results" / "measure.json",
+        (json.dumps(results, indent=1) + "\n").encode(),
+    )
     if robust.clean_accuracy < 0.8 or ratios.attack.value is None or ratios.attack.value < 3:
         sys.exit("missed: clean accuracy of at least .80 with 3 times the twin's attack ARA")
 
