@@ -35,6 +35,7 @@ from tfrobust.evaluation.smoothing import certify
 from tfrobust.explanations import figures
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
+from tfrobust.models.mirror import mirrored
 from tfrobust.recipes import Recipe
 from tfrobust.training import RobustClassifier, cluster, distribution
 from tfrobust.training.build import build, total_steps
@@ -234,6 +235,8 @@ def _train(
         network = distribution.single(network)
     if recipe.precision != "float32":
         network = full_precision(network)
+    if recipe.mirrored:
+        network = mirrored(network)
     return network, training.seconds
 
 

@@ -53,6 +53,8 @@ class Recipe:
         weight_decay: L2 as PyTorch's: this times the weight is added to its gradient.
         weight_average: decay a step of the moving average of the weights that is measured and
             ships in the place of the last ones; 0: the last ones.
+        mirrored: whether the network that is measured and ships sees each image and its mirror
+            image (`models.mirrored`): a larger ARA at twice the cost of an answer, not of training.
         penalty: whether the gradient penalty is on; off, the rest of its numbers say nothing.
         penalty_exponent: z, the power of the input gradient's entries.
         tandem: ζ, the share of images whose scalar is the margin, not a random logit.
@@ -104,6 +106,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     weight_average: float = 0.0
+    mirrored: bool = False
     penalty: bool = True
     penalty_exponent: float = 2.0
     tandem: float = 0.2

@@ -10,6 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from onnx import load as load_onnx
+from onnx import numpy_helper
 from PIL import Image
 
 import tfrobust
@@ -73,6 +75,20 @@ def test_gradients_of_layers(kind: str, tmp_path: Path) -> None:
         # float32 sums in another order.
         np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
         np.testing.assert_array_equal(found["class_id"], expected["target"])
+
+
+def test_each_weight_stands_in_the_file_once(network, version) -> None:
+    weights = sum(weight.nbytes for weight in network.get_weights())
+    for name in ("classifier.onnx", "explainer.onnx"):
+        kept = constant_bytes(version / name)
+        # Beside the weights only numbers such as axes and shapes.
+        assert weights <= kept < weights + 5000, name
+
+
+def constant_bytes(path: Path) -> int:
+    """Bytes of the constants of a file."""
+    graph = load_onnx(str(path)).graph
+    return sum(numpy_helper.to_array(constant).nbytes for constant in graph.initializer)
 
 
 def test_the_whole_walk(network, version, images) -> None:

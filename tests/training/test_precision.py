@@ -60,6 +60,17 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     assert np.isfinite(network.predict(source.test_arrays(4)[0], verbose=0)).all()
 
 
+def test_what_ships_sees_the_mirror_image_where_the_recipe_says_so(tmp_path: Path) -> None:
+    source, recipe = datasets.load("fashion_mnist_mini"), dataclasses.replace(HALF, mirrored=True)
+    strategy = distribution.choose()
+    network, _ = pipeline._train(built(recipe), recipe, source, tmp_path, strategy, None)
+    images = source.test_arrays(4)[0]
+    there, back = (network.predict(each, verbose=0) for each in (images, images[:, :, ::-1]))
+    # float32's last bits: the mean's order alone differs.
+    np.testing.assert_allclose(there, back, atol=1e-5)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
 def test_another_precision_is_another_recipe() -> None:
     assert RECIPE.differences(HALF) == ["precision: float32 here, bfloat16 there"]
     with pytest.raises(InputError, match="--precision to be one of float32, bfloat16"):

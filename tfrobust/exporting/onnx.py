@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
@@ -53,7 +54,7 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
         }
 
     inputs = [tf.TensorSpec(network.input_shape, tf.float32, "images")]
-    _write(classify, inputs, CLASSIFIER, path, network.input_shape, class_names)
+    _write(network, classify, inputs, CLASSIFIER, path, class_names)
 
 
 def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
@@ -77,7 +78,7 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
         return {("class_id" if name == "target" else name): part for name, part in found.items()}
 
     inputs = explain_inputs(network.input_shape)
-    _write(explain, inputs, EXPLAINER, path, network.input_shape, class_names)
+    _write(network, explain, inputs, EXPLAINER, path, class_names)
 
 
 def attach_card(path: Path, card: Mapping[str, Any]) -> None:
@@ -89,24 +90,40 @@ def attach_card(path: Path, card: Mapping[str, Any]) -> None:
 
 
 def _write(
+    network: keras.Model,
     function: Callable[..., dict[str, tf.Tensor]],
     inputs: Sequence[tf.TensorSpec],
     outputs: Sequence[str],
     path: Path,
-    shape: tuple[int | None, ...],
     class_names: Sequence[str],
 ) -> None:
+    """Writes a function of a network; each of the network's weights stands in the file once.
+
+    As constants, tf2onnx would fold them into others, transposed for the way back and scaled for
+    the way there. So they are converted as inputs, and become constants when that is done; what
+    is to be folded, runtimes fold when they load the file.
+    """
+    variables = {f"weight_{place}": variable for place, variable in enumerate(network.variables)}
+    weights = [tf.TensorSpec(each.shape, each.dtype, name) for name, each in variables.items()]
+
+    def of_weights(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        given, learnt = values[: len(inputs)], values[len(inputs) :]
+        with keras.StatelessScope(state_mapping=list(zip(variables.values(), learnt, strict=True))):
+            return function(*given)
+
+    signature = [*inputs, *weights]
     before = os.environ.get("TF2ONNX_CATCH_ERRORS")
     # Else tf2onnx copies the whole graph, weights included, before each of its passes.
     os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
     try:
         # Compiled by tf2onnx and judged by ONNX's checker: what a layer lacks, either may tell.
         model, _ = tf2onnx.convert.from_function(
-            tf.function(function, input_signature=inputs, autograph=False),
-            input_signature=inputs,
+            tf.function(of_weights, input_signature=signature, autograph=False),
+            input_signature=signature,
             opset=OPSET,
             custom_op_handlers=dict(HANDLERS),
         )
+        _keep_constant(model, {name: each.numpy() for name, each in variables.items()})
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # of any kind, by the layer
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -124,11 +141,23 @@ def _write(
     by_name = {output.name: output for output in model.graph.output}
     del model.graph.output[:]
     model.graph.output.extend(by_name[name] for name in outputs)
-    told = {"name": "images", "dtype": "float32", "shape": shape, "range": [0, 1]}
+    told = {"name": "images", "dtype": "float32", "shape": network.input_shape, "range": [0, 1]}
     onnx.helper.set_model_props(
         model, {"class_names": json.dumps(list(class_names)), "input": json.dumps(told)}
     )
     _replace(model, path)
+
+
+def _keep_constant(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> None:
+    """Makes constants of those inputs that have a value."""
+    inputs = list(model.graph.input)
+    del model.graph.input[:]
+    for each in inputs:
+        if each.name in values:
+            constant = onnx.numpy_helper.from_array(values[each.name], each.name)
+            model.graph.initializer.append(constant)
+        else:
+            model.graph.input.append(each)
 
 
 def _replace(model: onnx.ModelProto, path: Path) -> None:

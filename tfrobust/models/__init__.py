@@ -4,6 +4,7 @@ from tfrobust.models import published
 from tfrobust.models.convert import half_huber
 from tfrobust.models.layers import HalfHuberReLU, InputNormalization
 from tfrobust.models.logits import logits_network
+from tfrobust.models.mirror import mirrored
 from tfrobust.models.resnet import resnet_cifar, resnet_imagenet
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "InputNormalization",
     "half_huber",
     "logits_network",
+    "mirrored",
     "published",
     "resnet_cifar",
     "resnet_imagenet",

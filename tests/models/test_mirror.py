@@ -1,0 +1,95 @@
+"""The network of an image and its mirror image."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfrobust.errors import InputError
+from tfrobust.explanations.grad_cam import grad_cam
+from tfrobust.exporting import onnx
+from tfrobust.exporting.loading import load_model
+from tfrobust.models import mirrored, resnet_cifar
+
+IMAGES = np.random.default_rng(0).random((3, 12, 8, 3), np.float32)
+# A network's sums of a hundred values of size 1, in float32, in another order.
+CLOSE = {"atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    made = resnet_cifar(depth=8, width=4, num_classes=3, input_shape=(12, 8, 3))
+    rng = np.random.default_rng(1)
+    # The last convolution of a block starts at zero: with random weights all of it counts.
+    made.set_weights([np.abs(rng.normal(0.3, 0.2, w.shape)) for w in made.get_weights()])
+    return made
+
+
+def test_logits_are_the_mean_of_both_views(network: keras.Model) -> None:
+    flipped = IMAGES[:, :, ::-1]
+    expected = (np.asarray(network(IMAGES)) + np.asarray(network(flipped))) / 2
+    assert np.abs(expected - np.asarray(network(IMAGES))).max() > 1e-3
+    twin = mirrored(network)
+    np.testing.assert_allclose(twin(IMAGES), expected, rtol=1e-5, **CLOSE)
+    np.testing.assert_allclose(twin(flipped), twin(IMAGES), rtol=1e-5, **CLOSE)
+
+
+def test_the_gradient_goes_through_both_views(network: keras.Model) -> None:
+    twin, images = mirrored(network), tf.constant(IMAGES)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        first = twin(images)[:, 0]
+    of_twin = np.asarray(tape.gradient(first, images))
+    # Of a function that is the same for both images, the gradients mirror each other.
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        first = twin(images[:, :, ::-1])[:, 0]
+    np.testing.assert_allclose(
+        of_twin, tape.gradient(first, images), atol=1e-5 * np.abs(of_twin).max()
+    )
+
+
+def test_the_map_of_grad_cam_is_mirrored_with_the_image(network: keras.Model) -> None:
+    twin = mirrored(network)
+    here, there = grad_cam(twin, IMAGES, 0), grad_cam(twin, IMAGES[:, :, ::-1], 0)
+    assert here.std() > 0
+    np.testing.assert_allclose(here, there[:, :, ::-1], atol=1e-4)
+
+
+def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: Path) -> None:
+    twin = mirrored(network)
+    twin.save(tmp_path / "twin.keras")
+    np.testing.assert_array_equal(load_model(tmp_path / "twin.keras")(IMAGES), twin(IMAGES))
+    onnx.write_explainer(twin, tmp_path / "explainer.onnx", class_names=["a", "b", "c"])
+    assert len(twin.get_weights()) == len(network.get_weights())
+    # Weights of its own: training the one leaves the other.
+    twin.set_weights([weight + 1 for weight in network.get_weights()])
+    assert np.abs(twin.get_weights()[0] - network.get_weights()[0]).min() > 0.5
+
+
+def test_a_sequential_network() -> None:
+    keras.utils.set_random_seed(0)
+    plain = keras.Sequential(
+        [keras.Input((12, 8, 3)), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()]
+    )
+    expected = (np.asarray(plain(IMAGES)) + np.asarray(plain(IMAGES[:, :, ::-1]))) / 2
+    np.testing.assert_allclose(mirrored(plain)(IMAGES), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (lambda: "network", "got a str"),
+        (lambda: keras.Sequential([layers.Dense(2)]), "built"),
+        (lambda: keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten()]), "got 0"),
+        (lambda: keras.Sequential([keras.Input((4, None, 1)), layers.Conv2D(1, 1)]), "one size"),
+    ],
+)
+def test_what_cannot_be_mirrored_is_refused(network: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        mirrored(network())
