@@ -72,6 +72,14 @@ def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: P
     assert np.abs(twin.get_weights()[0] - network.get_weights()[0]).min() > 0.5
 
 
+def test_it_is_a_layer_as_the_network_is(network: keras.Model, tmp_path: Path) -> None:
+    twin = mirrored(network)
+    twin.save(tmp_path / "twin.keras")
+    for each in (twin, load_model(tmp_path / "twin.keras")):
+        half = keras.Sequential([each, layers.Rescaling(0.5)])
+        np.testing.assert_allclose(half(IMAGES), np.asarray(twin(IMAGES)) / 2, rtol=1e-5)
+
+
 def test_a_sequential_network() -> None:
     keras.utils.set_random_seed(0)
     plain = keras.Sequential(

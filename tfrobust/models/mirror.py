@@ -50,8 +50,9 @@ def mirrored(network: keras.Model) -> keras.Model:
             f"in {network.name}"
         )
     (pool,) = pools
-    features_of = keras.Model(twin.inputs, pool.input, name="both")
-    logits_of = keras.Model(pool.input, twin.outputs, name="logits")
+    features_of = keras.Model(twin.inputs[0], pool.input, name="both")
+    # Not `outputs`: a model of a list of one answers with a list inside other models.
+    logits_of = keras.Model(pool.input, twin.outputs[0], name="logits")
     images = keras.Input(network.input_shape[1:], name="images")
     # One pass over both, in a batch twice as large, is half the graph of two passes.
     both = ops.stack([images, ops.flip(images, axis=WIDTH)])
