@@ -5,8 +5,9 @@
 Attacks both by the "standard" preset on the first 1,000 test images that are none of the 128 of
 the reference, ours also at the temperature where both are equally sure, and with --mirrored the
 published one also mirrored as ours is, which takes most of the time. Prints a table with the paired
-ratios of their areas, and writes benchmarks/results/cifar10.json. An interrupted measurement goes
-on. `python benchmarks/leaderboard.py` puts them into saved_models/README.md.
+ratios of their areas, and writes benchmarks/results/cifar10.json, or with --preset thorough
+cifar10_thorough.json. An interrupted measurement goes on. `python benchmarks/leaderboard.py` puts
+the first into saved_models/README.md.
 """
 
 import argparse
@@ -62,8 +63,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=ROOT / "saved_models" / "cifar10")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--mirrored", action="store_true", help="the published one mirrored, too")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/cifar10.json")
+    parser.add_argument("--preset", choices=("standard", "thorough"), default="standard")
+    parser.add_argument("--output", type=Path)
     flags = parser.parse_args()
+    suffix = "" if flags.preset == "standard" else f"_{flags.preset}"
+    output = flags.output or ROOT / "benchmarks" / "results" / f"cifar10{suffix}.json"
+    partial = ROOT / "runs" / f"cifar10{suffix}"
     weights = flags.reference / "resnet44-all.npz"
     if not weights.is_file():
         parser.error(f"expected the published network at {weights}")
@@ -99,11 +104,11 @@ def main() -> None:
             measured,
             images[chosen],
             labels[chosen],
-            preset="standard",
+            preset=flags.preset,
             name=name,
             data=f"{source.info.name}, the first {len(chosen)} test images outside the reference",
             class_names=source.info.class_names,
-            partial_dir=ROOT / "runs" / "cifar10" / name.replace(" ", "_").replace("/", "by"),
+            partial_dir=partial / name.replace(" ", "_").replace("/", "by"),
         )
     ours, theirs, ours_as_sure, *theirs_mirrored = reports.values()
     ratios = {
@@ -114,7 +119,9 @@ def main() -> None:
     }
     results: dict[str, Any] = {
         "command": f"python benchmarks/cifar10.py --data_dir {flags.data_dir} "
-        f"--reference {flags.reference} --images {flags.images}" + " --mirrored" * flags.mirrored,
+        f"--reference {flags.reference} --images {flags.images}"
+        + " --mirrored" * flags.mirrored
+        + f" --preset {flags.preset}" * bool(suffix),
         "machine": turns.machine(),
         "data": ours.data,
         "attacks": ours.attack_names,
@@ -144,8 +151,8 @@ def main() -> None:
         print(f"| {name} | {report.clean_accuracy:.3f} | {areas} |")
     for name, ratio in ratios.items():
         print(f"{name}: attack ARA {ratio.attack}, BTR ARA {ratio.btr}")
-    turns.write(flags.output, results)
-    print(f"written: {flags.output}")
+    turns.write(output, results)
+    print(f"written: {output}")
 
 
 if __name__ == "__main__":
