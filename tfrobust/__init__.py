@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tfrobust import attacks, datasets, evaluation, explanations, models, training
     from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.explanations.adversarial import explain
+    from tfrobust.exporting.loading import load
     from tfrobust.exporting.saved_model import export
-    from tfrobust.exporting.shipped import load
     from tfrobust.training.classifier import RobustClassifier
 
 __version__ = "0.1.0"
@@ -38,7 +38,7 @@ _HOME = {
     "evaluate": "tfrobust.evaluation.evaluate",
     "explain": "tfrobust.explanations.adversarial",
     "export": "tfrobust.exporting.saved_model",
-    "load": "tfrobust.exporting.shipped",
+    "load": "tfrobust.exporting.loading",
 }
 
 

@@ -219,6 +219,15 @@ def test_refuses(kind: Kind, images: np.ndarray, labels, message: str) -> None:
         small(kind)(curved, images, labels)
 
 
+def test_refuses_images_of_another_size_than_the_networks() -> None:
+    network = keras.Sequential(
+        [keras.Input((5, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    Projection(steps=1)(network, np.zeros((2, 5, 4, 1)), [0, 0])
+    with pytest.raises(InputError, match=r"shape \(None, 5, 4, 1\), got \(2, 5, 3, 1\)"):
+        Projection(steps=1)(network, np.zeros((2, 5, 3, 1)), [0, 0])
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

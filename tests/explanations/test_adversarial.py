@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -124,6 +125,12 @@ def test_vanished_gradients_are_flagged() -> None:
 def test_refuses(images: np.ndarray, targets, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         explain(model, images, targets, **options)
+
+
+def test_refuses_images_of_another_size_than_the_networks() -> None:
+    network = keras.Sequential([keras.Input((5, 4, 1)), keras.layers.Flatten()])
+    with pytest.raises(InputError, match=r"shape \(None, 5, 4, 1\), got \(2, 5, 3, 1\)"):
+        explain(network, np.zeros((2, 5, 3, 1)), 0)
 
 
 def test_explanations_of_the_published_network() -> None:

@@ -31,15 +31,24 @@ def test_a_name_finds_its_first_version(
     np.testing.assert_allclose(loaded(images[:2]), network(images[:2]), atol=1e-5)
     with pytest.raises(InputError, match="are shipped: mine; got 'yours'"):
         tfrobust.load("yours")
+    assert shipped.find("mine", "a folder") == folder / "1"
+    # What lies at the path goes before what is shipped under that name.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert shipped.find("mine", "a folder") == Path("mine")
+    with pytest.raises(
+        InputError, match=r"a folder, or a shipped network's name \(mine\); got yours"
+    ):
+        shipped.find("yours", "a folder")
 
 
-NAMES = sorted(shipped._shipped())
+NAMES = sorted(shipped.networks())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_network_is_what_its_card_says(name: str) -> None:
-    folder = shipped._shipped()[name]
+    folder = shipped.networks()[name]
     card = json.loads((folder / "model_card.json").read_text())
     data = source(name)
     network = tfrobust.load(name)

@@ -13,6 +13,7 @@ from absl import flags
 
 from tfrobust.cli import program, workers
 from tfrobust.errors import InputError
+from tfrobust.exporting import shipped
 
 if TYPE_CHECKING:
     from tfrobust.evaluation.report import AraReport
@@ -28,8 +29,8 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model",
     None,
-    "a .keras file, a SavedModel's folder; or, attacked without gradients, an .onnx file or "
-    "python:module:function",
+    "a .keras file, a SavedModel's folder, a shipped network's name; or, attacked without "
+    "gradients, an .onnx file or python:module:function",
     flag_values=FLAGS,
     required=True,
 )
@@ -82,17 +83,13 @@ def evaluate(values: Any) -> None:
     shard = _shard(values)
     if values.certify:
         _check_certificate(values)
-    model_path = Path(values.model)
-    is_function = values.model.startswith("python:")
-    if not is_function and not model_path.exists():
-        raise InputError(
-            "expected --model to be a .keras file, a folder, an .onnx file or "
-            f"python:module:function; {model_path} is none"
-        )
-    validate(values.dataset, values.data_dir)
-    words = [*model_path.resolve().with_suffix("").parts[-2:], values.dataset]
-    if is_function:
+    if values.model.startswith("python:"):
         words = [values.model.removeprefix("python:"), values.dataset]
+    else:
+        forms = "--model to be a .keras file, a folder, an .onnx file, python:module:function"
+        values.model = str(shipped.find(values.model, forms))
+        words = [*Path(values.model).resolve().with_suffix("").parts[-2:], values.dataset]
+    validate(values.dataset, values.data_dir)
     label = "-".join(words).replace("/", "-").replace(":", "-")
     folder = Path(values.output or f"runs/evaluate-{label}")
     program.check_writable(folder)

@@ -8,6 +8,7 @@ from absl import flags
 
 from tfrobust.cli import program
 from tfrobust.errors import InputError
+from tfrobust.exporting import shipped
 
 ABOUT = """Explains a network's decisions about pictures: writes a PNG, a row a picture, with the
 adversarial explanations for a class and for its rival, and other methods beside them; on wish a
@@ -31,7 +32,11 @@ MOST_IMAGES = 64  # rows of one picture
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
-    "model", None, "a .keras file, or a SavedModel's folder", flag_values=FLAGS, required=True
+    "model",
+    None,
+    "a .keras file, a SavedModel's folder, or a shipped network's name",
+    flag_values=FLAGS,
+    required=True,
 )
 flags.DEFINE_string("image", None, "a PNG or JPEG file, or a folder of them", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -91,9 +96,7 @@ class Pictures(NamedTuple):
 
 def explain(values: Any) -> None:
     """Checks the flags, then draws."""
-    model_path = Path(values.model)
-    if not model_path.exists():
-        raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
+    model_path = shipped.find(values.model, "--model to be a .keras file or a folder")
     if (values.image is None) == (values.dataset is None):
         raise InputError("expected either --image, a file or folder, or --dataset, a data set")
     check_methods(values.methods)

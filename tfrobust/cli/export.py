@@ -7,6 +7,7 @@ from absl import flags
 
 from tfrobust.cli import program
 from tfrobust.errors import InputError
+from tfrobust.exporting import shipped
 
 ABOUT = """Exports a network: SavedModel with the signatures serving_default and explain,
 network.keras, classifier.onnx and a model card, as the next version of a folder, once all forms
@@ -17,7 +18,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model",
     None,
-    "a .keras file, or an exported version's folder",
+    "a .keras file, an exported version's folder, or a shipped network's name",
     flag_values=FLAGS,
     required=True,
 )
@@ -41,9 +42,8 @@ flags.DEFINE_bool(
 
 def export(values: Any) -> None:
     """Checks the flags, then exports."""
-    model_path, output = Path(values.model), Path(values.output)
-    if not model_path.exists():
-        raise InputError(f"expected --model to be a .keras file or a folder; {model_path} is none")
+    model_path = shipped.find(values.model, "--model to be a .keras file or a folder")
+    output = Path(values.output)
     program.check_writable(output)
     program.import_tensorflow()
     from tfrobust.exporting.loading import class_names, load_model, shapes

@@ -77,7 +77,7 @@ def check_inputs(
         raise InputError(
             f"expected at least one image, of shape (N, H, W, C), got shape {images.shape}"
         )
-    check_images(images, labels)
+    check_images(images, labels, network)
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
     num_classes = count_classes(network, images)

@@ -141,7 +141,7 @@ class MapMethod(Method):
         """Explains images: see `Method`."""
         self.check_model(model)
         images = np.asarray(images, np.float32)
-        check_images(images, np.zeros(images.shape[:1]))
+        check_images(images, np.zeros(images.shape[:1]), model)
         size = max(1, self.batch // max(1, self.passes(images)))
         found = []
         for block in blocks(model, images, chosen_targets(targets, len(images)), size):

@@ -11,7 +11,7 @@ import tensorflow as tf
 # Registers the layers that our .keras files name.
 import tfrobust.models  # noqa: F401
 from tfrobust.errors import InputError
-from tfrobust.exporting import versions
+from tfrobust.exporting import shipped, versions
 
 EXPECTED = (
     "expected a .keras file, a SavedModel folder, or a folder of versions "
@@ -60,6 +60,28 @@ class ServedModel:
             float32 (B, K), differentiable with respect to the images.
         """
         return self._signature(**{self._input: tf.convert_to_tensor(images, tf.float32)})["logits"]
+
+
+def load(name: str) -> keras.Model:
+    """A network that comes with the package, offline.
+
+    Args:
+        name: such as "cifar10": a folder of saved_models/; its first version, which is shipped.
+
+    Returns:
+        A Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K), for `evaluate`,
+        `explain` and `export`. What is known of it is in its model card, beside it.
+
+    Raises:
+        InputError: no network of that name is shipped.
+    """
+    known = shipped.networks()
+    if name not in known:
+        raise InputError(
+            f"expected one of the networks that are shipped: {', '.join(sorted(known)) or 'none'}"
+            f"; got {name!r}. Others are read by tfrobust.exporting.loading.load_model(path)"
+        )
+    return load_model(known[name])
 
 
 def load_model(path: str | Path) -> keras.Model | ServedModel:
