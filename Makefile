@@ -65,7 +65,7 @@ test-gpu: $(VENV)/installed
 
 # Kills a training twenty times at random moments: it must end in the same bytes.
 test-kill: $(VENV)/installed
-	$(BIN)/python -m pytest tests/training/test_kill.py -m "slow or not slow"
+	$(BIN)/python -m pytest tests/runs/test_kill.py -m "slow or not slow"
 
 install: $(VENV)/installed
 

@@ -24,12 +24,12 @@ import numpy as np
 import tensorflow as tf
 import turns
 
-from tfrobust.attacks import BelowChance, Criterion, L2Min, Misclassified, Projection
+from tfrobust.attacks import BelowChance, Criterion, L2Min, LinearizedMargin, Misclassified
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
-from tfrobust.evaluation.ara import accuracy_robustness_area
-from tfrobust.evaluation.presets import PRESETS, preset_attacks
+from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.models import published, resnet_cifar
+from tfrobust.robustness.presets import PRESETS, preset_attacks
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -74,7 +74,7 @@ def counted(attacks: list[Attack], images: np.ndarray, goal: Criterion) -> int:
     tf.config.run_functions_eagerly(True)
     try:
         for attack in attacks:
-            attack.block = len(images)
+            attack.batch_size = len(images)
         list(attack_in_turn(attacks, counting, images, labels, goal))
     finally:
         tf.config.run_functions_eagerly(False)
@@ -83,15 +83,15 @@ def counted(attacks: list[Attack], images: np.ndarray, goal: Criterion) -> int:
 
 def sets_of(images: np.ndarray, sweep: bool) -> dict[str, Any]:
     """By name, what makes the attacks that are measured: () → a list."""
-    block = preset_attacks("fast", images, box=False)[0].block
+    batch_size = preset_attacks("fast", images, bounds=None)[0].batch_size
     kinds: dict[str, Any] = {
-        name: lambda name=name: preset_attacks(name, images, box=False) for name in PRESETS
+        name: lambda name=name: preset_attacks(name, images, bounds=None) for name in PRESETS
     }
-    kinds["the paper's, L2,min 450"] = lambda: [L2Min(steps=450, block=block)]
+    kinds["the paper's, L2,min 450"] = lambda: [L2Min(steps=450, batch_size=batch_size)]
     if sweep:
         for steps in (6, 12, 40, 120):
-            kinds[f"projection {steps}"] = lambda steps=steps: [
-                Projection(steps=steps, rivals=5, block=block)
+            kinds[f"linearized margin {steps}"] = lambda steps=steps: [
+                LinearizedMargin(steps=steps, rivals=5, batch_size=batch_size)
             ]
     return kinds
 

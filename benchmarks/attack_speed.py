@@ -29,8 +29,9 @@ import turns
 from cleverhans.tf2.attacks import carlini_wagner_l2
 
 from tfrobust import datasets
-from tfrobust.attacks import DDN, FMN, L2Min, Misclassified, Projection
-from tfrobust.attacks.base import Attack, Model, answers, meets
+from tfrobust.attacks import DDN, FMN, L2Min, LinearizedMargin, Misclassified
+from tfrobust.attacks.base import Attack, meets
+from tfrobust.core.opaque import Model, answers
 from tfrobust.models import published
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,11 +110,13 @@ def foolbox_ddn(model: Model) -> Run:
     return run
 
 
-def ours(model: Model, kind: type[Attack], block: int) -> Run:
+def ours(model: Model, kind: type[Attack], batch_size: int) -> Run:
     """One of our attacks, as anyone would call it."""
 
     def run(images: np.ndarray, labels: np.ndarray, steps: int) -> np.ndarray:
-        return kind(steps=steps, box=True, block=block)(model, images, labels).adversarials
+        return kind(steps=steps, bounds=(0.0, 1.0), batch_size=batch_size)(
+            model, images, labels
+        ).adversarials
 
     return run
 
@@ -149,9 +152,9 @@ def main() -> None:
             f"expected a whole number of blocks, got {len(images)} images in blocks of {block}"
         )
 
-    default = Projection().steps
+    default = LinearizedMargin().steps
     attacks: dict[str, tuple[Run, int]] = {
-        f"our projection ({default} steps)": (ours(network, Projection, block), default),
+        f"our projection ({default} steps)": (ours(network, LinearizedMargin, block), default),
         "our DDN (100 steps)": (ours(network, DDN, block), 100),
         "our FMN (100 steps)": (ours(network, FMN, block), 100),
         "the paper's L2,min (450 steps)": (ours(network, L2Min, block), 450),
@@ -175,7 +178,7 @@ def main() -> None:
 
     for name, (run, steps) in attacks.items():
         print(f"warming up {name}", file=sys.stderr, flush=True)
-        # Projection compiles some parts only from a certain number of steps on.
+        # LinearizedMargin compiles some parts only from a certain number of steps on.
         run(images[:block], labels[:block], steps if "projection" in name else 2)
     seconds: dict[str, list[float]] = {name: [] for name in attacks}
     adversarials = {}

@@ -75,10 +75,10 @@ def main() -> None:
     import keras
 
     from tfrobust import datasets
-    from tfrobust.evaluation import compare
-    from tfrobust.evaluation.evaluate import evaluate
-    from tfrobust.exporting.loading import load_model
+    from tfrobust.core.loading import load_model
     from tfrobust.models import mirrored, published
+    from tfrobust.robustness import compare
+    from tfrobust.robustness.evaluate import evaluate
 
     source = datasets.load("cifar10", data_dir=flags.data_dir)
     images, labels = source.test_arrays(source.info.test_images)

@@ -4,8 +4,8 @@
 
 The networks are those of benchmarks/measure.py, which trains them if need be (--robust and --plain
 name others). On the same test images of the embedded set, every method: does the confidence
-follow, deletion, insertion, randomised weights, noise (`explanations.compare`); and its maps under
-an attack that keeps the class (`explanations.compare_attacked`).
+follow, deletion, insertion, randomised weights, noise (`metrics.compare`); and its maps under
+an attack that keeps the class (`metrics.compare_attacked`).
 
 Prints the README's tables, writes benchmarks/results/explanations.json.
 """
@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import turns
 
-from tfrobust import datasets, explanations
-from tfrobust.explanations import table
+from tfrobust import datasets, explanations, metrics
+from tfrobust.metrics import table
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "runs" / "measure" / "saved_models"
@@ -43,7 +43,7 @@ def methods() -> list[explanations.Method]:
     ]
 
 
-def told(found: explanations.Table) -> dict[str, Any]:
+def told(found: metrics.Table) -> dict[str, Any]:
     """A table as JSON: mean and interval of each field."""
     rows: dict[str, Any] = {}
     for name, fields in found.rows.items():
@@ -75,12 +75,12 @@ def main() -> None:
         sys.exit(f"expected --images of at least 1, got {flags.images}")
     if not (flags.robust.exists() and flags.plain.exists()):
         sys.exit(f"expected networks at {flags.robust} and {flags.plain}: run `make measure`")
-    from tfrobust.exporting.loading import load_model
+    from tfrobust.core.loading import load_model
 
     machine = turns.machine()
     source = datasets.load("fashion_mnist_mini")
     images, _ = source.test_arrays(flags.images)
-    attack = explanations.ExplanationAttack(rho=flags.rho, steps=flags.steps)
+    attack = metrics.ExplanationAttack(rho=flags.rho, steps=flags.steps)
     results: dict[str, Any] = {
         "command": f"python benchmarks/explanations.py --images {flags.images} --rho {flags.rho:g} "
         f"--steps {flags.steps}",
@@ -90,8 +90,8 @@ def main() -> None:
     for name, path in (("robust", flags.robust), ("plain", flags.plain)):
         network = load_model(path)
         began = time.perf_counter()
-        compared = explanations.compare(network, images, methods())
-        attacked = explanations.compare_attacked(attack, network, images, methods())
+        compared = metrics.compare(network, images, methods())
+        attacked = metrics.compare_attacked(attack, network, images, methods())
         seconds = round(time.perf_counter() - began, 1)
         print(f"\n### {name} network, {seconds:.0f} s\n\n{compared}\n\n{attacked}", flush=True)
         results[name] = {

@@ -5,7 +5,7 @@
 Trains both recipes (a finished one is not trained again), attacks the same 500 test images of
 each by the recipes' preset, or besides by the "thorough" one, prints the README's table and writes
 
-- tfrobust/evaluation/twins/fashion_mnist_mini.json: the plain twin, with which every run of the
+- tfrobust/runs/twins/fashion_mnist_mini.json: the plain twin, with which every run of the
   default recipe compares itself;
 - benchmarks/results/measure.json: the figures of the table;
 - docs/images/: the README's pictures.
@@ -21,11 +21,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from tfrobust import datasets, pipeline, recipes
-from tfrobust.evaluation import AraReport, compare
-from tfrobust.evaluation.atomic import write_atomically
-from tfrobust.evaluation.evaluate import evaluate
-from tfrobust.exporting.loading import load_model
+from tfrobust import datasets
+from tfrobust.core.files import write_atomically
+from tfrobust.core.loading import load_model
+from tfrobust.robustness import AraReport, compare
+from tfrobust.robustness.evaluate import evaluate
+from tfrobust.runs import recipes
+from tfrobust.runs import stages as pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "measure"
@@ -60,7 +62,7 @@ def thoroughly(folder: Path) -> AraReport:
 
 def pictures(robust: Path, plain: Path) -> None:
     """The README's pictures: the same test images explained on both networks."""
-    from tfrobust.explanations import figures
+    from tfrobust.reports import figures
 
     target = ROOT / "docs" / "images"
     source = datasets.load("fashion_mnist_mini")
@@ -85,7 +87,7 @@ def main() -> None:
     flags = parser.parse_args()
     plain, plain_folder = measured("fashion_mnist_mini_plain")
     robust, robust_folder = measured("fashion_mnist_mini")
-    twin = ROOT / "tfrobust" / "evaluation" / "twins" / "fashion_mnist_mini.json"
+    twin = ROOT / "tfrobust" / "runs" / "twins" / "fashion_mnist_mini.json"
     twin.parent.mkdir(exist_ok=True)
     shutil.copyfile(plain_folder / "ara.json", twin)
     pictures(robust_folder, plain_folder)

@@ -75,7 +75,7 @@ def step_seconds(recipe: Any, source: Any, jit: bool) -> float:
     """The median of a few steps, compiled and warm."""
     import tensorflow as tf
 
-    from tfrobust.training.build import build
+    from tfrobust.runs.build import build
 
     classifier = build(recipe, source.info, 100)
     step = tf.function(classifier.optimize, jit_compile=jit)
@@ -91,7 +91,7 @@ def step_seconds(recipe: Any, source: Any, jit: bool) -> float:
 
 def recipe_of(name: str, flags: argparse.Namespace) -> Any:
     """The whole recipe, its steps aside."""
-    from tfrobust import recipes
+    from tfrobust.runs import recipes
 
     changes = {"dataset": flags.dataset, "data_dir": flags.data_dir, "held_out": HELD_OUT}
     return dataclasses.replace(recipes.cifar10_published_robust(), **changes, **RECIPES[name])
@@ -114,11 +114,11 @@ def planned_steps(name: str, source: Any, flags: argparse.Namespace) -> int:
 
 def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]:
     """Trains one recipe for the time, attacks the images held out; → its row."""
-    from tfrobust.evaluation.evaluate import evaluate
     from tfrobust.models.convert import full_precision
-    from tfrobust.training.build import build, total_steps
-    from tfrobust.training.fit import fit
-    from tfrobust.training.log import read_metrics
+    from tfrobust.robustness.evaluate import evaluate
+    from tfrobust.runs.build import build, total_steps
+    from tfrobust.runs.loop import fit
+    from tfrobust.runs.metrics_log import read_metrics
 
     recipe, folder = recipe_of(name, flags), folder_of(name, flags)
     steps = planned_steps(name, source, flags)

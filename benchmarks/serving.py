@@ -120,7 +120,7 @@ def main() -> None:
     import onnxruntime
     import tensorflow as tf
 
-    from tfrobust.exporting.loading import version_folder
+    from tfrobust.core.loading import version_folder
     from tfrobust.serving.local import Server, Settings
 
     version = version_folder(flags.model)

@@ -57,9 +57,9 @@ def main() -> None:
 
 def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
     """The published recipe's classifier, with or without its penalty and attack."""
-    from tfrobust import recipes
     from tfrobust.datasets import DatasetInfo
-    from tfrobust.training.build import build
+    from tfrobust.runs import recipes
+    from tfrobust.runs.build import build
 
     recipe = {
         "adversarial": recipes.cifar10_published_all,
@@ -86,7 +86,7 @@ def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
 def _ours(
     classifier: "RobustClassifier", batches: "tf.data.Dataset", compiled: bool
 ) -> Callable[[int], list[float]]:
-    """The step as `tfrobust.training.fit` runs it."""
+    """The step as `tfrobust.runs.loop` runs it."""
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()

@@ -61,9 +61,9 @@ def test_every_part_has_its_place() -> None:
 
 def test_the_package_itself_does_not_import_tensorflow() -> None:
     code = (
-        "import sys, tfrobust, tfrobust.recipes, tfrobust.datasets, tfrobust.cli.train, "
+        "import sys, tfrobust, tfrobust.runs.recipes, tfrobust.datasets, tfrobust.cli.train, "
         "tfrobust.cli.evaluate, tfrobust.cli.explain, tfrobust.cli.export, "
-        "tfrobust.training.cluster;"
+        "tfrobust.runs.cluster;"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")

@@ -11,11 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrobust import attacks, datasets, evaluation, explanations, models, training
-    from tfrobust.evaluation.evaluate import evaluate
+    from tfrobust import attacks, datasets, explanations, metrics, models, robustness, training
+    from tfrobust.core.loading import load
     from tfrobust.explanations.adversarial import explain
-    from tfrobust.exporting.loading import load
     from tfrobust.exporting.saved_model import export
+    from tfrobust.robustness.evaluate import evaluate
     from tfrobust.training.classifier import RobustClassifier
 
 __version__ = "0.1.0"
@@ -24,21 +24,22 @@ __all__ = [
     "attacks",
     "datasets",
     "evaluate",
-    "evaluation",
     "explain",
     "explanations",
     "export",
     "load",
+    "metrics",
     "models",
+    "robustness",
     "training",
 ]
 
 _HOME = {
     "RobustClassifier": "tfrobust.training.classifier",
-    "evaluate": "tfrobust.evaluation.evaluate",
+    "evaluate": "tfrobust.robustness.evaluate",
     "explain": "tfrobust.explanations.adversarial",
     "export": "tfrobust.exporting.saved_model",
-    "load": "tfrobust.exporting.loading",
+    "load": "tfrobust.core.loading",
 }
 
 

@@ -20,17 +20,18 @@ from tfrobust.attacks import (
     CarliniWagner,
     Criterion,
     L2Min,
+    LinearizedMargin,
     Misclassified,
-    Projection,
     TargetClass,
 )
+from tfrobust.core.distances import Bounds
 from tfrobust.errors import InputError
 
 SHAPE = (4, 5, 1)
 Kind = Callable[..., Attack]
 PGD_INF = partial(PGD, norm=np.inf)
 # Of the others batches of any size are tested in test_cleverhans.py.
-BLOCKWISE = [L2Min, Projection, PGD, DDN, FMN]
+BLOCKWISE = [L2Min, LinearizedMargin, PGD, DDN, FMN]
 ATTACKS = [*BLOCKWISE, FGM, MIM, pytest.param(PGD_INF, id="PGD-L∞"), CarliniWagner, SPSA]
 TARGET = 2
 GOALS = [Misclassified(), BelowChance(), TargetClass(TARGET)]
@@ -77,7 +78,7 @@ def small(kind: Kind, **options) -> Attack:
     """The attack, quick enough for a test."""
     quick: dict[Kind, dict] = {
         L2Min: {"steps": 100, "path": 5.0},
-        Projection: {"steps": 24},
+        LinearizedMargin: {"steps": 24},
         PGD: {"steps": 5, "rounds": 10},
         DDN: {"steps": 60},
         FMN: {"steps": 60},
@@ -92,14 +93,14 @@ def small(kind: Kind, **options) -> Attack:
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: type(goal).__name__)
 @pytest.mark.parametrize("kind", ATTACKS)
-@pytest.mark.parametrize("box", [False, True])
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
 def test_adversarials_meet_the_goal_at_the_size_that_is_told(
-    kind: Kind, goal: Criterion, box: bool
+    kind: Kind, goal: Criterion, bounds: Bounds | None
 ) -> None:
     labels = predicted(curved, IMAGES)
-    result = small(kind, box=box)(curved, IMAGES, labels, goal)
+    result = small(kind, bounds=bounds)(curved, IMAGES, labels, goal)
     # Within the box a goal may be out of reach; on these images two thirds are in every attack's.
-    assert result.found.all() if not box else result.found.sum() >= 4
+    assert result.found.all() if not bounds else result.found.sum() >= 4
     assert met(curved, goal, result.adversarials, labels)[result.found].all()
     difference = result.adversarials.astype(np.float64) - IMAGES
     sizes = np.sqrt(np.mean(difference**2, axis=(1, 2, 3)))
@@ -110,7 +111,7 @@ def test_adversarials_meet_the_goal_at_the_size_that_is_told(
     # What meets the goal already needs no change, and nothing else is of size 0.
     already = met(curved, goal, IMAGES, labels)
     np.testing.assert_array_equal(result.rmse == 0, already)
-    if box:
+    if bounds:
         assert result.adversarials.min() >= -1e-6 and result.adversarials.max() <= 1 + 1e-6
 
 
@@ -128,7 +129,7 @@ def test_without_a_box_pixels_may_leave_it(kind: Kind) -> None:
         # The walk crosses the boundary by steps that shrink to path/S² · 2 = 1e-3.
         (L2Min, 0.03),
         # One step solves a plane; 2 % beyond it, then eight halvings.
-        (Projection, 0.005),
+        (LinearizedMargin, 0.005),
         # Ten radii, the last ones a few percent apart.
         (PGD, 0.10),
         # Spheres lie 5 % apart, before the bisection.
@@ -175,7 +176,7 @@ def test_not_found_is_infinite_never_zero(kind: Kind) -> None:
 def test_padded_blocks_give_what_one_block_gives(kind: Kind) -> None:
     labels = predicted(curved, IMAGES)
     whole = small(kind)(curved, IMAGES[:5], labels[:5])
-    parts = small(kind, block=2)(curved, IMAGES[:5], labels[:5])
+    parts = small(kind, batch_size=2)(curved, IMAGES[:5], labels[:5])
     assert parts.rmse.shape == parts.found.shape == parts.late.shape == (5,)
     # Another block's matrix product rounds otherwise, and a walk may turn one visit later:
     # its last steps are below 1e-3. A row out of place differs by 1e-1.
@@ -197,7 +198,7 @@ def test_late_is_first_found_in_the_second_half() -> None:
     distances = np.array([0.01, 0.03, 0.07, 0.08, 0.09, 0.12], np.float32)
     images = (0.5 + distances[:, None] * across).reshape(6, *SHAPE)
     labels = np.zeros(6, np.int32)
-    result = L2Min(steps=100, path=0.1, momentum=0.0, block=6)(plane, images, labels)
+    result = L2Min(steps=100, path=0.1, momentum=0.0, batch_size=6)(plane, images, labels)
     np.testing.assert_array_equal(result.found, [True, True, True, True, True, False])
     np.testing.assert_array_equal(result.late, [False, False, False, True, True, False])
 
@@ -223,9 +224,9 @@ def test_refuses_images_of_another_size_than_the_networks() -> None:
     network = keras.Sequential(
         [keras.Input((5, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
     )
-    Projection(steps=1)(network, np.zeros((2, 5, 4, 1)), [0, 0])
+    LinearizedMargin(steps=1)(network, np.zeros((2, 5, 4, 1)), [0, 0])
     with pytest.raises(InputError, match=r"shape \(None, 5, 4, 1\), got \(2, 5, 3, 1\)"):
-        Projection(steps=1)(network, np.zeros((2, 5, 3, 1)), [0, 0])
+        LinearizedMargin(steps=1)(network, np.zeros((2, 5, 3, 1)), [0, 0])
 
 
 @pytest.mark.parametrize(
@@ -235,8 +236,8 @@ def test_refuses_images_of_another_size_than_the_networks() -> None:
         (L2Min, {"path": 0.0}),
         (L2Min, {"momentum": 1.0}),
         (L2Min, {"block": 0}),
-        (Projection, {"steps": 0}),
-        (Projection, {"line_steps": -1}),
+        (LinearizedMargin, {"steps": 0}),
+        (LinearizedMargin, {"line_steps": -1}),
         (PGD, {"steps": 0}),
         (PGD, {"rounds": 0}),
     ],
@@ -248,7 +249,7 @@ def test_refuses_hyper_parameters(kind: Kind, options: dict) -> None:
 
 def test_refuses_another_number_of_targets() -> None:
     with pytest.raises(InputError, match="expected 6 targets"):
-        small(Projection)(curved, IMAGES, np.zeros(6), TargetClass([0, 1]))
+        small(LinearizedMargin)(curved, IMAGES, np.zeros(6), TargetClass([0, 1]))
 
 
 def test_a_label_that_the_model_does_not_know_is_refused() -> None:
@@ -257,4 +258,4 @@ def test_a_label_that_the_model_does_not_know_is_refused() -> None:
     )
     images = np.full((2, 2, 2, 1), 0.5, np.float32)
     with pytest.raises(InputError, match="classes from 0 to 2"):
-        Projection(steps=1)(network, images, [0, 3])
+        LinearizedMargin(steps=1)(network, images, [0, 3])

@@ -15,24 +15,24 @@ from tfrobust.attacks import (
     AttackResult,
     BelowChance,
     CarliniWagner,
+    LinearizedMargin,
     Misclassified,
-    Projection,
     TargetClass,
 )
-from tfrobust.attacks.bisection import next_sizes
-from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.fixed_size import next_sizes
+from tfrobust.core.criteria import Criterion
 from tfrobust.errors import InputError
 
 QUICK: dict[str, Attack] = {
-    "FGM-L2": FGM(norm=2, block=5),
-    "FGM-L∞": FGM(block=5),
-    "PGD-L2": PGD(steps=4, block=5),
-    "PGD-L∞": PGD(steps=4, norm=np.inf, block=5),
-    "MIM-L2": MIM(steps=4, norm=2, block=5),
-    "MIM-L∞": MIM(steps=4, block=5),
+    "FGM-L2": FGM(norm=2, batch_size=5),
+    "FGM-L∞": FGM(batch_size=5),
+    "PGD-L2": PGD(steps=4, batch_size=5),
+    "PGD-L∞": PGD(steps=4, norm=np.inf, batch_size=5),
+    "MIM-L2": MIM(steps=4, norm=2, batch_size=5),
+    "MIM-L∞": MIM(steps=4, batch_size=5),
     # CleverHans' loop is Python's: few of its steps show as much.
-    "CW": CarliniWagner(steps=10, searches=3, rate=0.05, block=5),
-    "SPSA": SPSA(steps=10, samples=32, block=5),
+    "CW": CarliniWagner(steps=10, searches=3, rate=0.05, batch_size=5),
+    "SPSA": SPSA(steps=10, samples=32, batch_size=5),
 }
 # All take their goals through the same two adapters; one of each, and SPSA, with another goal.
 # A target is the other of two classes: test_attacks.py has three.
@@ -93,7 +93,7 @@ def test_batches_of_any_size_give_what_one_gives(name: str, quadratic, monkeypat
 @pytest.mark.parametrize("name", ["FGM-L∞", "PGD-L∞", "CW", "SPSA"])
 def test_never_worse_than_the_start(name: str, quadratic) -> None:
     model, images, labels, _ = quadratic
-    nearest = Projection(steps=24, block=5)(model, images, labels)
+    nearest = LinearizedMargin(steps=24, batch_size=5)(model, images, labels)
     # Beyond the boundary, where rounding decides, and nearer than these few steps come.
     start = AttackResult(
         images + np.float32(1.01) * (nearest.adversarials - images),
@@ -125,18 +125,18 @@ def test_spsa_needs_no_gradient(linear) -> None:
 
     labels = np.argmax(coarse(linear.images), -1).astype(np.int32)
     blind = QUICK["PGD-L2"](coarse, linear.images, labels)
-    spsa = SPSA(steps=10, samples=32, block=5)(coarse, linear.images, labels)
+    spsa = SPSA(steps=10, samples=32, batch_size=5)(coarse, linear.images, labels)
     assert not blind.found.any() and spsa.found.all()
 
 
 def test_spsa_draws_by_image_and_seed(linear) -> None:
     model, images, labels, _ = linear
-    attack = SPSA(steps=3, rounds=3, samples=8, block=2)
+    attack = SPSA(steps=3, rounds=3, samples=8, batch_size=2)
     whole = attack(model, images, labels)
     # The fourth alone, under its own number.
     alone = attack(model, images[3:4], labels[3:4], numbers=[3])
     np.testing.assert_allclose(alone.adversarials[0], whole.adversarials[3], atol=1e-6)
-    other = SPSA(steps=3, rounds=3, samples=8, seed=1, block=2)(model, images, labels)
+    other = SPSA(steps=3, rounds=3, samples=8, seed=1, batch_size=2)(model, images, labels)
     assert np.abs(other.adversarials - whole.adversarials).max() > 1e-3
 
 
@@ -149,7 +149,7 @@ def test_spsa_tells_goals_of_one_image_apart() -> None:
     images = np.repeat(np.linspace(0.4, 0.6, 16, dtype=np.float32).reshape(1, 4, 4, 1), 2, axis=0)
     label = int(np.argmax(three(images)[0]))
     targets = np.delete(np.arange(3), label)
-    attack = SPSA(steps=20, samples=32, block=2)
+    attack = SPSA(steps=20, samples=32, batch_size=2)
     both = attack(three, images, [label, label], TargetClass(targets), numbers=[7, 7])
     assert both.found.all()
     np.testing.assert_array_equal(np.argmax(three(both.adversarials), -1), targets)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import PGD, Attack, AttackResult, BelowChance, Blend, Projection
+from tfrobust.attacks import PGD, Attack, AttackResult, BelowChance, Blend, LinearizedMargin
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.errors import InputError
@@ -56,8 +56,8 @@ def plane(images: tf.Tensor) -> tf.Tensor:
 def test_each_attack_is_told_of_the_smallest_so_far() -> None:
     labels = np.argmax(plane(IMAGES), axis=-1)
     labels[2] = (labels[2] + 1) % 3  # wrong already: nobody's work
-    told = Told(block=5)
-    attacks = [Projection(steps=12, block=6), told]
+    told = Told(batch_size=5)
+    attacks = [LinearizedMargin(steps=12, batch_size=6), told]
     first, second = attack_in_turn(attacks, plane, IMAGES, labels, numbers=np.arange(10, 16))
     packed = [0, 1, 3, 4, 5]
     np.testing.assert_array_equal(told.numbers, np.arange(10, 16)[packed])
@@ -67,8 +67,8 @@ def test_each_attack_is_told_of_the_smallest_so_far() -> None:
 
 def test_what_is_done_is_not_run_again() -> None:
     labels = np.argmax(plane(IMAGES), axis=-1)
-    told = Told(block=6)
-    done = [Projection(steps=12, block=6)(plane, IMAGES, labels)]
+    told = Told(batch_size=6)
+    done = [LinearizedMargin(steps=12, batch_size=6)(plane, IMAGES, labels)]
     # The first attack would fail: it does not know these goals.
     later = list(attack_in_turn([PGD(), told], plane, IMAGES, labels, done=done))
     assert len(later) == 1
@@ -86,8 +86,8 @@ def test_blend_finds_where_no_gradient_leads(goal) -> None:
     images = np.linspace(0.31, 0.69, 20, dtype=np.float32)[:, None, None, None] * np.ones((4, 5, 1))
     images = images.astype(np.float32)
     labels = np.argmax(stairs(images), axis=-1)
-    assert not Projection(steps=12, block=7)(stairs, images, labels, goal).found.any()
-    found = Blend(images, block=7)(stairs, images, labels, goal)
+    assert not LinearizedMargin(steps=12, batch_size=7)(stairs, images, labels, goal).found.any()
+    found = Blend(images, batch_size=7)(stairs, images, labels, goal)
     assert found.found.all() and not found.late.any()
     if goal is None:
         # Brute force: grey levels are one number, and the nearest other stair is known.
@@ -103,8 +103,8 @@ def test_blend_finds_where_no_gradient_leads(goal) -> None:
 
 def test_blend_leaves_alone_what_was_found() -> None:
     labels = np.argmax(plane(IMAGES), axis=-1)
-    known = Projection(steps=12, block=6)(plane, IMAGES, labels)
-    blended = Blend(IMAGES, block=6)(plane, IMAGES, labels, start=known)
+    known = LinearizedMargin(steps=12, batch_size=6)(plane, IMAGES, labels)
+    blended = Blend(IMAGES, batch_size=6)(plane, IMAGES, labels, start=known)
     assert known.found.all() and not blended.found.any()
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import DDN, Misclassified, Projection, expectation
-from tfrobust.attacks.paper import input_gradient
+from tfrobust.attacks import DDN, LinearizedMargin, Misclassified, expectation
+from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
 
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
@@ -99,11 +99,11 @@ def test_many_draws_come_near_the_expectation() -> None:
     np.testing.assert_allclose(np.exp(answers[0]), np.exp(answers[1]), atol=0.1)
 
 
-@pytest.mark.parametrize("kind", [DDN, Projection])
+@pytest.mark.parametrize("kind", [DDN, LinearizedMargin])
 def test_attacks_run_on_it(kind) -> None:
     average = expectation(noisy, draws=8)
     labels = np.argmax(average(tf.constant(IMAGES)), -1).astype(np.int32)
-    result = kind(steps=30, block=5)(average, IMAGES, labels)
+    result = kind(steps=30, batch_size=5)(average, IMAGES, labels)
     assert result.found.all()
     # Judged by other draws, which the attack has not seen: about the boundary, one way or other.
     beyond = IMAGES + 1.5 * (result.adversarials - IMAGES)

@@ -12,7 +12,7 @@ from tfrobust.attacks.ddn import advance as ddn_step
 from tfrobust.attacks.ddn import cosine
 from tfrobust.attacks.fmn import advance as fmn_step
 from tfrobust.attacks.fmn import new_radius
-from tfrobust.attacks.l2 import norm, unit
+from tfrobust.core.distances import Bounds, norm, unit
 from tfrobust.errors import InputError
 
 KINDS = [DDN, FMN]
@@ -82,15 +82,15 @@ def test_the_norm() -> None:
 
 @pytest.mark.parametrize("goal", ["Misclassified", "BelowChance", "TargetClass"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("box", [False, True])
-def test_sizes_of_known_networks(kind, goal: str, box: bool, known) -> None:
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+def test_sizes_of_known_networks(kind, goal: str, bounds: Bounds | None, known) -> None:
     """With two classes every goal has the same distance."""
     goals = {
         "Misclassified": Misclassified(),
         "BelowChance": BelowChance(),
         "TargetClass": TargetClass(1 - known.labels),
     }
-    result = kind(box=box, block=5)(known.model, known.images, known.labels, goals[goal])
+    result = kind(bounds=bounds, batch_size=5)(known.model, known.images, known.labels, goals[goal])
     ratio = result.rmse / known.distances
     assert (ratio > 1 - 1e-4).all(), "smaller than the smallest possible"
     # The nearest points lie inside the box.
@@ -106,7 +106,7 @@ def test_a_confident_network_is_attacked(kind, linear) -> None:
     def confident(images: tf.Tensor) -> tf.Tensor:
         return scale * linear.model(images)
 
-    result = kind(block=5)(confident, linear.images, linear.labels)
+    result = kind(batch_size=5)(confident, linear.images, linear.labels)
     # Only the nearest has a cross-entropy gradient that is not 0 in float32.
     assert result.found.sum() >= 1
     if kind is FMN:
@@ -117,7 +117,7 @@ def test_a_confident_network_is_attacked(kind, linear) -> None:
 def test_found_in_the_second_half_is_late(kind, quadratic) -> None:
     # DDN's sphere grows by 5 % a step, FMN's first steps are short of the plane.
     options = {DDN: {"radius": 0.02}, FMN: {"step": 0.004}}[kind]
-    result = kind(steps=60, line_steps=0, block=5, **options)(
+    result = kind(steps=60, line_steps=0, batch_size=5, **options)(
         quadratic.model, quadratic.images, quadratic.labels
     )
     assert result.late.any() and not result.late.all()
@@ -126,18 +126,18 @@ def test_found_in_the_second_half_is_late(kind, quadratic) -> None:
 
 def test_fmn_begins_with_what_is_known(quadratic) -> None:
     model, images, labels, distances = quadratic
-    first = L2Min(steps=30, path=5.0, block=5)(model, images, labels)
-    again = FMN(steps=3, block=5)(model, images, labels, start=first)
-    alone = FMN(steps=3, step=1e-4, block=5)(model, images, labels)
+    first = L2Min(steps=30, path=5.0, batch_size=5)(model, images, labels)
+    again = FMN(steps=3, batch_size=5)(model, images, labels, start=first)
+    alone = FMN(steps=3, step=1e-4, batch_size=5)(model, images, labels)
     assert first.found.all() and again.found.all() and not alone.found.all()
     assert (again.rmse <= first.rmse).all() and (again.rmse / distances > 1 - 1e-4).all()
 
 
 def test_a_start_outside_the_box_is_cut_or_left(quadratic) -> None:
     model, images, labels, _ = quadratic
-    start = FMN(block=5)(model, images, labels)
+    start = FMN(batch_size=5)(model, images, labels)
     far = start.__class__(images + 3.0, np.ones(5), np.ones(5, bool), np.zeros(5, bool))
-    result = FMN(box=True, steps=20, block=5)(model, images, labels, start=far)
+    result = FMN(bounds=(0.0, 1.0), steps=20, batch_size=5)(model, images, labels, start=far)
     assert result.adversarials.min() >= -1e-6 and result.adversarials.max() <= 1 + 1e-6
 
 

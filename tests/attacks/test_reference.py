@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrobust.attacks import BelowChance, Criterion, L2Min, Misclassified
-from tfrobust.evaluation.ara import accuracy_robustness_area
+from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.models import published
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "reference"
@@ -22,7 +22,7 @@ def test_sizes_of_the_published_attack(goal: Criterion, key: str) -> None:
     network = published.load(REFERENCE / "resnet44-all.npz")
     expected = np.load(REFERENCE / "resnet44-all.expected.npz")
     images = expected["images"].astype(np.float32) / 255
-    result = L2Min(block=64)(network, images, expected["labels"], goal)
+    result = L2Min(batch_size=64)(network, images, expected["labels"], goal)
     sizes = expected[key]
     np.testing.assert_array_equal(result.rmse == 0, sizes == 0)
     # 450 float32 steps are chaotic, so that a few images come out at other sizes; another step

@@ -2,18 +2,18 @@
 
 import pytest
 
-from tfrobust.attacks import Attack, CarliniWagner, L2Min, Projection
+from tfrobust.attacks import Attack, CarliniWagner, L2Min, LinearizedMargin
 
 
 @pytest.mark.parametrize(
     ("attack", "excess"),
     [
-        (Projection(block=5), 0.01),
+        (LinearizedMargin(batch_size=5), 0.01),
         # Its last steps are 2e-4 long, 2 % of the smallest size that is asked about, and the
         # walk goes back and forth across the boundary.
-        (L2Min(block=5), 0.01),
+        (L2Min(batch_size=5), 0.01),
         # What its search for the constant leaves.
-        (CarliniWagner(block=5), 0.05),
+        (CarliniWagner(batch_size=5), 0.05),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.attacks import L2Min, Misclassified
-from tfrobust.attacks.paper import advance, input_gradient, rmse, step_lengths
+from tfrobust.attacks.l2_min import advance, step_lengths
+from tfrobust.core.distances import rmse
+from tfrobust.core.gradients import input_gradient
 
 rng = np.random.default_rng(1)
 IN, OUT = rng.normal(size=(12, 8)), rng.normal(size=(8, 3))
@@ -51,7 +53,7 @@ def test_ten_steps(momentum: float) -> None:
         )
         met = Misclassified.met(logits, labels)
         delta, velocity = advance(delta, velocity, gradient, met, length, momentum)
-    result = L2Min(steps=STEPS, path=PATH, momentum=momentum, block=4)(model, images, labels)
+    result = L2Min(steps=STEPS, path=PATH, momentum=momentum, batch_size=4)(model, images, labels)
     pairs = zip(IMAGES, labels.numpy(), strict=True)
     expected = [by_hand(image, label, momentum) for image, label in pairs]
     # float32 against float64: 1e-7 a step, grown a little by the network's curvature.

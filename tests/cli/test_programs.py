@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrobust.recipes import Recipe, fashion_mnist_mini
+from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
@@ -58,7 +58,8 @@ def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
 def test_train_ends_with_a_summary(tiny_run: Path) -> None:
     summary = (tiny_run / "summary.txt").read_text()
     for said in ("smoke run, not a measurement", "clean accuracy", "attack ARA", "BTR ARA",
-                 "L2,min", "projection (4 steps", "report.html", "mini-smoke/1"):  # fmt: skip
+                 "L2,min", "linearized margin (4 steps", "report.html",
+                 "mini-smoke/1"):  # fmt: skip
         assert said in summary
     for line in summary.splitlines():
         if line.startswith(("run", "report", "model")):
@@ -113,7 +114,7 @@ def test_evaluate_measures_an_exported_version(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "certified ARA of the smoothed" in done.stdout
-    assert "attack ARA" in done.stdout and "projection (24 steps, 4 rivals)" in done.stdout
+    assert "attack ARA" in done.stdout and "linearized margin (24 steps, 4 rivals)" in done.stdout
     assert json.loads((tmp_path / "ara.json").read_text())["images"] == 2
     assert (tmp_path / "report.html").is_file()
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.explanations import (
-    GradientsInputs,
-    IntegratedGradients,
-    SmoothGrad,
-    VanillaGradients,
-)
+from tfrobust.explanations import GradientsInputs, IntegratedGradients, SmoothGrad, VanillaGradients
 
 SHAPE = (3, 2, 2)
 rng = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import Projection
-from tfrobust.attacks.opaque import Opaque
+from tfrobust.attacks import LinearizedMargin
+from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 from tfrobust.explanations import (
     Adversarial,
@@ -24,9 +24,9 @@ from tfrobust.explanations import (
 
 SHAPE = (8, 6, 2)
 METHODS: list[Method] = [
-    Adversarial(rho=0.1, block=4),
-    Adversarial(rho=0.05, direction=-1, block=4),
-    SmallestChange(attack=Projection(steps=12, block=4)),
+    Adversarial(rho=0.1, batch_size=4),
+    Adversarial(rho=0.05, direction=-1, batch_size=4),
+    SmallestChange(attack=LinearizedMargin(steps=12, batch_size=4)),
     GradCAM(batch=4),
     VanillaGradients(batch=4),
     GradientsInputs(batch=4),

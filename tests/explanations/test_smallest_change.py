@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import Projection
+from tfrobust.attacks import LinearizedMargin
 from tfrobust.explanations import SmallestChange
 
 rng = np.random.default_rng(2)
 WEIGHTS = rng.normal(size=(20, 4)).astype(np.float32)
 IMAGES = (0.5 + 0.02 * rng.normal(size=(6, 4, 5, 1))).astype(np.float32)
-METHOD = SmallestChange(attack=Projection(steps=24, block=6))
+METHOD = SmallestChange(attack=LinearizedMargin(steps=24, batch_size=6))
 
 
 def model(images: tf.Tensor) -> tf.Tensor:
@@ -63,7 +63,7 @@ def test_a_class_that_cannot_be_reached_is_flagged() -> None:
 
 
 def test_the_size_is_what_an_attack_finds() -> None:
-    attack = Projection(steps=24, block=6)
+    attack = LinearizedMargin(steps=24, batch_size=6)
     sizes = attack(model, IMAGES, PREDICTED).rmse
     np.testing.assert_allclose(METHOD(model, IMAGES).rmse, sizes, rtol=1e-5)
     assert SmallestChange().name == METHOD.name == "smallest change"

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 import tfrobust
-from tfrobust.attacks import Projection
+from tfrobust.attacks import LinearizedMargin
+from tfrobust.core import version_folders as versions
 from tfrobust.errors import InputError
-from tfrobust.exporting import onnx, parity, saved_model, versions
+from tfrobust.exporting import onnx, parity, saved_model
 from tfrobust.exporting.parity import ParityError
 from tfrobust.exporting.saved_model import export
 
@@ -88,7 +89,7 @@ def test_robustness_is_how_far_another_decision_is(network, version, images):
     np.testing.assert_array_equal(outputs["class_id"], predicted)
     assert outputs["found"].all() and (outputs["rival"] != predicted).all()
     # The same linearisation, by its own search: two of three classes followed for eight steps.
-    found = Projection(steps=24, rivals=2, block=5)(network, images, predicted)
+    found = LinearizedMargin(steps=24, rivals=2, batch_size=5)(network, images, predicted)
     np.testing.assert_allclose(outputs["rmse"], found.rmse, rtol=0.05)
     alone = served(version, "robustness", images=images[3:4])
     np.testing.assert_allclose(alone["rmse"], outputs["rmse"][3:4], rtol=0.01)

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfrobust.core.loading import load_model
 from tfrobust.errors import InputError
 from tfrobust.explanations.grad_cam import grad_cam
 from tfrobust.exporting import onnx
-from tfrobust.exporting.loading import load_model
 from tfrobust.models import mirrored, resnet_cifar
 
 IMAGES = np.random.default_rng(0).random((3, 12, 8, 3), np.float32)

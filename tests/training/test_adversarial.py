@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from tfrobust import recipes
-from tfrobust.attacks.criteria import cross_entropy
+from tfrobust.core.criteria import cross_entropy
 from tfrobust.errors import InputError
+from tfrobust.runs import recipes
 from tfrobust.training import (
     InputGradientPenalty,
     L2MinWalk,

@@ -98,9 +98,8 @@ TWO_DEVICES = """
 import sys
 import keras, numpy as np, tensorflow as tf
 from tfrobust.models import resnet_cifar
-from tfrobust.training import (
-    InputGradientPenalty, Madry, PsiController, RobustClassifier, distribution
-)
+from tfrobust.training import InputGradientPenalty, Madry, PsiController, RobustClassifier
+from tfrobust.runs import distribution
 from tfrobust.training.optimizer import L2SGD
 
 cpu = tf.config.list_physical_devices("CPU")[0]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.recipes import Recipe
+from tfrobust.runs.recipes import Recipe
 from tfrobust.training.optimizer import L2SGD, schedule
 
 

@@ -4,16 +4,16 @@ from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.attacks.blend import Blend
 from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.cleverhans import FGM, MIM, PGD
-from tfrobust.attacks.criteria import BelowChance, Criterion, Misclassified, TargetClass
 from tfrobust.attacks.ddn import DDN
+from tfrobust.attacks.expectation import expectation
 from tfrobust.attacks.fmn import FMN
 from tfrobust.attacks.foolbox import Decision
-from tfrobust.attacks.opaque import Opaque
-from tfrobust.attacks.paper import L2Min
-from tfrobust.attacks.projection import Projection
-from tfrobust.attacks.random_networks import expectation
+from tfrobust.attacks.l2_min import L2Min
+from tfrobust.attacks.linearized_margin import LinearizedMargin
 from tfrobust.attacks.spsa import SPSA
 from tfrobust.attacks.transfer import Transfer
+from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
+from tfrobust.core.opaque import Opaque
 
 __all__ = [
     "DDN",
@@ -30,9 +30,9 @@ __all__ = [
     "Criterion",
     "Decision",
     "L2Min",
+    "LinearizedMargin",
     "Misclassified",
     "Opaque",
-    "Projection",
     "TargetClass",
     "Transfer",
     "expectation",

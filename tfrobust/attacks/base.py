@@ -8,8 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.criteria import Criterion, Misclassified
-from tfrobust.attacks.opaque import Model, Opaque, compiled
+from tfrobust.core.criteria import Criterion, Misclassified
+from tfrobust.core.distances import Bounds
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
 
 
@@ -54,19 +56,22 @@ class Attack(ABC):
     """Searches, per image, the smallest perturbation that meets a criterion.
 
     Args:
-        box: whether adversarial images stay in [0, 1]; the published figures do without.
-        block: images computed at a time; a short last block is padded, so that every block is
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None, as in
+            the published figures, for no bounds.
+        batch_size: images computed at a time; a short last block is padded, so that every block is
             of one size and nothing is compiled twice.
     """
 
     # Whether the attack follows the model's gradient, which an `Opaque` one does not give.
     needs_gradient: ClassVar[bool] = True
 
-    def __init__(self, *, box: bool = False, block: int = 50) -> None:
-        if block < 1:
-            raise InputError(f"expected a block of at least 1 image, got {block}")
-        self.box = box
-        self.block = block
+    def __init__(self, *, bounds: Bounds | None = None, batch_size: int = 50) -> None:
+        if batch_size < 1:
+            raise InputError(f"expected a batch_size of at least 1, got {batch_size}")
+        if bounds is not None and not (bounds[0] <= 0 and bounds[1] >= 1):
+            raise InputError(f"expected bounds that hold all pixels from 0 to 1, got {bounds}")
+        self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        self.batch_size = batch_size
 
     @property
     @abstractmethod
@@ -131,17 +136,17 @@ class Attack(ABC):
             met = meets(
                 model,
                 type(criterion),
-                tf.constant(_padded(images[rows], self.block)),
-                tf.constant(_padded(classes[rows], self.block)),
+                tf.constant(_padded(images[rows], self.batch_size)),
+                tf.constant(_padded(classes[rows], self.batch_size)),
             )
             found[rows] = met.numpy()[: len(rows)]
         for rows in self._blocks(np.flatnonzero(~found)):
             block = Block(
-                images=tf.constant(_padded(images[rows], self.block)),
-                classes=tf.constant(_padded(classes[rows], self.block)),
+                images=tf.constant(_padded(images[rows], self.batch_size)),
+                classes=tf.constant(_padded(classes[rows], self.batch_size)),
                 goal=type(criterion),
-                start=tf.constant(_padded(known[rows], self.block), tf.float32),
-                numbers=tf.constant(_padded(numbers[rows], self.block), tf.int64),
+                start=tf.constant(_padded(known[rows], self.batch_size), tf.float32),
+                numbers=tf.constant(_padded(numbers[rows], self.batch_size), tf.int64),
             )
             outcome = [part[: len(rows)] for part in self._run(model, block)]
             deltas[rows], found[rows], late[rows] = outcome
@@ -151,14 +156,8 @@ class Attack(ABC):
 
     def _blocks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         """At most `block` rows at a time."""
-        for first in range(0, len(rows), self.block):
-            yield rows[first : first + self.block]
-
-
-@compiled
-def answers(model: Model, images: tf.Tensor) -> tf.Tensor:
-    """Logits: (B, K)."""
-    return model(images)
+        for first in range(0, len(rows), self.batch_size):
+            yield rows[first : first + self.batch_size]
 
 
 # Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
@@ -167,37 +166,6 @@ def answers(model: Model, images: tf.Tensor) -> tf.Tensor:
 def meets(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Whether each image meets the goal: bool (B,)."""
     return goal.met(model(images), classes)
-
-
-def check_images(images: np.ndarray, classes: np.ndarray, model: Model | None = None) -> None:
-    """Refuses what no attack can be run on.
-
-    Args:
-        images: should be (N, H, W, C) in [0, 1].
-        classes: should be (N,), from 0.
-        model: what the images are for, where that is known.
-
-    Raises:
-        InputError: says what was expected and what came.
-    """
-    if images.ndim != 4:
-        raise InputError(f"expected images of shape (N, H, W, C), got {images.shape}")
-    taken = getattr(model, "input_shape", None)
-    if isinstance(taken, tuple) and len(taken) == 4:
-        for size, wanted in zip(images.shape[1:], taken[1:], strict=True):
-            if wanted not in (None, size):
-                raise InputError(f"expected images of shape {taken}, got {images.shape}")
-    if classes.shape != (len(images),):
-        raise InputError(f"expected {len(images)} labels, one an image, got {classes.shape}")
-    if np.isnan(images).any():
-        raise InputError("expected pixels from 0 to 1, got NaN; look for a division by zero")
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise InputError(
-            "expected pixels from 0 to 1, got some from "
-            f"{images.min():.3g} to {images.max():.3g}; divide 8-bit images by 255"
-        )
-    if len(classes) and classes.min() < 0:
-        raise InputError(f"expected classes from 0, got {classes.min()}")
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model, answers, meets
-from tfrobust.attacks.paper import per_image
+from tfrobust.attacks.base import Attack, Block, meets
+from tfrobust.core.distances import Bounds, per_image
+from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError
 
 
@@ -18,16 +19,16 @@ class Blend(Attack):
     Args:
         pool: float (M, H, W, C) in [0, 1], images to go towards, such as all that are evaluated.
         line_steps: halvings of the line.
-        box: makes no difference: the line between two images stays in [0, 1].
-        block: images computed at a time.
+        bounds: makes no difference: the line between two images stays in [0, 1].
+        batch_size: images computed at a time.
     """
 
     needs_gradient = False
 
     def __init__(
-        self, pool: Any, *, line_steps: int = 16, box: bool = False, block: int = 50
+        self, pool: Any, *, line_steps: int = 16, bounds: Bounds | None = None, batch_size: int = 50
     ) -> None:
-        super().__init__(box=box, block=block)
+        super().__init__(bounds=bounds, batch_size=batch_size)
         self._pool = np.asarray(pool, np.float32)
         if self._pool.ndim != 4 or line_steps < 1:
             raise InputError(

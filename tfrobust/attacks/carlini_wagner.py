@@ -7,14 +7,15 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.carlini_wagner_l2 import CarliniWagnerL2
 
-from tfrobust.attacks.base import Attack, Block, Model, meets
-from tfrobust.attacks.criteria import Criterion
-from tfrobust.attacks.l2 import boxed, known, norm, shortened
-from tfrobust.attacks.paper import per_image
+from tfrobust.attacks.base import Attack, Block, meets
+from tfrobust.attacks.minimum_norm import known, shortened
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, clip, norm, per_image
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
-# The attack needs bounds. Without a box pixels may go as far beyond [0, 1] as it is wide.
-WITHOUT_BOX = (-1.0, 2.0)
+# The attack needs bounds. Without any, pixels may go as far beyond [0, 1] as it is wide.
+WIDE = (-1.0, 2.0)
 # CleverHans judges in a program of its own, where rounding differs on the boundary itself.
 BEYOND = (1.0, 1.0001, 1.001)
 # The constant of an image that was never attacked successfully grows this fast.
@@ -87,8 +88,8 @@ class CarliniWagner(Attack):
     `_Constants` and `_Adam`); its own search for c lowers c ever after the first success, whether
     or not later walks succeed, and its early end looks at the sum over a batch: neither is used.
 
-    The coordinates know no pixels outside bounds: without a box these are −1 and 2, which the
-    result may not leave. With a box, pixels at 0 or 1 hardly move, for the tanh is flat there:
+    The coordinates know no pixels outside bounds: without any these are −1 and 2, which the
+    result may not leave. With (0, 1), pixels at 0 or 1 hardly move, for the tanh is flat there:
     images with a black background are attacked less well.
 
     Args:
@@ -98,8 +99,8 @@ class CarliniWagner(Attack):
         constant: the first c; ten times as large until a walk succeeds, then bisected.
         line_steps: forward passes of a last bisection, between the clean image and the best,
             which the paper does not have.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: arXiv 1608.04644, as implemented by CleverHans.
     """
@@ -112,10 +113,10 @@ class CarliniWagner(Attack):
         rate: float = 0.01,
         constant: float = 1.0,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
-        super().__init__(box=box, block=block)
+        super().__init__(bounds=bounds, batch_size=batch_size)
         if steps < 1 or searches < 1 or line_steps < 0:
             raise InputError(
                 "expected steps and searches of at least 1 and line_steps not below 0, got "
@@ -140,7 +141,7 @@ class CarliniWagner(Attack):
             goal,
             count,
         ):
-            low, high = (0.0, 1.0) if self.box else WITHOUT_BOX
+            low, high = self.bounds or WIDE
             walk = self._walk = CarliniWagnerL2(
                 _Goal(model, goal, count),
                 y=np.ones(count, np.int32),  # given classes are targets
@@ -160,7 +161,7 @@ class CarliniWagner(Attack):
         count = len(classes)
         walk = self._prepared(model, goal, count)
         walk.model_fn.classes.assign(classes)
-        best, given = known(model, block, self.box)
+        best, given = known(model, block, self.bounds)
         best_size = tf.where(given, norm(best), np.inf)
         below, above = np.zeros(count), np.full(count, np.inf)
         constants = np.full(count, self.constant)
@@ -170,7 +171,7 @@ class CarliniWagner(Attack):
             delta = tf.constant(walk.attack(images.numpy()) - images.numpy())
             success = np.zeros(count, bool)
             for beyond in BEYOND:
-                longer = boxed(images, np.float32(beyond) * delta, self.box)
+                longer = clip(images, np.float32(beyond) * delta, self.bounds)
                 met = meets(model, goal, images + longer, classes)
                 better = met & (norm(longer) < best_size)
                 best = tf.where(per_image(better), longer, best)

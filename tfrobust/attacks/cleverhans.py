@@ -1,7 +1,7 @@
 """CleverHans' gradient attacks of a fixed size: FGM, PGD and MIM, in L2 and L∞ balls.
 
 CleverHans takes one size for a batch. It is given balls of radius 1 and a model that stretches
-them to each image's own size, with the box's bounds stretched likewise: the same attack.
+them to each image's own size, with the bounds stretched likewise: the same attack.
 """
 
 from abc import abstractmethod
@@ -13,11 +13,11 @@ from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
 from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_method
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 
-from tfrobust.attacks.base import Block, Model
-from tfrobust.attacks.bisection import NORMS, Bisection
-from tfrobust.attacks.criteria import Criterion
-from tfrobust.attacks.l2 import boxed
-from tfrobust.attacks.paper import per_image
+from tfrobust.attacks.base import Block
+from tfrobust.attacks.fixed_size import NORMS, Bisection
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, clip, per_image
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 
@@ -80,11 +80,11 @@ class _CleverHans(Bisection):
         balls.images.assign(images)
         balls.classes.assign(block.classes)
         balls.radius.assign(radius)
-        bounds = {}
-        if self.box:
-            bounds = {
-                "clip_min": -images / per_image(radius),
-                "clip_max": (1.0 - images) / per_image(radius),
+        clipped = {}
+        if self.bounds is not None:
+            clipped = {
+                "clip_min": (self.bounds[0] - images) / per_image(radius),
+                "clip_max": (self.bounds[1] - images) / per_image(radius),
             }
         offset = self._offsets(
             model_fn=balls.logits,
@@ -93,9 +93,9 @@ class _CleverHans(Bisection):
             eps=1.0,
             norm=self.norm,
             sanity_checks=False,
-            **bounds,
+            **clipped,
         )
-        return boxed(images, per_image(radius) * offset, self.box)
+        return clip(images, per_image(radius) * offset, self.bounds)
 
     def _told(self, short: str) -> str:
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
@@ -120,8 +120,8 @@ class FGM(_CleverHans):
         rounds: sizes tried.
         norm: 2 or `numpy.inf` (FGSM).
         line_steps: forward passes of a last bisection, between the clean image and the best.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: arXiv 1412.6572, as implemented by CleverHans.
     """
@@ -132,11 +132,16 @@ class FGM(_CleverHans):
         rounds: int = 9,
         norm: Any = np.inf,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
         super().__init__(
-            steps=1, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+            steps=1,
+            rounds=rounds,
+            norm=norm,
+            line_steps=line_steps,
+            bounds=bounds,
+            batch_size=batch_size,
         )
 
     @property
@@ -159,8 +164,8 @@ class PGD(_CleverHans):
         norm: 2 or `numpy.inf`.
         step_size: as a share of the radius; None for 2.5/steps (Madry et al.).
         line_steps: forward passes of a last bisection, between the clean image and the best.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: arXiv 1706.06083, as implemented by CleverHans.
     """
@@ -173,11 +178,16 @@ class PGD(_CleverHans):
         norm: Any = 2,
         step_size: float | None = None,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
         super().__init__(
-            steps=steps, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+            steps=steps,
+            rounds=rounds,
+            norm=norm,
+            line_steps=line_steps,
+            bounds=bounds,
+            batch_size=batch_size,
         )
         self.step_size = _share(step_size, 2.5 / steps)
 
@@ -201,8 +211,8 @@ class MIM(_CleverHans):
         step_size: as a share of the radius; None for 2.5/steps, as PGD's; the paper's 1/steps
             hardly ever leads to the ball's surface.
         line_steps: forward passes of a last bisection, between the clean image and the best.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: arXiv 1710.06081, as implemented by CleverHans.
     """
@@ -216,11 +226,16 @@ class MIM(_CleverHans):
         decay: float = 1.0,
         step_size: float | None = None,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
         super().__init__(
-            steps=steps, rounds=rounds, norm=norm, line_steps=line_steps, box=box, block=block
+            steps=steps,
+            rounds=rounds,
+            norm=norm,
+            line_steps=line_steps,
+            bounds=bounds,
+            batch_size=batch_size,
         )
         if decay < 0:
             raise InputError(f"expected a decay not below 0, got {decay}")

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model
-from tfrobust.attacks.criteria import Criterion
-from tfrobust.attacks.l2 import boxed, norm, shortened, unit
-from tfrobust.attacks.paper import input_gradient, per_image
+from tfrobust.attacks.base import Attack, Block
+from tfrobust.attacks.minimum_norm import shortened
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, clip, norm, per_image, unit
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 # The step's length shrinks to this share of the first one, by half a cosine.
@@ -62,7 +64,7 @@ def advance(
 def _visit(
     model: Model,
     goal: type[Criterion],
-    box: bool,
+    bounds: Bounds | None,
     images: tf.Tensor,
     classes: tf.Tensor,
     state: _State,
@@ -80,7 +82,7 @@ def _visit(
     best = tf.where(per_image(better), delta, best)
     best_size = tf.where(better, size, best_size)
     delta, radius = advance(delta, radius, gradient, met, step, change)
-    return _State(boxed(images, delta, box), radius, best, best_size)
+    return _State(clip(images, delta, bounds), radius, best, best_size)
 
 
 class DDN(Attack):
@@ -98,8 +100,8 @@ class DDN(Attack):
         step: the first step's L2 norm; the last one's is a hundredth.
         line_steps: forward passes of a last bisection, between the clean image and the best,
             which the paper does not have: its spheres lie 5 % apart.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: Rony et al., arXiv 1811.09600, Algorithm 1; the perturbation goes on from the
     sphere, as the text says.
@@ -113,10 +115,10 @@ class DDN(Attack):
         change: float = 0.05,
         step: float = 1.0,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
-        super().__init__(box=box, block=block)
+        super().__init__(bounds=bounds, batch_size=batch_size)
         if steps < 1 or line_steps < 0:
             raise InputError(
                 "expected steps of at least 1 and line_steps not below 0, got "
@@ -147,7 +149,7 @@ class DDN(Attack):
             state = _visit(
                 model,
                 goal,
-                self.box,
+                self.bounds,
                 images,
                 classes,
                 state,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust.attacks.base import Attack, AttackResult, Model
-from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.base import Attack, AttackResult
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.opaque import Model
 
 # Who finds only this much less than another has found nothing of its own.
 TAKEN_OVER = 0.999

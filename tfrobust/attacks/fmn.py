@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model
-from tfrobust.attacks.criteria import Criterion
+from tfrobust.attacks.base import Attack, Block
 from tfrobust.attacks.ddn import cosine
-from tfrobust.attacks.l2 import boxed, known, norm, shortened, unit
-from tfrobust.attacks.paper import input_gradient, per_image
+from tfrobust.attacks.minimum_norm import known, shortened
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, clip, norm, per_image, unit
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 # Both the step's length and the ball's change shrink by half a cosine, to these shares.
@@ -83,7 +85,7 @@ def advance(delta: tf.Tensor, radius: tf.Tensor, gradient: tf.Tensor, step: tf.T
 def _visit(
     model: Model,
     goal: type[Criterion],
-    box: bool,
+    bounds: Bounds | None,
     images: tf.Tensor,
     classes: tf.Tensor,
     state: _State,
@@ -103,7 +105,7 @@ def _visit(
     best_size = tf.where(better, size, best_size)
     radius = new_radius(radius, size, margin, gradient, met, best_size, change)
     delta = advance(delta, radius, gradient, step)
-    return _State(boxed(images, delta, box), radius, best, best_size)
+    return _State(clip(images, delta, bounds), radius, best, best_size)
 
 
 class FMN(Attack):
@@ -122,8 +124,8 @@ class FMN(Attack):
             fiftieth of it at last.
         line_steps: forward passes of a last bisection, between the clean image and the best,
             which the paper does not have.
-        box: whether adversarial images stay in [0, 1].
-        block: images computed at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images computed at a time.
 
     Source: Pintor et al., arXiv 2102.12827, Algorithm 1.
     """
@@ -135,10 +137,10 @@ class FMN(Attack):
         step: float = 1.0,
         change: float = 0.05,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
-        super().__init__(box=box, block=block)
+        super().__init__(bounds=bounds, batch_size=batch_size)
         if steps < 1 or line_steps < 0:
             raise InputError(
                 "expected steps of at least 1 and line_steps not below 0, got "
@@ -157,7 +159,7 @@ class FMN(Attack):
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         images, classes, goal = block.images, block.classes, block.goal
-        delta, begun = known(model, block, self.box)
+        delta, begun = known(model, block, self.bounds)
         if tf.reduce_any(begun):
             delta = shortened(model, goal, images, classes, delta, BEGINNING)
         size = tf.where(begun, norm(delta), np.inf)
@@ -169,7 +171,7 @@ class FMN(Attack):
             state = _visit(
                 model,
                 goal,
-                self.box,
+                self.bounds,
                 images,
                 classes,
                 state,

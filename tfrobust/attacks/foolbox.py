@@ -5,10 +5,11 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model, answers, meets
-from tfrobust.attacks.criteria import Criterion
-from tfrobust.attacks.l2 import known, shortened
-from tfrobust.attacks.paper import per_image
+from tfrobust.attacks.base import Attack, Block, meets
+from tfrobust.attacks.minimum_norm import known, shortened
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, per_image
+from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError, ReportedError
 
 KINDS = {"HopSkipJump": 64, "Boundary": 25_000}  # and Foolbox's own steps
@@ -35,9 +36,9 @@ class Decision(Attack):
         kind: "HopSkipJump" or "Boundary".
         steps: of Foolbox's attack; None for its own, 64 and 25,000.
         seed: of the draws.
-        box: whether adversarial images stay in [0, 1]. The attacks need bounds: without a box
-            they are −1 and 2.
-        block: images begun together.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1). The attacks need
+            bounds: where None are given they are −1 and 2.
+        batch_size: images begun together.
 
     Raises:
         InputError: another kind, or fewer than 1 step.
@@ -54,10 +55,10 @@ class Decision(Attack):
         kind: Literal["HopSkipJump", "Boundary"] = "HopSkipJump",
         steps: int | None = None,
         seed: int = 0,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
-        super().__init__(box=box, block=block)
+        super().__init__(bounds=bounds, batch_size=batch_size)
         if kind not in KINDS:
             raise InputError(f"expected {' or '.join(KINDS)}, got {kind!r}")
         steps = KINDS[kind] if steps is None else steps
@@ -95,12 +96,12 @@ class Decision(Attack):
 
     @property
     def _bounds(self) -> tuple[float, float]:
-        return (0.0, 1.0) if self.box else WIDE
+        return self.bounds or WIDE
 
     def _beginning(self, model: Model, block: Block) -> tuple[tf.Tensor, np.ndarray]:
         """Perturbations that meet the goal, from what is known or from noise."""
         low, high = self._bounds
-        start, given = known(model, block, self.box)
+        start, given = known(model, block, self.bounds)
         cut = tf.clip_by_value(block.images + start, low, high) - block.images
         found = given & meets(model, block.goal, block.images + cut, block.classes)
         start = tf.where(per_image(found), cut, 0.0)

@@ -4,11 +4,11 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.spsa import SPSAAdam, projected_optimization
 
-from tfrobust.attacks.base import Block, Model
-from tfrobust.attacks.bisection import Bisection
-from tfrobust.attacks.criteria import Criterion
-from tfrobust.attacks.l2 import boxed
-from tfrobust.attacks.opaque import compiled
+from tfrobust.attacks.base import Block
+from tfrobust.attacks.fixed_size import Bisection
+from tfrobust.core.criteria import Criterion
+from tfrobust.core.distances import Bounds, clip
+from tfrobust.core.opaque import Model, compiled
 from tfrobust.errors import InputError
 
 
@@ -52,7 +52,7 @@ class _Optimizer(SPSAAdam):
 def _optimized(
     model: Model,
     goal: type[Criterion],
-    box: bool,
+    bounds: Bounds | None,
     steps: int,
     samples: int,
     delta: float,
@@ -63,7 +63,7 @@ def _optimized(
     seed: tf.Tensor,
 ) -> tf.Tensor:
     """CleverHans' attack on one image: (1, H, W, C), scalars and seed (2,) → perturbation."""
-    bounds = (0.0, 1.0) if box else (-np.inf, np.inf)
+    low, high = bounds or (-np.inf, np.inf)
     adversarial = projected_optimization(
         lambda images, label: _margins(model, goal, images, label),
         image,
@@ -71,8 +71,8 @@ def _optimized(
         radius,
         steps,
         _Optimizer(step_size * radius, delta, samples, radius, seed),
-        clip_min=bounds[0],
-        clip_max=bounds[1],
+        clip_min=low,
+        clip_max=high,
         early_stop_loss_threshold=0.0,
     )
     return adversarial - image
@@ -96,8 +96,8 @@ class SPSA(Bisection):
         step_size: Adam's learning rate, as a share of the size.
         seed: of the draws.
         line_steps: forward passes of a last bisection, between the clean image and the best.
-        box: whether adversarial images stay in [0, 1].
-        block: images judged at a time.
+        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
+        batch_size: images judged at a time.
 
     Source: arXiv 1802.05666, as implemented by CleverHans.
     """
@@ -114,11 +114,16 @@ class SPSA(Bisection):
         step_size: float = 0.25,
         seed: int = 0,
         line_steps: int = 8,
-        box: bool = False,
-        block: int = 50,
+        bounds: Bounds | None = None,
+        batch_size: int = 50,
     ) -> None:
         super().__init__(
-            steps=steps, rounds=rounds, norm=np.inf, line_steps=line_steps, box=box, block=block
+            steps=steps,
+            rounds=rounds,
+            norm=np.inf,
+            line_steps=line_steps,
+            bounds=bounds,
+            batch_size=batch_size,
         )
         if samples < 2 or samples % 2:
             raise InputError(f"expected an even number of samples from 2, got {samples}")
@@ -148,7 +153,7 @@ class SPSA(Bisection):
                 done[key] = _optimized(
                     model,
                     block.goal,
-                    self.box,
+                    self.bounds,
                     self.steps,
                     self.samples,
                     self.delta,
@@ -159,4 +164,4 @@ class SPSA(Bisection):
                     tf.constant([self.seed, number], tf.int32),
                 )
             deltas.append(done[key])
-        return boxed(block.images, tf.concat(deltas, axis=0), self.box)
+        return clip(block.images, tf.concat(deltas, axis=0), self.bounds)

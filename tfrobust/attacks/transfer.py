@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block, Model, meets
-from tfrobust.attacks.l2 import boxed
-from tfrobust.attacks.paper import per_image
-from tfrobust.attacks.projection import Projection
+from tfrobust.attacks.base import Attack, Block, meets
+from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.core.distances import clip, per_image
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 
@@ -21,8 +21,8 @@ class Transfer(Attack):
     Args:
         surrogate: another network for the same classes; gives logits, and gradients if the
             attack takes them.
-        attack: computed on the surrogate; its box and block hold for the result. A
-            `Projection()` when None.
+        attack: computed on the surrogate; its bounds and batch size hold for the result. A
+            `LinearizedMargin()` when None.
         factor: the largest scale.
         line_steps: forward passes of the bisection.
 
@@ -37,8 +37,8 @@ class Transfer(Attack):
         factor: float = 32.0,
         line_steps: int = 12,
     ) -> None:
-        attack = attack or Projection()
-        super().__init__(box=attack.box, block=attack.block)
+        attack = attack or LinearizedMargin()
+        super().__init__(bounds=attack.bounds, batch_size=attack.batch_size)
         if not callable(surrogate):
             raise InputError(
                 f"expected a surrogate that gives logits for images, got {surrogate!r}"
@@ -53,7 +53,7 @@ class Transfer(Attack):
 
     @property
     def name(self) -> str:
-        """E.g. "transfer of projection (60 steps, 6 rivals)"."""
+        """E.g. "transfer of linearized margin (60 steps, 6 rivals)"."""
         return f"transfer of {self.attack.name}"
 
     @property
@@ -70,7 +70,7 @@ class Transfer(Attack):
 
         def moved(scale: np.ndarray) -> tf.Tensor:
             whole = per_image(tf.constant(scale, tf.float32)) * directions
-            return boxed(block.images, whole, self.box)
+            return clip(block.images, whole, self.bounds)
 
         def does(scale: np.ndarray) -> np.ndarray:
             return meets(model, block.goal, block.images + moved(scale), block.classes).numpy()

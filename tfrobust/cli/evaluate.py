@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from tfrobust.cli import program, workers
+from tfrobust.core import shipped
 from tfrobust.errors import InputError
-from tfrobust.exporting import shipped
 
 if TYPE_CHECKING:
-    from tfrobust.evaluation.report import AraReport
+    from tfrobust.robustness.report import AraReport
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
 and report.html. The same command goes on where an interrupted one stopped. For instance:
@@ -101,7 +101,7 @@ def evaluate(values: Any) -> None:
     if count > 1:
         with _interruptible():
             workers.run(_command(values, folder), count, folder, values.images)
-    from tfrobust.evaluation.evaluate import Evaluation
+    from tfrobust.robustness.evaluate import Evaluation
 
     network, source, images, labels = _model_and_images(values)
     evaluation = Evaluation(
@@ -111,7 +111,7 @@ def evaluate(values: Any) -> None:
         preset=values.preset,
         name=values.model,
         data=f"{source.info.name}, first {len(images)} test images",
-        box=values.box,
+        bounds=(0.0, 1.0) if values.box else None,
         class_names=source.info.class_names,
         partial_dir=folder / "evaluation",
     )
@@ -127,7 +127,7 @@ def evaluate(values: Any) -> None:
     report = evaluation.report()
     _write(report, folder)
     if values.certify:
-        from tfrobust.evaluation.smoothing import certify
+        from tfrobust.certification.smoothing import certify
 
         with _interruptible():
             certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
@@ -163,7 +163,7 @@ def _check_certificate(values: Any) -> None:
     Raises:
         InputError: a network without gradients, a part of the images, or too few draws.
     """
-    from tfrobust.evaluation.certificate import ALPHA, CHOOSING_DRAWS, check_settings
+    from tfrobust.certification.certificate import ALPHA, CHOOSING_DRAWS, check_settings
 
     if values.model.startswith("python:") or Path(values.model).suffix == ".onnx":
         raise InputError(f"--certify takes a .keras file or a SavedModel, got {values.model}")
@@ -198,8 +198,8 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
     """
     from tfrobust import datasets
     from tfrobust.attacks import Opaque
-    from tfrobust.exporting import answers
-    from tfrobust.exporting.loading import class_names, load_model, shapes
+    from tfrobust.core import answers
+    from tfrobust.core.loading import class_names, load_model, shapes
 
     source = datasets.load(values.dataset, data_dir=values.data_dir)
     if values.model.startswith(answers.PREFIX):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from tfrobust.cli import program
+from tfrobust.core import shipped
 from tfrobust.errors import InputError
-from tfrobust.exporting import shipped
 
 ABOUT = """Explains a network's decisions about pictures: writes a PNG, a row a picture, with the
 adversarial explanations for a class and for its rival, and other methods beside them; on wish a
@@ -115,11 +115,11 @@ def explain(values: Any) -> None:
         validate(values.dataset, values.data_dir)
     program.import_tensorflow()
     from tfrobust import explanations
-    from tfrobust.evaluation.atomic import write_atomically
-    from tfrobust.explanations.animation import animation
-    from tfrobust.explanations.figures import grid
-    from tfrobust.explanations.slider import RHOS, slider_page
-    from tfrobust.exporting.loading import class_names, load_model, shapes
+    from tfrobust.core.files import write_atomically
+    from tfrobust.core.loading import class_names, load_model, shapes
+    from tfrobust.reports.animation import animation
+    from tfrobust.reports.figures import grid
+    from tfrobust.reports.slider import RHOS, slider_page
 
     network = load_model(model_path)
     shape, classes = shapes(network)

@@ -6,8 +6,8 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import program
+from tfrobust.core import shipped
 from tfrobust.errors import InputError
-from tfrobust.exporting import shipped
 
 ABOUT = """Exports a network: SavedModel with the signatures serving_default and explain,
 network.keras, classifier.onnx and a model card, as the next version of a folder, once all forms
@@ -46,7 +46,7 @@ def export(values: Any) -> None:
     output = Path(values.output)
     program.check_writable(output)
     program.import_tensorflow()
-    from tfrobust.exporting.loading import class_names, load_model, shapes
+    from tfrobust.core.loading import class_names, load_model, shapes
     from tfrobust.exporting.saved_model import export as write
 
     network = load_model(model_path)

@@ -8,11 +8,10 @@ from typing import Any
 
 from absl import flags
 
-from tfrobust import recipes
 from tfrobust.cli import program
 from tfrobust.errors import InputError
-from tfrobust.recipes import Recipe
-from tfrobust.training import cluster
+from tfrobust.runs import cluster, recipes
+from tfrobust.runs.recipes import Recipe
 
 ABOUT = """Trains a robust image classifier, measures its Accuracy-Robustness Area, explains test
 images and exports the network to saved_models/.
@@ -120,7 +119,7 @@ def train(values: Any) -> None:
     program.check_writable(Path(values.runs_dir if values.run_dir is None else values.run_dir))
     program.check_writable(Path(values.saved_models))
     program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=hosts is not None)
-    from tfrobust import pipeline
+    from tfrobust.runs import stages as pipeline
 
     summary = pipeline.run(
         recipe,

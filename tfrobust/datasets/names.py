@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from tfrobust.errors import InputError
-from tfrobust.recipes import AUGMENTATIONS as AUGMENTATIONS
+from tfrobust.runs.recipes import AUGMENTATIONS as AUGMENTATIONS
 
 EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"

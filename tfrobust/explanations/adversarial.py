@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model, answers, check_images
-from tfrobust.attacks.criteria import cross_entropy
-from tfrobust.attacks.paper import advance, input_gradient, per_image, rmse, step_lengths
+from tfrobust.attacks.l2_min import advance, step_lengths
+from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.distances import per_image, rmse
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Explanation, Method, nothing
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
@@ -120,7 +123,7 @@ def explain(
     *,
     rho: Any = 0.1,
     direction: Any = 1,
-    block: int = 8,
+    batch_size: int = 8,
 ) -> Explanation:
     """Explains what a network sees of a class in images: g_explain+ or g_explain−.
 
@@ -132,14 +135,14 @@ def explain(
             the paper shows 0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
             what it would need to lose. An int, or int (N,).
-        block: images computed at a time.
+        batch_size: images computed at a time.
 
     Returns:
         The explanations. `falls_short` tells where gradients vanished before `rho` was reached.
 
     Raises:
         InputError: images outside [0, 1], a target that is no class of the network, a size not
-            above 0 or above 1, a direction other than +1 and −1, or an empty block.
+            above 0 or above 1, a direction other than +1 and −1, or an empty batch.
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
@@ -150,10 +153,10 @@ def explain(
         raise InputError(f"expected rho above 0 and at most {MAX_RHO}, got {rho}")
     if not np.all(np.abs(direction) == 1):
         raise InputError(f"expected a direction of +1 or -1, got {direction}")
-    if block < 1:
-        raise InputError(f"expected a block of at least 1 image, got {block}")
+    if batch_size < 1:
+        raise InputError(f"expected a batch_size of at least 1, got {batch_size}")
     parts = []
-    for part in blocks(network, images, chosen_targets(targets, len(images)), block):
+    for part in blocks(network, images, chosen_targets(targets, len(images)), batch_size):
         rows = np.minimum(part.first + np.arange(len(part.images)), len(images) - 1)
         sign, radius = tf.constant(signs[rows]), tf.constant(radii[rows])
         delta = tf.zeros_like(part.images)
@@ -192,7 +195,7 @@ def at_sizes(
     *,
     rhos: Sequence[float],
     direction: int = 1,
-    block: int = 8,
+    batch_size: int = 8,
 ) -> tuple[Explanation, ...]:
     """`explain` at several sizes in one go: short blocks of one size are filled with the next.
 
@@ -202,7 +205,7 @@ def at_sizes(
         targets: as for `explain`.
         rhos: the sizes, RMSE in units of pixels from 0 to 1.
         direction: as for `explain`.
-        block: as for `explain`.
+        batch_size: as for `explain`.
 
     Returns:
         The explanations, one record a size.
@@ -217,7 +220,7 @@ def at_sizes(
     classes = np.tile(chosen_targets(targets, count), len(rhos))
     tiled = np.concatenate([images] * len(rhos))
     sizes = np.repeat(np.asarray(rhos, np.float64), count)
-    found = explain(network, tiled, classes, rho=sizes, direction=direction, block=block)
+    found = explain(network, tiled, classes, rho=sizes, direction=direction, batch_size=batch_size)
     fields = {
         field.name: getattr(found, field.name)
         for field in dataclasses.fields(Explanation)
@@ -239,14 +242,14 @@ class Adversarial(Method):
     Args:
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1.
         direction: +1 to make the network surer of the class, −1 to make it less sure.
-        block: images computed at a time.
+        batch_size: images computed at a time.
 
     Source: arXiv 1906.02896.
     """
 
     rho: float = 0.1
     direction: int = 1
-    block: int = 8
+    batch_size: int = 8
 
     @property
     def name(self) -> str:
@@ -257,7 +260,12 @@ class Adversarial(Method):
         """Explains images: see `Method` and `explain`."""
         self.check_model(model)
         return explain(
-            model, images, targets, rho=self.rho, direction=self.direction, block=self.block
+            model,
+            images,
+            targets,
+            rho=self.rho,
+            direction=self.direction,
+            batch_size=self.batch_size,
         )
 
     def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model, check_images
-from tfrobust.attacks.opaque import Opaque, compiled
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model, answers, check_images
-from tfrobust.attacks.criteria import cross_entropy
+from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError
 
 

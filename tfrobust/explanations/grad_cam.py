@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tf_explain.core.grad_cam import GradCAM as _TfExplain
 
-from tfrobust.attacks.base import Model
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
 

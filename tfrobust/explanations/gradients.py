@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tf_explain.core.integrated_gradients import IntegratedGradients as _Integration
 
-from tfrobust.attacks.base import Model
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
 

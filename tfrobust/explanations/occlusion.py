@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model
+from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
 from tfrobust.explanations.blocks import confidence

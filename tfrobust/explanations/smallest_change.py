@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, AttackResult, Model, check_images
-from tfrobust.attacks.criteria import Misclassified, TargetClass, class_margin
-from tfrobust.attacks.paper import input_gradient
-from tfrobust.attacks.projection import Projection
+from tfrobust.attacks.base import Attack, AttackResult
+from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.core.criteria import Misclassified, TargetClass, class_margin
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model
 from tfrobust.explanations.base import Explanation, Method, nothing
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 
@@ -23,9 +25,9 @@ class SmallestChange(Method):
     the target stay as they are. The size is an upper bound, as good as the attack.
 
     Args:
-        attack: what searches; `Projection()` when None.
+        attack: what searches; `LinearizedMargin()` when None.
 
-    Source: counterfactual explanations, arXiv 1711.00399, by our `Projection`.
+    Source: counterfactual explanations, arXiv 1711.00399, by our `LinearizedMargin`.
     """
 
     attack: Attack | None = None
@@ -37,13 +39,13 @@ class SmallestChange(Method):
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method`, and the class for what −1 means."""
-        attack = self.attack or Projection(block=8)
+        attack = self.attack or LinearizedMargin(batch_size=8)
         images = np.asarray(images, np.float32)
         check_images(images, np.zeros(images.shape[:1]))
         targets = chosen_targets(targets, len(images))
         if not len(images):
             return nothing(images)
-        known = list(blocks(model, images, targets, attack.block))
+        known = list(blocks(model, images, targets, attack.batch_size))
         logits = np.concatenate([block.logits[: block.asked] for block in known])
         predicted = logits.argmax(axis=-1).astype(np.int32)
         rivals = logits.copy()
@@ -55,7 +57,7 @@ class SmallestChange(Method):
                 found: AttackResult = attack(model, images[rows], predicted[rows], criterion)
                 explanation[rows], reached[rows] = found.adversarials, found.found
         difference = explanation - images
-        ends = blocks(model, explanation, predicted, attack.block)
+        ends = blocks(model, explanation, predicted, attack.batch_size)
         after = np.concatenate([block.logits[: block.asked] for block in ends])
         seen = np.where(reached, after.argmax(axis=-1), rivals.argmax(axis=-1))
         target = np.where(targets < 0, seen, targets).astype(np.int32)

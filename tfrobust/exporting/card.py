@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfrobust.exporting.loading import CARD_FILE
+from tfrobust.core.loading import CARD_FILE
 from tfrobust.exporting.parity import Parity
 
 MARKDOWN_FILE = "MODEL_CARD.md"

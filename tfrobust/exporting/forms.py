@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 
-from tfrobust.exporting.loading import KERAS_FILE, load_model
+from tfrobust.core.loading import KERAS_FILE, load_model
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
 

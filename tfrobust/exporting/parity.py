@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfrobust.attacks.criteria import cross_entropy
-from tfrobust.attacks.paper import input_gradient
+from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError, ReportedError
 from tfrobust.explanations.adversarial import explain, walk
 from tfrobust.exporting import forms
@@ -269,7 +269,7 @@ def _explained(
         return walk(lambda images: network(images, training=False), *inputs)
 
     expected = tf.function(plain, autograph=False)(*map(tf.constant, inputs.values()))
-    compiled = explain(network, images, target, rho=RHO, direction=direction, block=2)
+    compiled = explain(network, images, target, rho=RHO, direction=direction, batch_size=2)
     figures: dict[str, Any] = {"explain_rmse": 0.0}
 
     def apart(explanation: np.ndarray) -> float:

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import check_images
+from tfrobust.core import version_folders as versions
+from tfrobust.core.images import check_images
+from tfrobust.core.loading import KERAS_FILE, shapes
 from tfrobust.errors import InputError
-from tfrobust.exporting import card, extras, onnx, parity, versions
+from tfrobust.exporting import card, extras, onnx, parity
 from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
 from tfrobust.exporting.interruption import deferred
-from tfrobust.exporting.loading import KERAS_FILE, shapes
 from tfrobust.exporting.signatures import signatures_of
 
 NOT_LOGITS = ("softmax", "sigmoid")

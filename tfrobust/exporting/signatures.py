@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.criteria import cross_entropy
-from tfrobust.attacks.paper import input_gradient
-from tfrobust.attacks.projection import nearest_decision
+from tfrobust.attacks.linearized_margin import nearest_decision
+from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import walk
 from tfrobust.exporting.decoding import decoded
 

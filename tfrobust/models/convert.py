@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.core.layers import HalfHuberReLU, half_huber_relu
+from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
-from tfrobust.models.layers import HalfHuberReLU, half_huber_relu
-from tfrobust.models.logits import has_graph
 
 FULL = "float32"
 RELUS = ("relu", "Relu")  # the activation, and the operation keras.ops.relu

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
-from tfrobust.models.logits import has_graph
 
 POOL = keras.layers.GlobalAveragePooling2D
 WIDTH = 2  # of (B, H, W, C)

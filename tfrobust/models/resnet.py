@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from tfrobust.models.layers import HalfHuberReLU, InputNormalization
-from tfrobust.recipes import ACTIVATIONS
+from tfrobust.core.layers import HalfHuberReLU, InputNormalization
+from tfrobust.runs.recipes import ACTIVATIONS
 
 IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 

@@ -15,10 +15,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.base import Model
-from tfrobust.attacks.criteria import Misclassified, cross_entropy
-from tfrobust.attacks.paper import advance, input_gradient, per_image, rmse, step_lengths
-from tfrobust.recipes import Recipe
+from tfrobust.attacks.l2_min import advance, step_lengths
+from tfrobust.core.criteria import Misclassified, cross_entropy
+from tfrobust.core.distances import per_image, rmse
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.opaque import Model
+from tfrobust.runs.recipes import Recipe
 from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.perturber import Perturber
 

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.criteria import cross_entropy
-from tfrobust.models.logits import logits_network
+from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.logits import logits_network
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController

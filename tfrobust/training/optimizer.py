@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tfrobust.recipes import Recipe
+from tfrobust.runs.recipes import Recipe
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")

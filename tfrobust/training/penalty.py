@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.criteria import class_margin
+from tfrobust.core.criteria import class_margin
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")

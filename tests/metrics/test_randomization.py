@@ -1,0 +1,87 @@
+"""Randomised weights: maps that depend on them change, others do not."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfrobust.errors import InputError
+from tfrobust.explanations import GradientsInputs, Method, VanillaGradients
+from tfrobust.explanations.base import MapMethod
+from tfrobust.metrics import randomization
+
+IMAGES = np.random.default_rng(0).random((6, 8, 8, 1), np.float32)
+
+
+class Brightness(MapMethod):
+    """A map that asks no network: the image itself, as an edge detector would."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return "brightness"
+
+    def attribution(self, model, images, targets):
+        """The image."""
+        return images
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(32, activation="softplus"),
+            keras.Sequential([keras.Input((32,)), keras.layers.Dense(32, activation="softplus")]),
+            keras.layers.Dense(5),
+        ]
+    )
+
+
+def test_the_network_stays_and_its_twin_loses_layers_from_the_end(network) -> None:
+    before = [weight.copy() for weight in network.get_weights()]
+    found = randomization(network, VanillaGradients(), IMAGES, levels=3)
+    assert found.layers.tolist() == [1, 2, 3] and found.total == 3
+    assert found.rank_correlation.shape == (3, 6)
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # All lost: 64 pixels correlate by chance with a deviation of 1/8, the same for all images.
+    assert abs(found.rank_correlation[-1].mean()) < 0.4
+
+
+def test_a_map_that_asks_no_network_survives(network) -> None:
+    found = randomization(network, Brightness(), IMAGES, levels=1)
+    np.testing.assert_allclose(found.rank_correlation, 1)
+
+
+@pytest.mark.parametrize("method", [VanillaGradients(), GradientsInputs()])
+def test_the_same_seed_gives_the_same(network, method: Method) -> None:
+    one, other, third = (
+        randomization(network, method, IMAGES, levels=1, seed=seed).rank_correlation
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one - third).max() > 0
+
+
+def test_refuses(network) -> None:
+    with pytest.raises(InputError, match="Keras model"):
+        randomization(lambda images: images, VanillaGradients(), IMAGES)
+    flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    with pytest.raises(InputError, match="without any"):
+        randomization(flat, VanillaGradients(), IMAGES)
+    with pytest.raises(InputError, match="level"):
+        randomization(network, VanillaGradients(), IMAGES, levels=0)
+
+
+def test_frozen_layers_are_randomised_as_well(network) -> None:
+    frozen = keras.models.clone_model(network)
+    frozen.set_weights(network.get_weights())
+    frozen.trainable = False
+    one, other = (
+        randomization(one, VanillaGradients(), IMAGES, levels=1) for one in (network, frozen)
+    )
+    assert other.total == 3
+    np.testing.assert_array_equal(one.rank_correlation, other.rank_correlation)
+    assert not frozen.trainable_weights

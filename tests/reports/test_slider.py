@@ -1,0 +1,126 @@
+"""The slider's page: what it holds, and what it does in a browser."""
+
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfrobust.errors import InputError
+from tfrobust.explanations import explain
+from tfrobust.reports.slider import slider_page
+
+NAMES = ["cat", "</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>"]
+IMAGE = np.random.default_rng(0).random((9, 7, 3), np.float32)
+RHOS = (0.02, 0.1)
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    return keras.Sequential([keras.Input((9, 7, 3)), *layers])
+
+
+@pytest.fixture(scope="module")
+def page(network: keras.Model) -> str:
+    return slider_page(network, IMAGE, NAMES, targets=[0, 1, 2], rhos=RHOS)
+
+
+def data_of(page: str) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+
+
+def test_holds_what_explain_gives(network: keras.Model, page: str) -> None:
+    data = data_of(page)
+    assert data["rhos"] == list(RHOS) and [one["name"] for one in data["classes"]] == NAMES
+    for target, one in enumerate(data["classes"]):
+        for way, direction in (("surer", 1), ("less", -1)):
+            for rho, frame in zip(RHOS, one[way], strict=True):
+                found = explain(network, IMAGE[None], target, rho=rho, direction=direction)
+                assert frame["confidence"] == pytest.approx(found.confidence_after[0], abs=1e-5)
+                assert frame["rmse"] == pytest.approx(found.rmse[0], abs=1e-5)
+                assert frame["image"].startswith("data:image/png;base64,") and not frame["short"]
+        assert one["confidence"] == pytest.approx(found.confidence_before[0], abs=1e-5)
+
+
+def test_asks_for_nothing_and_no_class_name_becomes_markup(page: str) -> None:
+    assert "{{" not in page
+    # But for the data, in which "<" is written otherwise.
+    markup = re.sub(r'id="data">.*?</script>', "", page, flags=re.S)
+    assert "http://" not in page and "https://" not in page
+    assert markup.count("<script") == 2 and "<img src=x" not in markup
+    assert "default-src 'none'" in markup
+
+
+def test_the_predicted_class_and_its_rival_by_default(network: keras.Model) -> None:
+    order = np.argsort(-np.asarray(network(IMAGE[None]))[0])
+    data = data_of(slider_page(network, IMAGE, ["a", "b", "c"], rhos=RHOS))
+    assert [one["name"] for one in data["classes"]] == ["abc"[order[0]], "abc"[order[1]]]
+
+
+def test_photographs_are_stored_as_jpeg() -> None:
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    network = keras.Sequential([keras.Input((80, 80, 1)), *layers])
+    image = np.random.default_rng(0).random((80, 80, 1), np.float32)
+    page = slider_page(network, image, ["a", "b"], rhos=(0.1,))
+    assert data_of(page)["image"].startswith("data:image/jpeg")
+    assert "image-rendering: auto" in page
+
+
+@pytest.mark.parametrize(
+    ("image", "names", "options", "message"),
+    [
+        (IMAGE[None], NAMES, {}, "H, W, 1"),
+        (IMAGE[..., :2], NAMES, {}, "H, W, 1"),
+        (IMAGE, NAMES[:2], {}, "3 class names"),
+        (IMAGE, NAMES, {"rhos": (0.1, 0.05)}, "rise"),
+        (IMAGE, NAMES, {"rhos": ()}, "rise"),
+        (IMAGE, NAMES, {"targets": []}, "one class"),
+        (IMAGE, NAMES, {"targets": [3]}, "targets from 0 to 2"),
+        (IMAGE * 2, NAMES, {}, "0 to 1"),
+    ],
+)
+def test_refuses(network: keras.Model, image, names, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        slider_page(network, image, names, **options)
+
+
+def test_in_a_browser_the_slider_moves_the_picture(page: str, tmp_path: Path, chromium) -> None:
+    path = tmp_path / "slider.html"
+    path.write_text(page)
+    with chromium(path.as_uri(), tmp_path) as opened:
+        data = data_of(page)
+
+        def move(step: int) -> None:
+            opened.run(
+                f"rho.value = {step}; rho.dispatchEvent(new Event('input')); "
+                "document.getElementById('explanation').decode()"
+            )
+
+        shown = "document.getElementById('explanation').src"
+        said = "document.getElementById('state').textContent"
+        assert opened.run("target.options.length") == 3
+        for step, way in ((1, "surer"), (2, "surer"), (-1, "less"), (-2, "less")):
+            move(step)
+            frame = data["classes"][0][way][abs(step) - 1]
+            assert opened.run(shown) == frame["image"]
+            assert f"→ {100 * frame['confidence']:.1f} %" in opened.run(said)
+        move(0)
+        assert opened.run(shown) == data["image"]
+        move(2)
+        opened.run("target.value = 1; target.dispatchEvent(new Event('change'))")
+        assert opened.run(shown) == data["classes"][1]["surer"][1]["image"]
+        assert opened.run(said).startswith(NAMES[1])
+        # The keyboard moves it as well.
+        opened.run("rho.focus()")
+        for kind in ("keyDown", "keyUp"):
+            opened.tell("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft",
+                        windowsVirtualKeyCode=37)  # fmt: skip
+        assert opened.run("rho.value") == "1"
+        assert opened.run(shown) == data["classes"][1]["surer"][0]["image"]
+        assert not opened.complaints
+        asked = [url for url in opened.requests if not url.startswith("data:")]
+        assert asked == [path.as_uri()]

@@ -1,0 +1,29 @@
+"""The kept measurements of plain twins still fit what runs are compared by."""
+
+import numpy as np
+import pytest
+
+from tfrobust import datasets
+from tfrobust.runs import stages as pipeline, recipes
+from tfrobust.robustness import AraReport
+from tfrobust.robustness.partials import image_hash
+from tfrobust.robustness.presets import preset_attacks
+
+TWINS = sorted(pipeline.TWINS.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
+def test_a_run_of_the_default_recipe_finds_its_twin(path) -> None:
+    recipe = recipes.RECIPES[path.stem]()
+    twin = AraReport.from_json(path)
+    source = datasets.load(recipe.dataset)
+    images, labels = source.test_arrays(twin.images)
+    assert twin.image_hash == image_hash(images, labels)
+    names = {attack.name for attack in preset_attacks(recipe.eval_preset, images[:100], False)}
+    assert names <= set(twin.attack_names)
+    assert recipe.eval_images <= twin.images
+    assert np.isfinite(twin.attack_rmse).all() and twin.attack_ara.value > 0
+
+
+def test_there_is_one() -> None:
+    assert [path.stem for path in TWINS] == ["fashion_mnist_mini"]

@@ -1,0 +1,1 @@
+"""Lower bounds on robustness, and estimates that say that they are none."""

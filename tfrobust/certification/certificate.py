@@ -1,0 +1,152 @@
+"""What randomized smoothing certifies, as a record, and the statistics behind it: no TensorFlow.
+
+Source: Cohen, Rosenfeld, Kolter, "Certified adversarial robustness via randomized smoothing",
+arXiv 1902.02918.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import betaincinv, ndtri
+
+from tfrobust.core.ara import Ara
+from tfrobust.errors import InputError
+
+ABSTAINED = -1
+# As usual: draws that choose an image's class, and the share of radii that may be wrong.
+CHOOSING_DRAWS, ALPHA = 100, 0.001
+STATEMENT = (
+    "A lower bound for the smoothed network, which answers with the class that the network gives "
+    "most often under Gaussian noise; each image's radius holds with probability 1 − α over the "
+    "draws, against every perturbation of smaller L2 norm, pixels outside [0, 1] included. "
+    "It is no bound on the network itself."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Certificate:
+    """Certified radii of the smoothed network, and the area that follows from them.
+
+    Unlike an attack's, this area is a lower bound: no attack can take the smoothed network below
+    it, but for the share α of radii that may be wrong by the draws' bad luck.
+
+    Args:
+        ara: the Accuracy-Robustness Area of `rmse`, RMSE in units of pixels from 0 to 1, with
+            its bootstrap interval over images.
+        accuracy: share of the images for which the smoothed network certainly gives the label.
+        abstained: for how many images no class was certain.
+        predicted: int64 (N,), the smoothed network's class; −1 where it abstained.
+        votes: int64 (N,), how many of the n draws were given the class that led the first n0.
+        l2: float64 (N,), certified L2 radii in units of pixels from 0 to 1; 0 where the
+            prediction is wrong or abstained.
+        rmse: float64 (N,), the same as RMSE: l2/√(H·W·C).
+        sigma: σ, standard deviation of the noise, in units of pixels from 0 to 1.
+        n0: draws that chose each image's class.
+        n: draws that estimated its probability.
+        alpha: α, for each image the probability that its radius is wrong.
+        num_classes: K.
+        seed: of draws and bootstrap.
+        seconds: spent.
+        statement: what the figure is, in words.
+
+    Source: arXiv 1902.02918, CERTIFY and theorem 1; the area arXiv 1906.02896.
+    """
+
+    ara: Ara
+    accuracy: float
+    abstained: int
+    predicted: np.ndarray
+    votes: np.ndarray
+    l2: np.ndarray
+    rmse: np.ndarray
+    sigma: float
+    n0: int
+    n: int
+    alpha: float
+    num_classes: int
+    seed: int
+    seconds: float
+    statement: str = STATEMENT
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "Certificate":
+        """Back from `dataclasses.asdict`, also after it went through JSON.
+
+        Raises:
+            KeyError, TypeError: fields that differ.
+        """
+        types = {"predicted": np.int64, "votes": np.int64, "l2": np.float64, "rmse": np.float64}
+        arrays = {name: np.array(values[name], kind) for name, kind in types.items()}
+        return cls(**{**values, **arrays, "ara": Ara(**values["ara"])})
+
+    def __str__(self) -> str:
+        return (
+            f"certified ARA of the smoothed network {self.ara.value:.4f} "
+            f"[{self.ara.low:.4f}, {self.ara.high:.4f}] "
+            f"({len(self.rmse)} images, {self.abstained} abstained; σ = {self.sigma:g}, "
+            f"n = {self.n:,}, α = {self.alpha:g}, randomized smoothing; not a bound on the "
+            "network itself)"
+        )
+
+
+def probability_above(hits: Any, draws: int, alpha: float) -> np.ndarray:
+    """Clopper and Pearson's lower confidence limit of a probability, one-sided.
+
+    Args:
+        hits: int (N,), from 0 to `draws`, how often it happened.
+        draws: n, at least 1.
+        alpha: from 0 to 1, both excluded.
+
+    Returns:
+        float64 (N,): with probability 1 − α or more, the true probability is not below this.
+
+    Source: arXiv 1902.02918, LowerConfBound.
+    """
+    hits = np.asarray(hits)
+    lower = betaincinv(np.maximum(hits, 1), draws - hits + 1, alpha)
+    return np.where(hits == 0, 0.0, lower)
+
+
+def certified_radius(hits: Any, draws: int, *, sigma: float, alpha: float) -> np.ndarray:
+    """The L2 radius within which the leading class stays the most likely under noise.
+
+    Args:
+        hits: int (N,), from 0 to `draws`, draws that were given the class.
+        draws: n, at least 1.
+        sigma: σ, in units of pixels from 0 to 1.
+        alpha: from 0 to 1, both excluded.
+
+    Returns:
+        float64 (N,): σ·Φ⁻¹(p), p the lower limit of the class's probability; 0 where p ≤ ½, which
+        is to abstain.
+
+    Source: arXiv 1902.02918, CERTIFY.
+    """
+    return sigma * np.maximum(0.0, ndtri(probability_above(hits, draws, alpha)))
+
+
+def check_settings(*, sigma: float, n0: int, n: int, alpha: float, seed: int) -> None:
+    """Refuses settings that certify nothing.
+
+    Raises:
+        InputError: says what was expected, what came and what to do.
+    """
+    if not (sigma > 0 and math.isfinite(sigma)):
+        raise InputError(
+            f"expected sigma above 0, in units of pixels from 0 to 1, got {sigma}; 0.25 is usual"
+        )
+    if not 0 < alpha < 1:
+        raise InputError(f"expected alpha between 0 and 1, got {alpha}; 0.001 is usual")
+    if n0 < 1 or n < 1:
+        raise InputError(
+            f"expected n0 and n of at least 1 draw, got {n0} and {n}; 100 and 1,000 are usual"
+        )
+    if alpha ** (1 / n) <= 0.5:
+        raise InputError(
+            f"expected n of at least {math.floor(-math.log2(alpha)) + 1} draws for alpha {alpha}, "
+            f"got {n}: even if all agreed, nothing would be certain; draw more"
+        )
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or above, got {seed}")

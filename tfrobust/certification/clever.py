@@ -1,0 +1,285 @@
+"""The CLEVER score: an estimate of the distance to the nearest other class.
+
+Between an image and the nearest point of another class the margin falls to 0, so that the
+distance is at least the margin divided by the margin's steepest slope on the way. CLEVER estimates
+that slope from gradients at random points, by the endpoint of the extreme value distribution
+that fits their maxima. It is an estimate: the fit may miss steeper places, and an attack may find
+smaller perturbations.
+
+Source: Weng et al., "Evaluating the robustness of neural networks: an extreme value theory
+approach", arXiv 1801.10578.
+"""
+
+import functools
+import math
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy.optimize import brentq, minimize_scalar
+from scipy.stats import kstest, weibull_max
+from tqdm import tqdm
+
+from tfrobust.certification.clever_score import POOR_FIT, Clever
+from tfrobust.certification.sampling import check_inputs, draw_seed, noise, portion
+from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.core.distances import per_image
+from tfrobust.core.gradients import input_gradient
+from tfrobust.core.opaque import Model
+from tfrobust.errors import InputError
+
+# Apart from the uses of smoothing's draws.
+_DIRECTIONS, _LENGTHS = 10, 11
+# Maxima that differ by less than this share are one value, in float32 and for our purposes.
+_SAME = 1e-4
+# The endpoint is sought from a hair above the largest maximum, where the likelihood of a free
+# endpoint has no maximum, to some spreads above it, beyond which it hardly changes: there the
+# data do not tell the endpoint.
+_NEAREST, _FARTHEST = 1e-3, 10.0
+
+
+@tf.function(jit_compile=True)
+def _slopes(
+    network: Model,
+    draws: int,
+    image: tf.Tensor,
+    label: tf.Tensor,
+    rival: tf.Tensor,
+    radius: tf.Tensor,
+    seeds: tuple[tf.Tensor, tf.Tensor],
+) -> tf.Tensor:
+    """L2 norms of the gradient of f_label − f_rival at points uniform in a ball.
+
+    Args:
+        network: images (B, H, W, C) → logits (B, K).
+        draws: how many.
+        image: float32 (H, W, C), the centre.
+        label: int32 scalar.
+        rival: int32 scalar.
+        radius: float32 scalar, L2.
+        seeds: int64 (2,) each, of directions and lengths.
+
+    Returns:
+        float32 (draws,).
+    """
+    direction = noise((draws, *image.shape), seeds[0])
+    direction /= per_image(tf.sqrt(tf.reduce_sum(tf.square(direction), axis=(1, 2, 3))))
+    share = tf.random.stateless_uniform((draws,), seeds[1], alg="philox")
+    length = radius * share ** (1.0 / math.prod(image.shape))
+    _, gradient = input_gradient(
+        network,
+        image + per_image(length) * direction,
+        lambda logits: tf.gather(logits, label, axis=1) - tf.gather(logits, rival, axis=1),
+    )
+    return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3)))
+
+
+@tf.function(jit_compile=True)
+def _logits(network: Model, images: tf.Tensor) -> tf.Tensor:
+    return network(images)
+
+
+def clever_score(
+    network: Model,
+    images: Any,
+    labels: Any,
+    *,
+    radius: float = 5.0,
+    batches: int = 50,
+    samples: int = 100,
+    rivals: int = 9,
+    seed: int = 0,
+    numbers: Any = None,
+    progress: bool = True,
+) -> Clever:
+    """Estimates each image's L2 distance to the nearest other class.
+
+    For each rival class gradients of the margin f_y − f_k are taken at batches·samples points
+    uniform in a ball around the image; a reverse Weibull distribution is fitted to the maxima of
+    their norms, and its endpoint taken for the margin's steepest slope. The score is the smallest
+    margin/slope over the rivals, at most the radius. An image's draws depend on seed and number
+    only.
+
+    Args:
+        network: images (B, H, W, C) → logits (B, K), differentiable in TensorFlow; compiled.
+        images: float (N, H, W, C) in [0, 1], at least one.
+        labels: int (N,), the true classes, from 0 to K − 1.
+        radius: R, L2, in units of pixels from 0 to 1, above 0; the paper took 5. Points may have
+            pixels outside [0, 1].
+        batches: maxima to fit, at least 10; the paper took 500.
+        samples: gradients behind each maximum, at least 1; the paper took 1,024.
+        rivals: other classes to look at, the most likely ones first, at least 1; with K − 1 or
+            more it is all of them.
+        seed: of the draws, 0 or above.
+        numbers: int (N,), which image of its data set each is; 0 to N − 1 when None.
+        progress: whether to show a bar with the rate on stderr.
+
+    Returns:
+        The scores. Misclassified images have score 0.
+
+    Raises:
+        InputError: input that cannot be scored, before the long work begins; gradients that are
+            not finite.
+
+    Source: arXiv 1801.10578, algorithms 1 and 2, p = 2.
+    """
+    if not (radius > 0 and math.isfinite(radius)) or seed < 0:
+        raise InputError(
+            f"expected a radius above 0 and a seed of 0 or above, got {radius} and {seed}"
+        )
+    if batches < 10 or samples < 1 or rivals < 1:
+        raise InputError(
+            "expected at least 10 batches to fit a distribution to, 1 sample and 1 rival, got "
+            f"{batches}, {samples} and {rivals}"
+        )
+    images, labels, numbers, num_classes = check_inputs(network, images, labels, numbers)
+    rivals = min(rivals, num_classes - 1)
+    began = time.perf_counter()
+    scores, fits = np.zeros(len(images)), np.ones(len(images))
+    unsettled = np.zeros(len(images), bool)
+    nearest = labels.astype(np.int64)
+    with tqdm(
+        total=len(images) * rivals * batches * samples,
+        desc="CLEVER",
+        unit="gradient",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=not progress,
+    ) as bar:
+        for row, (image, label, number) in enumerate(zip(images, labels, numbers, strict=True)):
+            # Twice, as count_classes does.
+            logits = _logits(network, tf.constant(np.stack([image, image]))).numpy()[0]
+            others = np.argsort(-logits, kind="stable")
+            others = others[others != label][:rivals]
+            if logits[others[0]] >= logits[label]:
+                bar.update(rivals * batches * samples)
+                continue
+            scores[row] = np.inf
+            for rival in others:
+                norms = _norms(
+                    network,
+                    image,
+                    int(label),
+                    int(rival),
+                    radius,
+                    batches * samples,
+                    functools.partial(draw_seed, seed, number=int(number)),
+                    bar,
+                )
+                slope, fit, settled = steepest(norms.reshape(batches, samples).max(axis=1))
+                margin = float(logits[label]) - float(logits[rival])
+                score = min(radius, margin / slope) if slope > 0 else radius
+                if score < scores[row]:
+                    scores[row], fits[row], nearest[row] = score, fit, rival
+                    unsettled[row] = not settled
+    rmse = scores / np.sqrt(images[0].size)
+    return Clever(
+        ara=accuracy_robustness_area(rmse, num_classes, seed=seed),
+        l2=scores,
+        rmse=rmse,
+        rival=nearest,
+        fit=fits,
+        capped=int((scores >= radius).sum()),
+        poor=int((fits < POOR_FIT).sum()),
+        unsettled=int(unsettled.sum()),
+        radius=float(radius),
+        batches=batches,
+        samples=samples,
+        rivals=rivals,
+        seed=seed,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _norms(
+    network: Model,
+    image: np.ndarray,
+    label: int,
+    rival: int,
+    radius: float,
+    draws: int,
+    seeds: Any,
+    bar: tqdm,
+) -> np.ndarray:
+    """Norms of the margin's gradient at random points → float64 (draws,)."""
+    at_once = portion(image.shape)
+    tensor = tf.constant(image)
+    parts = []
+    for index, start in enumerate(range(0, draws, at_once)):
+        parts.append(
+            _slopes(
+                network,
+                at_once,
+                tensor,
+                tf.constant(label, tf.int32),
+                tf.constant(rival, tf.int32),
+                tf.constant(radius, tf.float32),
+                (seeds(use=_DIRECTIONS, index=index), seeds(use=_LENGTHS, index=index)),
+            )
+        )
+        bar.update(min(at_once, draws - start))
+    norms = np.concatenate(parts)[:draws].astype(np.float64)
+    if not np.all(np.isfinite(norms)):
+        raise InputError(
+            "expected finite gradients, got NaN or infinity; did the training diverge?"
+        )
+    return norms
+
+
+def steepest(maxima: np.ndarray) -> tuple[float, float, bool]:
+    """The endpoint of the reverse Weibull distribution that fits maxima best.
+
+    Three parameters at once are known to lead optimisers astray: the likelihood of an endpoint
+    just above the largest maximum grows without bound where the shape is below 1, and is flat
+    for one far away. Here the values are scaled to their spread; for each endpoint the best shape
+    and scale are exact, by one equation; and the endpoint is sought between limits.
+
+    Args:
+        maxima: float (M,), at least 0.
+
+    Returns:
+        The endpoint, not below the largest maximum; the p-value of the Kolmogorov-Smirnov test
+        of the fit; and whether the endpoint is nearer than the farthest looked at. Where all are
+        one value, that value, 1 and true.
+    """
+    top = float(maxima.max())
+    spread = top - float(maxima.min())
+    if spread <= _SAME * top:
+        return top, 1.0, True
+    below = (top - maxima) / spread  # 0 to 1
+    grid = np.linspace(np.log(_NEAREST), np.log(_FARTHEST), 25)
+    values = [-_best(below + np.exp(gap))[0] for gap in grid]
+    middle = int(np.argmin(values))
+    around = grid[max(0, middle - 1)], grid[min(len(grid) - 1, middle + 1)]
+    found = minimize_scalar(
+        lambda gap: -_best(below + np.exp(gap))[0], bounds=around, method="bounded"
+    )
+    gap = float(np.exp(found.x if found.fun < values[middle] else grid[middle]))
+    _, shape, scale = _best(below + gap)
+    fit = kstest(-below, weibull_max(shape, loc=gap, scale=scale).cdf).pvalue
+    return top + gap * spread, float(fit), gap < 0.99 * _FARTHEST
+
+
+def _best(gaps: np.ndarray) -> tuple[float, float, float]:
+    """Weibull's log-likelihood, shape and scale for gaps below a given endpoint, (M,) above 0.
+
+    The shape is at least 1: below, the density is infinite at the endpoint.
+    """
+    scaled = gaps / gaps.max()
+    logs = np.log(scaled)
+
+    def equation(shape: float) -> float:
+        weights = scaled**shape
+        return float((weights * logs).sum() / weights.sum() - 1 / shape - logs.mean())
+
+    shape = 1.0
+    if equation(1.0) < 0:
+        most = 2.0
+        while equation(most) < 0 and most < 1e6:
+            most *= 2
+        shape = brentq(equation, most / 2, most) if most < 1e6 else most
+    scale = float(gaps.max() * np.mean(scaled**shape) ** (1 / shape))
+    likelihood = float(weibull_max.logpdf(-gaps, shape, scale=scale).sum())
+    return likelihood, shape, scale

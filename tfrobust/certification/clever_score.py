@@ -1,0 +1,77 @@
+"""What CLEVER estimates, as a record: no TensorFlow.
+
+Source: Weng et al., arXiv 1801.10578.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfrobust.core.ara import Ara
+
+# Below this p-value of the Kolmogorov-Smirnov test the fit is called poor.
+POOR_FIT = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Clever:
+    """CLEVER scores: estimates, and no bounds.
+
+    Args:
+        ara: the area that the scores would give as sizes; an estimate as they are.
+        l2: float64 (N,), estimated L2 distance to the nearest other class, in units of pixels
+            from 0 to 1; 0 where the image is misclassified, at most `radius`.
+        rmse: float64 (N,), the same as RMSE: l2/√(H·W·C).
+        rival: int64 (N,), the class whose boundary is the nearest by this estimate; the image's
+            own label where it is misclassified.
+        fit: float64 (N,), p-value of the Kolmogorov-Smirnov test of the fit behind the score; 1
+            where there was nothing to fit. A small one means: do not trust it.
+        capped: how many scores are the radius itself: their distance may be larger.
+        poor: how many fits have a p-value below 0.05; chance alone makes one in twenty.
+        unsettled: how many fits put the steepest slope at the farthest endpoint that is looked
+            at: their gradients do not tell it, and the score is a cautious one.
+        radius: R, L2, of the ball that gradients were taken in.
+        batches: maxima that were fitted.
+        samples: gradients behind each maximum.
+        rivals: other classes looked at, the most likely first.
+        seed: of the draws and the bootstrap.
+        seconds: spent.
+
+    Source: arXiv 1801.10578.
+    """
+
+    ara: Ara
+    l2: np.ndarray
+    rmse: np.ndarray
+    rival: np.ndarray
+    fit: np.ndarray
+    capped: int
+    poor: int
+    unsettled: int
+    radius: float
+    batches: int
+    samples: int
+    rivals: int
+    seed: int
+    seconds: float
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "Clever":
+        """Back from `dataclasses.asdict`, also after it went through JSON.
+
+        Raises:
+            KeyError, TypeError: fields that differ.
+        """
+        types = {"l2": np.float64, "rmse": np.float64, "rival": np.int64, "fit": np.float64}
+        arrays = {name: np.array(values[name], kind) for name, kind in types.items()}
+        return cls(**{**values, **arrays, "ara": Ara(**values["ara"])})
+
+    def __str__(self) -> str:
+        return (
+            f"CLEVER score, an estimate and no bound: median RMSE {np.median(self.rmse):.4f}, "
+            f"ARA as it estimates {self.ara.value:.4f} [{self.ara.low:.4f}, {self.ara.high:.4f}] "
+            f"({len(self.rmse)} images; {self.batches} × {self.samples} gradients for each of "
+            f"{self.rivals} classes within L2 {self.radius:g}; {self.capped} at that radius, "
+            f"{self.poor} poor and {self.unsettled} unsettled fits)"
+        )

@@ -1,0 +1,27 @@
+"""The gradient of a model's answer with respect to the image."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfrobust.core.opaque import Model
+
+
+def input_gradient(
+    model: Model, images: tf.Tensor, objective: Callable[[tf.Tensor], tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each image's gradient of its own objective.
+
+    Args:
+        model: images (B, H, W, C) → logits (B, K).
+        images: float (B, H, W, C).
+        objective: logits (B, K) → float (B,).
+
+    Returns:
+        The logits, and the gradient in the shape of the images; zeros where there is none.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = model(images)
+        total = tf.reduce_sum(objective(logits))
+    return logits, tape.gradient(total, images, unconnected_gradients="zero")

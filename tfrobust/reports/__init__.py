@@ -1,0 +1,1 @@
+"""Records in; pages, figures, animations and data frames out."""

@@ -1,0 +1,199 @@
+"""Plots as inline SVG: dark on white, the same bytes for the same figures."""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfrobust.core.ara import accuracy_at
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = 600  # of a curve: finer than a screen shows, and the page stays small
+_INK, _SHADE, _TWIN = "#12426f", "#bcd3ea", "#9b2d1f"
+_THIN = ("#d98200", "#00805e", "#a8558a", "#4a9fd4", "#7a6a00", "#555555")
+
+
+class Curve(NamedTuple):
+    """A curve's name in the legend and its minimal sizes, float (N,)."""
+
+    label: str
+    rmse: np.ndarray
+
+
+def accuracy_svg(
+    title: str,
+    smallest: Curve,
+    attacks: Sequence[Curve],
+    num_classes: int,
+    *,
+    twin: Curve | None = None,
+) -> str:
+    """Accuracy against perturbation size; the shaded area is the ARA.
+
+    Args:
+        title: plain text.
+        smallest: per image the smallest size over the attacks, drawn thick.
+        attacks: each attack's own sizes, drawn thin; one alone is the thick curve already.
+        num_classes: K; a line at 1/K shows a guess.
+        twin: the plain twin's smallest sizes, drawn dashed.
+
+    Returns:
+        An <svg> element.
+
+    Source: arXiv 1906.02896, "Accuracy-Robustness Area".
+    """
+    figure = _figure(5.4, 4.3)
+    axes = figure.add_subplot()
+    chance = 1.0 / num_classes
+    sizes = _axis([smallest] if twin is None else [smallest, twin])
+    thick = accuracy_at(sizes, smallest.rmse)
+    axes.fill_between(
+        sizes, chance, np.maximum(thick, chance), step="post", color=_SHADE, linewidth=0
+    )
+    for index, curve in enumerate(attacks if len(attacks) > 1 else ()):
+        colour = _THIN[index % len(_THIN)]
+        values = accuracy_at(sizes, curve.rmse)
+        axes.step(sizes, values, where="post", color=colour, linewidth=1, label=curve.label)
+    axes.step(sizes, thick, where="post", color=_INK, linewidth=2.2, label=smallest.label)
+    if twin is not None:
+        values = accuracy_at(sizes, twin.rmse)
+        axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)
+    _label(axes, title, sizes, chance)
+    # Below, for there is no corner that no curve may reach.
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
+    return _svg(figure, title)
+
+
+def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str:
+    """Several networks' accuracies against perturbation size: → an <svg> element.
+
+    Args:
+        title: plain text.
+        curves: each network's name and smallest sizes, at least one.
+        num_classes: K; a line at 1/K shows a guess.
+    """
+    figure = _figure(5.4, 4.0 + 0.15 * len(curves))
+    axes = figure.add_subplot()
+    sizes = _axis(curves)
+    colours = (_INK, _TWIN, *_THIN)
+    for index, curve in enumerate(curves):
+        colour, style = colours[index % len(colours)], ("-", "--", ":")[index // len(colours) % 3]
+        values = accuracy_at(sizes, curve.rmse)
+        axes.step(
+            sizes, values, style, where="post", color=colour, linewidth=1.6, label=curve.label
+        )
+    _label(axes, title, sizes, 1.0 / num_classes)
+    figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
+    return _svg(figure, title)
+
+
+def _axis(curves: Sequence[Curve]) -> np.ndarray:
+    """Sizes to draw at, from 0 to where the last curve has nearly fallen."""
+    finite = [curve.rmse[np.isfinite(curve.rmse)] for curve in curves]
+    # The last per cent of the images would squeeze all others to the left.
+    farthest = max((float(np.quantile(sizes, 0.99)) for sizes in finite if len(sizes)), default=0.0)
+    return np.linspace(0.0, farthest * 1.05 or 0.01, POINTS)
+
+
+def _label(axes: "Axes", title: str, sizes: np.ndarray, chance: float) -> None:
+    axes.axhline(chance, color="#666666", linewidth=0.8, linestyle=":", label="a guess (1/K)")
+    axes.set_title(title, loc="left", fontsize=10.5)
+    axes.set(
+        xlabel="perturbation size (RMSE; pixels from 0 to 1)",
+        ylabel="share of images that hold",
+        xlim=(0.0, sizes[-1]),
+        ylim=(0.0, 1.0),
+    )
+
+
+def training_curves_svg(rows: Sequence[dict[str, float]]) -> str:
+    """How the training went, from a run's metrics.
+
+    Args:
+        rows: a metrics.csv's, in order, by column: step, loss, cross_entropy, accuracy, psi,
+            learning_rate, val_accuracy. A column that is absent, or empty (NaN), in a row is
+            left out there.
+
+    Returns:
+        An <svg> element: losses, accuracies, ψ and the learning rate over the steps.
+    """
+    panels = [
+        ("loss", ("loss", "cross_entropy"), False),
+        ("accuracy", ("accuracy", "val_accuracy"), False),
+        ("ψ, the penalty's weight", ("psi",), True),
+        ("learning rate", ("learning_rate",), True),
+    ]
+    series = {name: _series(rows, name) for _, names, _ in panels for name in names}
+    drawn = [panel for panel in panels if any(len(series[name][0]) for name in panel[1])]
+    figure = _figure(5.4, 0.6 + 1.9 * max(1, len(drawn)))
+    grid = figure.subplots(max(1, len(drawn)), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, names, logarithmic) in zip(grid, drawn, strict=False):
+        for name, colour in zip(names, (_INK, _THIN[0]), strict=False):
+            steps, values = series[name]
+            if len(steps):
+                marker = "o" if len(steps) < 30 else None
+                axes.plot(
+                    steps, values, color=colour, marker=marker, markersize=3, label=_WORDS[name]
+                )
+                if logarithmic and values.min() > 0:
+                    axes.set_yscale("log")
+        axes.set_title(title, loc="left", fontsize=10.5)
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=8)
+    grid[-1].set_xlabel("step")
+    return _svg(figure, "training curves")
+
+
+_WORDS = {
+    "loss": "loss, penalty included",
+    "cross_entropy": "cross-entropy",
+    "accuracy": "training",
+    "val_accuracy": "held-out images",
+    "psi": "ψ",
+    "learning_rate": "learning rate",
+}
+
+
+def _series(rows: Sequence[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column's steps and values where it has any, thinned to what a screen shows."""
+    points = [
+        (row.get("step", index), row[name])
+        for index, row in enumerate(rows)
+        if math.isfinite(row.get(name, math.nan))
+    ]
+    steps, values = np.array(points, np.float64).reshape(-1, 2).T
+    kept = np.unique(np.linspace(0, max(0, len(steps) - 1), min(POINTS, len(steps))).astype(int))
+    return steps[kept], values[kept]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    # Here, not above: matplotlib is slow to import, and whoever only reads a report's JSON
+    # need not wait. Figure itself, not pyplot, whose state is the whole program's.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: "Figure", title: str) -> str:
+    import matplotlib
+
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    file = io.StringIO()
+    # The salt makes names inside the file repeatable, and those of two plots different.
+    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    text = file.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # Groups are numbered alike in every plot, and a page's ids must differ.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    box = re.search(r'viewBox="[^"]*"', text)
+    inside = text[text.index(">", text.index("<svg")) + 1 :]
+    return f'<svg {box[0] if box else ""} role="img" aria-label="{escape(title)}">{inside.strip()}'

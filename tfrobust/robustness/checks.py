@@ -1,0 +1,320 @@
+"""Reasons not to trust a figure, looked for before it is reported, and said in words.
+
+Sources: Carlini et al., "On evaluating adversarial robustness", arXiv 1902.06705; Athalye et al.,
+"Obfuscated gradients give a false sense of security", arXiv 1802.00420; the checks of AutoAttack,
+arXiv 2003.01690; arXiv 1906.02896 for late images.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, Probes, margins
+
+GOALS = {"attack": "misclassified", "btr": "brought down to a guess (BTR)"}
+# What so few of the images do, chance alone may do, and it hardly moves an area.
+FEW = 0.1
+# The label's lead in logits from which a softmax is 1 and a cross-entropy 0 in float32.
+CERTAIN = 24 * np.log(2)
+# Attacks divide gradients by their size and this, so that they stand still below it.
+VANISHING = 1e-8
+DRIFT = 1e-3  # between two calls, of the largest logit: rounding makes a thousandth of it
+# A slope between these, relative to what the gradient says, agrees with it.
+AGREES = (0.5, 2.0)
+ALONE = 0.8  # of the second best's sizes
+COARSE = 0.02  # a last step of this share of the size found
+
+
+class Searched(NamedTuple):
+    """What one attack found for one goal.
+
+    Args:
+        name: the attack's.
+        goal: "attack" or "btr".
+        rmse: float64 (N,), infinite where unfound.
+        needs_gradient: whether it follows the network's gradient.
+        last_step: RMSE of the last of its steps, if that limits how fine sizes are; or 0.
+    """
+
+    name: str
+    goal: str
+    rmse: np.ndarray
+    needs_gradient: bool
+    last_step: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the checks look at.
+
+    Args:
+        labels: int (N,).
+        logits: float32 (N, K), of the images as they are.
+        steepest: by objective, float (N,), as `clean_pass` gives it.
+        sizes: by goal, float64 (N,), the smallest size over the attacks.
+        late: by goal, bool (N,), whether the attack that won found it only in the second half
+            of its search.
+        attacks: what each found.
+        probes: what the network was asked besides.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    steepest: dict[str, np.ndarray]
+    sizes: dict[str, np.ndarray]
+    late: dict[str, np.ndarray]
+    attacks: tuple[Searched, ...]
+    probes: Probes
+
+    @property
+    def right(self) -> np.ndarray:
+        """Bool (N,): images that are given their label."""
+        return self.logits.argmax(axis=1) == self.labels
+
+    @property
+    def saturated(self) -> np.ndarray:
+        """Bool (N,): so sure of the label that the cross-entropy's gradient vanishes."""
+        steepest = self.steepest.get("cross-entropy", np.ones(len(self.labels)))
+        sure = margins(self.logits, self.labels) > CERTAIN
+        return self.right & sure & (steepest < VANISHING)
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the same images are answered differently from call to call."""
+        return bool(np.any(self.probes.drift > DRIFT))
+
+
+def run_checks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """All checks: by name, sentences that say what is wrong and what to do; none is the good case.
+
+    A check that compares attacks is left out where one alone followed gradients.
+
+    Args:
+        evidence: of a finished evaluation.
+    """
+    several = len({record.name for record in evidence.attacks if record.needs_gradient}) > 1
+    return {
+        name: tuple(check(evidence))
+        for name, check in CHECKS.items()
+        if several or check is not _alone
+    }
+
+
+def _unfound(evidence: Evidence) -> Iterator[str]:
+    count, num_classes = evidence.logits.shape
+    for goal, words in GOALS.items():
+        unfound = int(np.isinf(evidence.sizes[goal]).sum())
+        if unfound > count / num_classes:
+            yield (
+                f"{unfound} of {count} images could not be {words} by any attack, more than "
+                f"the 1 in {num_classes} that a guess gets right: nothing bounds the area, so "
+                "none is given. Give the attacks more steps, or add another attack."
+            )
+        elif unfound:
+            yield (
+                f"{unfound} of {count} images could not be {words} by any attack. They count as "
+                "holding at every size shown, so the true area may be smaller. Give the attacks "
+                "more steps, or add another attack."
+            )
+
+
+def _late(evidence: Evidence) -> Iterator[str]:
+    for goal, words in GOALS.items():
+        if late := int(evidence.late[goal].sum()):
+            yield (
+                f"{late} of {len(evidence.labels)} images were {words} only in the second half "
+                "of the search, too late for it to come back close to the boundary: their sizes "
+                "are too large. Give the attack more steps or a longer path."
+            )
+
+
+def _easier_goal(evidence: Evidence) -> Iterator[str]:
+    # An image no likelier than a guess is misclassified as well, ties apart.
+    weaker = int((evidence.sizes["btr"] < 0.99 * evidence.sizes["attack"]).sum())
+    if weaker:
+        yield (
+            f"For {weaker} of {len(evidence.labels)} images the BTR goal was met at a smaller "
+            "size than the easier goal of misclassification, which took it over: the attacks "
+            "search badly there. Give them more steps, or add another attack."
+        )
+
+
+def _no_gradient(evidence: Evidence) -> Iterator[str]:
+    for objective, steepest in evidence.steepest.items():
+        stuck = evidence.right & ~(steepest > 0)
+        if objective == "cross-entropy":
+            stuck &= ~evidence.saturated
+        if stuck.any():
+            yield (
+                f"{int(stuck.sum())} of {len(stuck)} images have a gradient of the {objective} "
+                "that is all zero or not a number: attacks that follow it cannot move them, and "
+                "their robustness may be only apparent (masked gradients). Add an attack that "
+                "needs no gradient (SPSA, Decision), or let the gradient pass what stops it."
+            )
+
+
+def _saturated(evidence: Evidence) -> Iterator[str]:
+    right, saturated = evidence.right, evidence.saturated
+    if saturated.sum() > FEW * right.sum():
+        lead = float(np.median(margins(evidence.logits, evidence.labels)[saturated]))
+        yield (
+            f"{int(saturated.sum())} of {int(right.sum())} rightly classified images have logits "
+            f"so large (the label leads by {lead:.3g}) that the softmax is 1 and the gradient of "
+            "the cross-entropy vanishes in float32: attacks that follow it stand still (masked "
+            "gradients). Trust only attacks that follow the margin, such as LinearizedMargin; or "
+            f"divide the logits by {lead / 10:.0f} and evaluate again, which moves no decision "
+            "(but makes BTR another question)."
+        )
+
+
+def _random(evidence: Evidence) -> Iterator[str]:
+    clean, begun = float(np.mean(evidence.right)), float(np.mean(evidence.sizes["attack"] > 0))
+    varies = abs(begun - clean) > max(0.01, 1.5 / len(evidence.labels))
+    seen = []
+    if evidence.drifts:
+        drift = float(evidence.probes.drift.max())
+        seen.append(f"its logits differ by up to {drift:.2g} of the largest")
+    if varies:
+        seen.append(
+            f"its clean accuracy is {clean:.3f}, but {begun:.3f} of the images were right when "
+            "the attacks began"
+        )
+    if seen:
+        yield (
+            f"The network answers the same images differently from call to call: "
+            f"{'; '.join(seen)}. Attacks follow one draw and are judged by the next: attack its "
+            "average, tfrobust.attacks.expectation(network, draws=…), or turn its randomness off "
+            "(dropout?)."
+        )
+
+
+def _staircase(evidence: Evidence) -> Iterator[str]:
+    still = evidence.probes.still
+    if still.sum() > FEW * len(still):
+        yield (
+            f"{int(still.sum())} of {len(still)} images asked about are answered the same, bit "
+            f"for bit, after every pixel changed by {TINY:g}: the network moves in steps, as with "
+            "quantised images, and the gradient says nothing of where they are (masked "
+            "gradients). Take the rounding out or let the gradient pass it, and compare with "
+            "attacks that need no gradient (SPSA, Decision)."
+        )
+
+
+def _wrong_slope(evidence: Evidence) -> Iterator[str]:
+    probes = evidence.probes
+    judged = evidence.right[probes.rows] & ~np.isnan(probes.slopes).all(axis=0) & ~probes.still
+    agrees = np.any((probes.slopes > AGREES[0]) & (probes.slopes < AGREES[1]), axis=0)
+    wrong = judged & ~agrees
+    if not evidence.drifts and wrong.sum() > FEW * judged.sum():
+        yield (
+            f"For {int(wrong.sum())} of {int(judged.sum())} images asked about a small step down "
+            "the margin's gradient does not change the margin as the gradient says, at any of "
+            f"{len(probes.slopes)} sizes: it is not the gradient of what the network computes "
+            "(masked gradients). Look for custom gradients, rounding and thresholds, and add "
+            "an attack that needs no gradient (SPSA, Decision)."
+        )
+
+
+def _gradient_free(evidence: Evidence) -> Iterator[str]:
+    records = [record for record in evidence.attacks if record.goal == "attack"]
+    followed = [record.rmse for record in records if record.needs_gradient]
+    if not followed or evidence.drifts:
+        return
+    best, right, probes = np.min(followed, axis=0), evidence.right, evidence.probes
+    rivals = [
+        (record.name, record.rmse <= NEARLY * best, right)
+        for record in records
+        if not record.needs_gradient
+    ]
+    beaten = probes.free <= NEARLY * best[probes.rows]
+    rivals.append(("noise or a blend with another image", beaten, right[probes.rows]))
+    for name, better, asked in rivals:
+        if (better & asked).sum() > FEW * asked.sum():
+            yield (
+                f"For {int((better & asked).sum())} of {int(asked.sum())} images {name}, which "
+                "needs no gradient, finds a smaller perturbation than all attacks that follow "
+                "it: the gradient misleads them (masked gradients), or they take too few steps. "
+                "Give them more; if that does not help, trust SPSA and Decision."
+            )
+            return
+
+
+def _lost(evidence: Evidence) -> Iterator[str]:
+    probes = evidence.probes
+    asked = int((np.isfinite(evidence.sizes["attack"]) & evidence.right)[probes.rows].sum())
+    lost = int(probes.lost.sum())
+    if not evidence.drifts and lost > 2 * FEW * asked:
+        yield (
+            f"{lost} of {asked} perturbations asked about no longer work at {FARTHER} times their "
+            "size: more budget should not help a network. What the attacks found are lucky "
+            "spots, not boundaries (masked gradients?). Give them more steps, or add an attack "
+            "that needs no gradient (SPSA, Decision)."
+        )
+
+
+def _alone(evidence: Evidence) -> Iterator[str]:
+    followed = [one for one in evidence.attacks if one.needs_gradient]
+    for record in followed:
+        rivals = [one for one in followed if one.goal == record.goal and one is not record]
+        found = evidence.right & np.isfinite(record.rmse)
+        ahead = record.rmse < ALONE * _others(evidence, record)
+        if rivals and found.any() and np.mean(ahead[found]) > 0.5:
+            yield (
+                f"Only {record.name} has images {GOALS[record.goal]} at these sizes: for half of "
+                f"them every other attack needs {1 / ALONE - 1:.0%} more, or fails. Nothing "
+                "confirms the figure, and the same attack with more steps may still lower it: "
+                "try."
+            )
+
+
+def _coarse(evidence: Evidence) -> Iterator[str]:
+    for record in evidence.attacks:
+        # Where another comes as close, it confirms the size.
+        alone = evidence.right & (record.rmse < (1 - COARSE) * _others(evidence, record))
+        coarse = alone & (record.rmse * COARSE < record.last_step)
+        if coarse.sum() > FEW * len(coarse):
+            yield (
+                f"{int(coarse.sum())} of {len(coarse)} images were {GOALS[record.goal]} at sizes "
+                f"that only {record.name} finds, whose last step of {record.last_step:.1g} is "
+                f"more than {COARSE:.0%} of them: the true sizes are smaller by up to a step. "
+                "Add LinearizedMargin with more steps, or give this attack more."
+            )
+
+
+def _others(evidence: Evidence, record: Searched) -> np.ndarray:
+    """The smallest size by another attack that follows the gradient, for the same goal."""
+    found = [
+        other.rmse
+        for other in evidence.attacks
+        if other is not record and other.goal == record.goal and other.needs_gradient
+    ]
+    return np.min([*found, np.full(len(record.rmse), np.inf)], axis=0)
+
+
+def _no_gradient_followed(evidence: Evidence) -> Iterator[str]:
+    if evidence.attacks and not any(record.needs_gradient for record in evidence.attacks):
+        yield (
+            "Attacked without gradients: sizes are upper bounds that may be several times too "
+            "large. Where the network can be had as Keras or SavedModel, measure that; or add "
+            "Decision with many steps, or Transfer from a network that is like it."
+        )
+
+
+# By what the page calls them.
+CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
+    "every image was changed": _unfound,
+    "changed in time": _late,
+    "the harder goal takes more": _easier_goal,
+    "gradients lead somewhere": _no_gradient,
+    "logits are not saturated": _saturated,
+    "the same answer each time": _random,
+    "tiny changes move the logits": _staircase,
+    "gradients agree with finite differences": _wrong_slope,
+    "attacks without gradients find no less": _gradient_free,
+    "attacks followed gradients": _no_gradient_followed,
+    "larger perturbations work as well": _lost,
+    "more than one attack comes so close": _alone,
+    "steps are finer than sizes": _coarse,
+}

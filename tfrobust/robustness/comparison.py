@@ -1,0 +1,128 @@
+"""A robust network beside its plain twin: the ratio of their areas."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfrobust.core.ara import Ara, Ratio, accuracy_robustness_area, area_ratio
+from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.robustness.report import AraReport
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How many times more robust one network is than another.
+
+    Args:
+        attack: ratio of the attack ARAs.
+        btr: ratio of the BTR ARAs.
+        notes: what makes the ratios less than fair, in words.
+    """
+
+    attack: Ratio
+    btr: Ratio
+    notes: tuple[str, ...]
+
+
+def compare(robust: "AraReport", twin: "AraReport") -> Comparison:
+    """The ratios of two reports' areas, with bootstrap intervals over images.
+
+    The bootstrap is paired where both reports are of the same images and labels.
+
+    Args:
+        robust: the network whose gain is asked for.
+        twin: the network it is compared with.
+
+    Returns:
+        The ratios and what to hold against them.
+
+    Raises:
+        InputError: reports that no ratio can join: other numbers of classes, or one attacked
+            within [0, 1] and the other without.
+    """
+    if (robust.num_classes, robust.bounds) != (twin.num_classes, twin.bounds):
+        raise InputError(
+            "expected two reports of as many classes, both within the same bounds; got "
+            f"{robust.num_classes} classes, bounds {robust.bounds} and {twin.num_classes} classes, "
+            f"bounds {twin.bounds}; evaluate both networks in the same way"
+        )
+    paired = robust.image_hash == twin.image_hash
+    notes = []
+    if not paired:
+        notes.append(
+            f"The two networks were measured on different images ({robust.images} and "
+            f"{twin.images}): the interval of the ratio is wider than it need be. "
+            "Evaluate both on the same images."
+        )
+    if set(robust.attack_names) != set(twin.attack_names):
+        notes.append(
+            f"The twin was attacked by {' + '.join(twin.attack_names)}, this network by "
+            f"{' + '.join(robust.attack_names)}: unequal attacks make an unfair ratio. "
+            "Evaluate both with the same attacks."
+        )
+    attack, btr = (
+        area_ratio(mine, theirs, robust.num_classes, paired=paired, seed=robust.seed)
+        for mine, theirs in (
+            (robust.attack_rmse, twin.attack_rmse),
+            (robust.btr_rmse, twin.btr_rmse),
+        )
+    )
+    return Comparison(attack, btr, tuple(notes))
+
+
+def first_images(
+    report: "AraReport", count: int, attack_names: Sequence[str], image_hash: str
+) -> "AraReport":
+    """What a report would be of its first images and some of its attacks only.
+
+    Args:
+        report: of at least `count` images and at least these attacks.
+        count: how many images.
+        attack_names: which attacks.
+        image_hash: of the first images and their labels.
+
+    Returns:
+        The smaller report. Seconds and checks stay those of the whole; a certificate, CLEVER's
+        estimate and examples are of other images and are left out.
+    """
+
+    def area(rmse: np.ndarray) -> Ara:
+        return accuracy_robustness_area(rmse, report.num_classes, seed=report.seed)
+
+    kept = [record for record in report.attacks if record.name in attack_names]
+    sizes = {
+        goal: np.min([record.rmse[:count] for record in kept if record.goal == goal], axis=0)
+        for goal in ("attack", "btr")
+    }
+    # What is below chance is misclassified too: `evaluate` counts it, and so does a cut report.
+    sizes["attack"] = np.minimum(sizes["attack"], sizes["btr"])
+    records = []
+    for record in kept:
+        rmse = record.rmse[:count]
+        rivals = [
+            rival.rmse[:count]
+            for rival in kept
+            if rival.goal == record.goal and rival is not record
+        ]
+        best = np.all([rmse < rival for rival in rivals], axis=0) & np.isfinite(rmse) & (rmse > 0)
+        records.append(
+            dataclasses.replace(record, rmse=rmse, ara=area(rmse), won=int(np.sum(best)))
+        )
+    return dataclasses.replace(
+        report,
+        clean_accuracy=float(np.mean(sizes["attack"] > 0)),
+        attack_ara=area(sizes["attack"]),
+        btr_ara=area(sizes["btr"]),
+        attack_rmse=sizes["attack"],
+        btr_rmse=sizes["btr"],
+        attack_linf=report.attack_linf[:count],
+        attacks=tuple(records),
+        image_hash=image_hash,
+        certificate=None,
+        clever=None,
+        examples=(),
+    )

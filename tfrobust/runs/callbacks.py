@@ -1,0 +1,143 @@
+"""What is to be seen of a training while it runs: Keras callbacks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.attacks import Attack, Misclassified, LinearizedMargin
+from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.reports import figures
+
+NAMES = {"integral": "psi_integral"}
+
+
+class Scalars(keras.callbacks.Callback):
+    """A training's numbers to TensorBoard: steps/… as they are looked at, epochs/… as means.
+
+    With the penalty also the input gradient's mean size, penalty^(1/z): for z = 2 its root mean
+    square per pixel.
+
+    Args:
+        folder: of TensorBoard's files.
+        exponent: the penalty's z.
+    """
+
+    def __init__(self, folder: Path, *, exponent: float = 2.0) -> None:
+        super().__init__()
+        self.exponent = exponent
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes a step's values, where they were fetched."""
+        if logs:
+            self._write("steps", logs, int(logs["step"]))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the epoch's means, and what other callbacks added."""
+        self._write("epochs", logs or {}, epoch + 1)
+        self.writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the file."""
+        self.writer.close()
+
+    def _write(self, kind: str, values: dict[str, Any], step: int) -> None:
+        with self.writer.as_default(step=step):
+            for name, value in values.items():
+                if name not in ("step", "epoch"):
+                    tf.summary.scalar(f"{kind}/{NAMES.get(name, name)}", value)
+            if "penalty" in values:
+                size = values["penalty"] ** (1 / self.exponent)
+                tf.summary.scalar(f"{kind}/input_gradient", size)
+
+
+class ExplanationImages(keras.callbacks.Callback):
+    """Explanations of some images as TensorBoard's pictures, every few epochs.
+
+    Args:
+        folder: of TensorBoard's files.
+        images: float (N, H, W, C) in [0, 1].
+        labels: int (N,).
+        class_names: K names.
+        every: epochs between pictures, at least 1.
+        rho: size of the explanations, RMSE in units of pixels from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        images: np.ndarray,
+        labels: np.ndarray,
+        class_names: Sequence[str],
+        every: int = 1,
+        rho: float = 0.1,
+    ) -> None:
+        super().__init__()
+        _check_every(every)
+        self.images, self.labels, self.class_names = images, labels, tuple(class_names)
+        self.every, self.rho = every, rho
+        self.writer = tf.summary.create_file_writer(str(folder), filename_suffix=".explanations")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draws, where the epoch is due."""
+        if (epoch + 1) % self.every:
+            return
+        picture = figures.grid(
+            self.model.network, self.images, self.labels, self.class_names, rho=self.rho
+        )
+        with self.writer.as_default(step=epoch + 1):
+            tf.summary.image("explanations", tf.io.decode_png(picture, channels=3)[None])
+        self.writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the file."""
+        self.writer.close()
+
+
+class CheapAra(keras.callbacks.Callback):
+    """The attack ARA of some images by one attack, every few epochs: a trend, no measurement.
+
+    It goes to metrics.csv and TensorBoard under a name that says the attack.
+
+    Args:
+        images: float (N, H, W, C) in [0, 1].
+        labels: int (N,).
+        num_classes: K.
+        every: epochs between measurements, at least 1.
+        attack: which; None for the projection of 30 steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        every: int = 1,
+        attack: Attack | None = None,
+    ) -> None:
+        super().__init__()
+        _check_every(every)
+        self.images, self.labels, self.num_classes = images, labels, num_classes
+        self.every = every
+        self.attack = attack or LinearizedMargin(steps=30, batch_size=len(images))
+        self.columns = (f"attack ARA of {len(images)} images by {self.attack.name}",)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Attacks, where the epoch is due; an area that is not bounded is left out."""
+        if (epoch + 1) % self.every or logs is None:
+            return
+        found = self.attack(self.model.network, self.images, self.labels, Misclassified())
+        ara = accuracy_robustness_area(found.rmse, self.num_classes)
+        if ara.value is not None:
+            logs[self.columns[0]] = ara.value
+
+
+def _check_every(every: int) -> None:
+    if every < 1:
+        raise ValueError(f"expected at least 1 epoch between two looks, got {every}")

@@ -1,0 +1,178 @@
+"""Which devices train together: one, the GPUs of one host, or those of many hosts."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust.datasets import DataSource
+from tfrobust.errors import ReportedError
+from tfrobust.runs import cluster
+
+
+class LostPeerError(ReportedError, RuntimeError):
+    """Another host of the training went away."""
+
+
+def choose(
+    devices: Sequence[str] | None = None,
+    *,
+    peer_timeout: float = cluster.PEER_TIMEOUT,
+    token: str = "",
+) -> tf.distribute.Strategy:
+    """MultiWorkerMirroredStrategy where TF_CONFIG names several hosts, else as the devices ask.
+
+    More than one device of this host gets a MirroredStrategy, a single one TensorFlow's own way.
+    With many hosts this must come before any other use of TensorFlow.
+
+    Args:
+        devices: names such as "GPU:0"; None for every GPU of this machine, or where there is
+            none, its logical CPU devices: one, unless a test asked for more.
+        peer_timeout: how long to wait for the other hosts, seconds.
+        token: what the hosts must agree on, such as the recipe, in one short line.
+
+    Returns:
+        The strategy in whose scope the network is to be made.
+
+    Raises:
+        InputError: a TF_CONFIG that cannot be used.
+        MissingPeerError: a host that did not come; it is named.
+    """
+    hosts = cluster.read()
+    if hosts is not None and devices is None:
+        cluster.meet(hosts, token=token, timeout=peer_timeout)
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = devices or [device.name for device in found]
+    return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def lost_peers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns what TensorFlow says when another host went away into a LostPeerError."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        if place(strategy)[1] == 1:
+            raise
+        tasks = re.findall(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)", str(error))
+        names = " or ".join(dict.fromkeys(f"{job} {index}" for job, index in tasks))
+        raise LostPeerError(
+            f"{names or 'another host'} went away; start the same command on all hosts again: it "
+            "goes on from the last checkpoint"
+        ) from None
+
+
+def place(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Which host this is, from 0, the chief; and of how many."""
+    many = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if not many or (hosts := cluster.read()) is None:
+        return 0, 1
+    return hosts.index, len(hosts.names)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes."""
+    return place(strategy)[0] == 0
+
+
+def batches(
+    strategy: tf.distribute.Strategy,
+    source: DataSource,
+    batch_size: int,
+    *,
+    seed: int,
+    augmentation: str,
+    start_step: int,
+) -> Any:
+    """The training stream, each replica's rows of every global batch on its device.
+
+    Args:
+        strategy: from `choose`.
+        source: where images come from.
+        batch_size: images a step, over all replicas; a multiple of their number.
+        seed: as for `DataSource.train`, as are the two that follow.
+        augmentation: likewise.
+        start_step: likewise.
+
+    Returns:
+        An iterator without end over (images, labels), for `strategy.run`. Replica i of n gets
+        the i-th part of the rows that one device would get whole.
+    """
+    replicas = strategy.num_replicas_in_sync
+
+    def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        rows = batch_size // context.num_input_pipelines
+        stream = source.train(
+            batch_size,
+            seed=seed,
+            augmentation=augmentation,
+            start_step=start_step,
+            rows=(context.input_pipeline_id * rows, (context.input_pipeline_id + 1) * rows),
+        )
+        if replicas > context.num_input_pipelines:
+            stream = stream.rebatch(batch_size // replicas, drop_remainder=True)
+        # Known to be endless, hosts need not ask each other at every step whether there is more.
+        return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    return iter(strategy.distribute_datasets_from_function(own))
+
+
+def from_chief(
+    strategy: tf.distribute.Strategy, variables: Sequence[Any], numbers: Sequence[int]
+) -> list[int]:
+    """Gives every host what the chief restored; where there is one host, nothing is to be done.
+
+    Args:
+        strategy: from `choose`, its scope entered.
+        variables: Keras variables, the same on every host, in the same order.
+        numbers: the chief's are taken, the other hosts' are ignored.
+
+    Returns:
+        The chief's numbers.
+    """
+    if place(strategy)[1] == 1:
+        return list(numbers)
+
+    def chiefs() -> list[tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        first = tf.equal(context.replica_id_in_sync_group, 0)
+        values = [tf.convert_to_tensor(variable) for variable in variables]
+        values.append(tf.constant(numbers, tf.int64))
+        # Collectives are for numbers only, and the random generators' states are unsigned.
+        sent = [value if value.dtype.is_floating else tf.cast(value, tf.int64) for value in values]
+        sent = [tf.where(first, value, tf.zeros_like(value)) for value in sent]
+        got = list(sent)
+        # They go out packed, and only one type goes into a packet.
+        for dtype in dict.fromkeys(value.dtype for value in sent):  # in the same order everywhere
+            places = [number for number, value in enumerate(sent) if value.dtype == dtype]
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [sent[one] for one in places])
+            for number, value in zip(places, sums, strict=True):
+                got[number] = value
+        return [tf.cast(new, old.dtype) for new, old in zip(got, values, strict=True)]
+
+    received = [
+        strategy.experimental_local_results(value)[0]
+        for value in tf.function(lambda: strategy.run(chiefs))()
+    ]
+    for variable, value in zip(variables, received, strict=False):
+        variable.assign(value)
+    return [int(number) for number in received[-1]]
+
+
+def single(network: keras.Model) -> keras.Model:
+    """The same network in variables of its own, outside any strategy.
+
+    Args:
+        network: made in a strategy's scope.
+
+    Returns:
+        A copy, to be made outside that scope; for stages that one host does alone.
+    """
+    copy = network.__class__.from_config(network.get_config())
+    for ours, theirs in zip(copy.variables, network.variables, strict=True):
+        ours.assign(theirs.numpy())
+    return copy

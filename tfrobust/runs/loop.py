@@ -1,0 +1,284 @@
+"""The training loop of the programs: recipe → run folder, resumable at any step."""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfrobust.datasets import DataSource
+from tfrobust.core.files import write_atomically
+from tfrobust.runs.recipes import Recipe
+from tfrobust.runs import distribution
+from tfrobust.runs.build import total_steps
+from tfrobust.runs.checkpoints import Checkpoints
+from tfrobust.training.classifier import RobustClassifier
+from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
+from tfrobust.runs.callbacks import Scalars
+
+LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
+VALIDATION_IMAGES = 2000
+SECONDS_FILE = "training_seconds.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a training did.
+
+    Args:
+        steps: of the whole training, those before a resume included.
+        seconds: of all calls up to their last checkpoints, and of this one.
+        resumed_at: the step at which this call began; 0 for a new run.
+        metrics: the path of metrics.csv, one row a step.
+    """
+
+    steps: int
+    seconds: float
+    resumed_at: int
+    metrics: Path
+
+
+def fit(
+    classifier: RobustClassifier,
+    source: DataSource,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    jit: bool | None = None,
+) -> Training:
+    """Trains, from the newest checkpoint in the folder if there is one.
+
+    One loop for one device, the GPUs of one host, and many hosts. Writes `folder`/metrics.csv,
+    checkpoints/ and tensorboard/, of many hosts only the chief. A batch and its random numbers
+    depend on the seed and the step alone, so a resumed training goes on as if it had never
+    stopped, to the bit on the same device and number of threads. An epoch is whole batches: the
+    images that are left over differ from epoch to epoch, and one shape is compiled. Ctrl-C saves
+    a checkpoint on its way out.
+
+    Args:
+        classifier: from `build`.
+        source: where images come from.
+        recipe: the configuration.
+        folder: the run's folder.
+        strategy: of distribution; None for the current one.
+        callbacks: Keras callbacks, driven by batch and epoch, on the chief. One with `columns`
+            may add values by those names to an epoch's `logs`, for metrics.csv and TensorBoard.
+        jit: whether XLA compiles the step; None: on for one device, off for several.
+
+    Returns:
+        What was done; the classifier's network is trained.
+
+    Raises:
+        DivergedError: the loss or a weight is no longer finite; the last good checkpoint is kept.
+        LostPeerError: another host went away.
+        InputError: a label that is no class, or a checkpoint of another network.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    checkpoints = None
+    try:
+        with distribution.lost_peers_named(strategy):
+            if chief := distribution.is_chief(strategy):
+                checkpoints = Checkpoints(folder / "checkpoints", classifier)
+            loop = _Loop(classifier, source, recipe, folder, strategy, checkpoints, jit)
+            # What one host does alone stays outside the strategy's scope, where a new variable
+            # would wait for the other hosts.
+            return loop.run(callbacks if chief else ())
+    except DivergedError as error:
+        kept = checkpoints and checkpoints.newest
+        raise DivergedError(
+            f"training diverged: {error}. "
+            + (f"The last good checkpoint is {kept}. " if kept else "No checkpoint was made yet. ")
+            + "Try a lower --learning_rate, or a higher --loss_target"
+        ) from None
+
+
+class _Loop:
+    """The steps of one call of `fit`."""
+
+    def __init__(
+        self,
+        classifier: RobustClassifier,
+        source: DataSource,
+        recipe: Recipe,
+        folder: Path,
+        strategy: tf.distribute.Strategy,
+        checkpoints: Checkpoints | None,
+        jit: bool | None,
+    ) -> None:
+        self.classifier, self.source, self.recipe = classifier, source, recipe
+        self.folder, self.strategy, self.checkpoints = folder, strategy, checkpoints
+        self.jit = uses_jit(strategy, jit)
+        self.steps = total_steps(recipe, source)
+        self.per_epoch = source.steps_per_epoch(recipe.batch_size)
+        self.began = time.monotonic()
+        with strategy.scope():
+            restored = checkpoints.restore() if checkpoints else 0
+            state = [*classifier.network.variables, classifier.psi.integral]
+            state += classifier.optimizer.variables
+            (self.first,) = distribution.from_chief(strategy, state, [restored])
+        before = folder / SECONDS_FILE
+        self.seconds_before = float(before.read_text()) if self.first and before.exists() else 0.0
+
+    def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Training:
+        """All steps that are left."""
+        recipe, first, per_epoch = self.recipe, self.first, self.per_epoch
+        callbacks = list(callbacks)
+        metrics = self.folder / "metrics.csv"
+        log = MetricsLog(
+            metrics if self.checkpoints else None,
+            first,
+            per_epoch=per_epoch,
+            steps=self.steps,
+            num_classes=self.source.info.num_classes,
+            strategy=self.strategy,
+            more_columns=[name for one in callbacks for name in getattr(one, "columns", ())],
+        )
+        if self.checkpoints:
+            # Last, so that it sees what the others add.
+            callbacks.append(Scalars(self.folder / "tensorboard", exponent=recipe.penalty_exponent))
+        watchers = keras.callbacks.CallbackList(
+            callbacks, model=self.classifier, epochs=recipe.epochs, steps=per_epoch
+        )
+        train = tf.function(
+            lambda *batch: self.strategy.run(self._replica_step, batch), jit_compile=self.jit
+        )
+        batches = distribution.batches(
+            self.strategy,
+            self.source,
+            recipe.batch_size,
+            seed=recipe.seed,
+            augmentation=recipe.augmentation,
+            start_step=first,
+        )
+        watchers.on_train_begin()
+        with self._bar() as bar:
+            try:
+                for epoch in range(log.first_epoch, math.ceil(self.steps / per_epoch)):
+                    watchers.on_epoch_begin(epoch)
+                    end = min((epoch + 1) * per_epoch, self.steps)
+                    for step in range(max(first, epoch * per_epoch), end):
+                        watchers.on_train_batch_begin(step % per_epoch)
+                        rate = self.classifier.optimizer.learning_rate
+                        rate = float(tf.convert_to_tensor(rate))
+                        log.add(step + 1, epoch, rate, train(*next(batches)))
+                        bar.update()
+                        seen = log.look() if step % LOG_EVERY == 0 else {}
+                        if seen:
+                            bar.set_postfix_str(self._line(seen, bar))
+                        watchers.on_train_batch_end(step % per_epoch, seen)
+                        if (step + 1) % recipe.checkpoint_every == 0 and step + 1 < end:
+                            self._save(log)
+                    log.look()
+                    self._end_epoch(epoch, log, watchers)
+            except KeyboardInterrupt:
+                # A step is done or not done: its number is the optimizer's own. One that is done
+                # but not in the log yet is done again, from the checkpoint before.
+                done = tf.convert_to_tensor(self.classifier.optimizer.iterations)
+                if int(done) == log.last:
+                    self._save(log)
+                raise
+        with self.strategy.scope():
+            # Where weights are averaged, the averages take their place; checkpoints hold both.
+            classifier = self.classifier
+            classifier.optimizer.finalize_variable_values(classifier.network.trainable_variables)
+        watchers.on_train_end()
+        return Training(
+            steps=self.steps,
+            # A finished run that is begun again adds nothing.
+            seconds=self._seconds() if first < self.steps else self.seconds_before,
+            resumed_at=first,
+            metrics=metrics,
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.began
+
+    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = dict(self.classifier.optimize(images, labels))
+        values[LABEL_RANGE] = tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)])
+        return values
+
+    def _end_epoch(
+        self, epoch: int, log: MetricsLog, watchers: keras.callbacks.CallbackList
+    ) -> None:
+        if self.checkpoints is None:
+            log.rows.clear()
+            return
+        if log.rows:
+            log.rows[-1]["val_accuracy"] = self._validation_accuracy()
+        logs = log.means()
+        watchers.on_epoch_end(epoch, logs)
+        for name in log.more_columns:
+            if name in logs and log.rows:
+                log.rows[-1][name] = logs[name]
+        self._save(log)
+        log.rows.clear()
+
+    def _validation_accuracy(self) -> float:
+        """The share of the first test images that the network gets right."""
+        # Whole batches only, so that nothing is compiled for a last short one.
+        batches = self.source.test(
+            min(self.recipe.batch_size, self.source.info.test_images),
+            limit=VALIDATION_IMAGES,
+            drop_remainder=True,
+        )
+        right = total = 0
+        for images, labels in batches:
+            right += int(self._right(images, labels))
+            total += len(labels)
+        return right / total
+
+    @functools.cached_property
+    def _right(self) -> Any:
+        def right(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            found = tf.argmax(self.classifier(images, training=False), -1, output_type=tf.int32)
+            return tf.reduce_sum(tf.cast(found == labels, tf.int32))
+
+        return tf.function(right, jit_compile=self.jit)
+
+    def _save(self, log: MetricsLog) -> None:
+        """Writes the rows, then a checkpoint, unless a weight is no longer finite."""
+        log.look()
+        for variable in self.classifier.network.variables if self.checkpoints else ():
+            if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
+                raise DivergedError(f"{variable.path} is no longer finite at step {log.last}")
+        log.write()
+        if self.checkpoints:
+            write_atomically(self.folder / SECONDS_FILE, f"{self._seconds():.1f}\n".encode())
+            self.checkpoints.save(log.last)
+
+    def _line(self, row: dict[str, Any], bar: "tqdm[Any]") -> str:
+        psi = f" psi={row['psi']:.0f}" if "psi" in row else ""
+        rate = bar.format_dict["rate"]
+        speed = f" {rate * self.recipe.batch_size:.0f} images/s" if rate else ""
+        return f"loss={row['cross_entropy']:.3f} accuracy={row['accuracy']:.3f}{psi}{speed}"
+
+    def _bar(self) -> "tqdm[Any]":
+        return tqdm(
+            total=self.steps,
+            initial=self.first,
+            desc=f"training {self.recipe.name}",
+            unit="step",
+            dynamic_ncols=True,
+            disable=self.checkpoints is None,
+        )
+
+
+def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
+    """Whether XLA compiles the step.
+
+    Args:
+        strategy: of distribution.
+        jit: the user's wish; None: on for one device, off for several, where XLA fails on logical
+            CPU devices. On a CPU the step may be faster without (benchmarks/training_speed.py),
+            but only XLA's ends in the same bytes from run to run.
+    """
+    return strategy.num_replicas_in_sync == 1 if jit is None else jit
