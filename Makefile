@@ -14,6 +14,7 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # Trains the embedded set's robust network and its plain twin, and measures both on 500 test
