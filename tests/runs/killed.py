@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from tfrobust import datasets
-from tfrobust.runs.recipes import fashion_mnist_mini
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.loop import fit
+from tfrobust.runs.recipes import fashion_mnist_mini
 
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=2, batch_size=20, max_steps=80, checkpoint_every=3,

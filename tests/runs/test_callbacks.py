@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfrobust.attacks import Misclassified, LinearizedMargin
+from tfrobust.attacks import LinearizedMargin, Misclassified
 from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.runs.callbacks import CheapAra, ExplanationImages, Scalars
 

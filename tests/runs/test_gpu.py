@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import datasets
+from tfrobust.runs.build import build
 from tfrobust.runs.recipes import Recipe, cifar10_published_robust, fashion_mnist_mini
 from tfrobust.training import RobustClassifier
-from tfrobust.runs.build import build
 
 DEVICE = os.environ.get("TFROBUST_GPU_TESTS_ON", "GPU")
 pytestmark = [

@@ -9,11 +9,11 @@ import pytest
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
-from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
-from tfrobust.training import RobustClassifier
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.loop import fit
 from tfrobust.runs.metrics_log import DivergedError, read_metrics
+from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
+from tfrobust.training import RobustClassifier
 
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=2, batch_size=20, max_steps=12, checkpoint_every=5

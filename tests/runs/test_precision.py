@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import datasets
-from tfrobust.runs import stages as pipeline
 from tfrobust.errors import InputError
-from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
-from tfrobust.training import RobustClassifier
 from tfrobust.runs import distribution
+from tfrobust.runs import stages as pipeline
 from tfrobust.runs.build import build
 from tfrobust.runs.metrics_log import read_metrics
+from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
+from tfrobust.training import RobustClassifier
 
 RECIPE = dataclasses.replace(
     fashion_mnist_mini(), width=4, batch_size=20, max_steps=3, loss_target=2.0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tfrobust.runs import recipes
 from tfrobust.errors import InputError
+from tfrobust.runs import recipes
 from tfrobust.runs.recipes import Recipe
 
 

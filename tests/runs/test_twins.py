@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tfrobust import datasets
-from tfrobust.runs import stages as pipeline, recipes
 from tfrobust.robustness import AraReport
 from tfrobust.robustness.partials import image_hash
 from tfrobust.robustness.presets import preset_attacks
+from tfrobust.runs import recipes
+from tfrobust.runs import stages as pipeline
 
 TWINS = sorted(pipeline.TWINS.glob("*.json"))
 

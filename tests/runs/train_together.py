@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import datasets
-from tfrobust.runs.recipes import fashion_mnist_mini
 from tfrobust.runs import distribution
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.loop import fit
+from tfrobust.runs.recipes import fashion_mnist_mini
 
 MEMORY_MIB = 2048  # of each half of a GPU
 RECIPE = dataclasses.replace(

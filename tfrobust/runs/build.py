@@ -11,9 +11,9 @@ import tensorflow as tf
 from tfrobust.datasets import DatasetInfo, DataSource
 from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar, resnet_imagenet
+from tfrobust.runs import distribution
 from tfrobust.runs.recipes import Recipe
 from tfrobust.training import adversarial
-from tfrobust.runs import distribution
 from tfrobust.training.classifier import RobustClassifier
 from tfrobust.training.optimizer import L2SGD, schedule
 from tfrobust.training.penalty import InputGradientPenalty

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks import Attack, Misclassified, LinearizedMargin
+from tfrobust.attacks import Attack, LinearizedMargin, Misclassified
 from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.reports import figures
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrobust.errors import InputError
 from tfrobust.core.files import write_atomically
+from tfrobust.errors import InputError
 from tfrobust.training.classifier import RobustClassifier
 
 KEPT = 2

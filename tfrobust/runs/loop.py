@@ -12,15 +12,15 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrobust.datasets import DataSource
 from tfrobust.core.files import write_atomically
-from tfrobust.runs.recipes import Recipe
+from tfrobust.datasets import DataSource
 from tfrobust.runs import distribution
 from tfrobust.runs.build import total_steps
-from tfrobust.runs.checkpoints import Checkpoints
-from tfrobust.training.classifier import RobustClassifier
-from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
 from tfrobust.runs.callbacks import Scalars
+from tfrobust.runs.checkpoints import Checkpoints
+from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
+from tfrobust.runs.recipes import Recipe
+from tfrobust.training.classifier import RobustClassifier
 
 LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
 VALIDATION_IMAGES = 2000

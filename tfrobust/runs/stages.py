@@ -21,29 +21,28 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import datasets
-from tfrobust.runs import recipes
 from tfrobust.attacks import Attack, L2Min, LinearizedMargin
-from tfrobust.errors import InputError
-from tfrobust.robustness import AraReport, first_images
+from tfrobust.certification.smoothing import certify
 from tfrobust.core.ara import share_interval
 from tfrobust.core.files import write_atomically
-from tfrobust.robustness.evaluate import evaluate
-from tfrobust.reports.page import Section, figure, image_section
-from tfrobust.robustness.partials import image_hash
-from tfrobust.reports.plots import training_curves_svg
-from tfrobust.robustness.presets import preset_attacks
-from tfrobust.certification.smoothing import certify
-from tfrobust.reports import figures
+from tfrobust.errors import InputError
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
 from tfrobust.models.mirror import mirrored
-from tfrobust.runs.recipes import Recipe
-from tfrobust.training import RobustClassifier
-from tfrobust.runs import cluster, distribution
+from tfrobust.reports import figures
+from tfrobust.reports.page import Section, figure, image_section
+from tfrobust.reports.plots import training_curves_svg
+from tfrobust.robustness import AraReport, first_images
+from tfrobust.robustness.evaluate import evaluate
+from tfrobust.robustness.partials import image_hash
+from tfrobust.robustness.presets import preset_attacks
+from tfrobust.runs import cluster, distribution, recipes
 from tfrobust.runs.build import build, total_steps
+from tfrobust.runs.callbacks import CheapAra, ExplanationImages
 from tfrobust.runs.loop import fit, uses_jit
 from tfrobust.runs.metrics_log import read_metrics
-from tfrobust.runs.callbacks import CheapAra, ExplanationImages
+from tfrobust.runs.recipes import Recipe
+from tfrobust.training import RobustClassifier
 
 PICTURE = "explanations.png"
 EXPLAINED_IMAGES = 8
@@ -270,7 +269,10 @@ def attacks(recipe: Recipe, images: np.ndarray) -> list[Attack]:
     if recipe.max_steps is None:
         return preset_attacks(recipe.eval_preset, images, bounds=None)
     batch_size = SMOKE_IMAGES
-    return [LinearizedMargin(steps=4, rivals=1, batch_size=batch_size), L2Min(steps=10, batch_size=batch_size)]
+    return [
+        LinearizedMargin(steps=4, rivals=1, batch_size=batch_size),
+        L2Min(steps=10, batch_size=batch_size),
+    ]
 
 
 def plain_twin(
