@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 # Registers the layers that our .keras files name.
-import tfrobust.models  # noqa: F401
+import tfrobust.core.layers  # noqa: F401
 from tfrobust.core import shipped
 from tfrobust.core import version_folders as versions
 from tfrobust.errors import InputError

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 
 from tfrobust.errors import InputError
-from tfrobust.runs.recipes import AUGMENTATIONS as AUGMENTATIONS
 
 EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"
+AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 
 # The sets of tensorflow-datasets 4.9.10 with one uint8 image and one class label an example.
 # Listing them through tfds itself takes three seconds, as it imports TensorFlow.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization
-from tfrobust.runs.recipes import ACTIVATIONS
+from tfrobust.models.names import ACTIVATIONS
 
 IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 

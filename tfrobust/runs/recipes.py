@@ -10,11 +10,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tfrobust.datasets.names import AUGMENTATIONS
 from tfrobust.errors import InputError
+from tfrobust.models.names import ACTIVATIONS, ARCHITECTURES
 
-AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
-ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
-ACTIVATIONS = ("half_huber_relu", "relu")
 PRECISIONS = ("float32", "bfloat16")
 EVAL_PRESETS = ("fast", "standard", "thorough")
 SCHEDULES = ("drops", "cosine")
