@@ -16,8 +16,9 @@ from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 from tfrobust.models import published
 from tfrobust.robustness import AraReport
-from tfrobust.robustness.checks import CHECKS, Evidence, Searched, run_checks
+from tfrobust.robustness.checks import CHECKS, run_checks
 from tfrobust.robustness.evaluate import evaluate
+from tfrobust.robustness.evidence import Evidence, Searched
 from tfrobust.robustness.probes import Probes, _down, margins
 
 COUNT = 16
@@ -51,7 +52,7 @@ def network(source: "datasets.DataSource") -> keras.Model:
 
 def measure(network: Any, source: "datasets.DataSource", *, walk: bool = False) -> AraReport:
     images, labels = source.test_arrays(COUNT)
-    options = {"block": COUNT}
+    options = {"batch_size": COUNT}
     walks = [L2Min(steps=300, path=6.0, **options)] if walk else []
     attacks = [LinearizedMargin(steps=24, rivals=4, **options), *walks, Blend(images, **options)]
     return evaluate(network, images, labels, attacks=attacks, progress=False)
@@ -160,7 +161,10 @@ def test_the_published_network_has_no_warning(shared: Path) -> None:
         published.load(shared / "reference" / "resnet44-all.npz"),
         images,
         expected["labels"][:COUNT],
-        attacks=[LinearizedMargin(steps=24, rivals=4, block=COUNT), Blend(images, block=COUNT)],
+        attacks=[
+            LinearizedMargin(steps=24, rivals=4, batch_size=COUNT),
+            Blend(images, batch_size=COUNT),
+        ],
         progress=False,
     )
     assert report.warnings == ()

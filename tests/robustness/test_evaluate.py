@@ -13,7 +13,8 @@ from tfrobust.attacks import PGD, Attack, BelowChance, L2Min, LinearizedMargin
 from tfrobust.attacks.base import Block
 from tfrobust.errors import InputError
 from tfrobust.robustness import AraReport
-from tfrobust.robustness.evaluate import Evaluation, evaluate
+from tfrobust.robustness.evaluate import evaluate
+from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.presets import PRESETS, preset_attacks
 
 SHAPE = (4, 4, 1)
@@ -367,9 +368,9 @@ def test_progress_goes_to_stderr(network: keras.Model, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets(preset: str) -> None:
     small = preset_attacks(preset, np.zeros((120, 28, 28, 1), np.float32), bounds=(0.0, 1.0))
-    assert {(attack.bounds, attack.batch_size) for attack in small} == {(True, 40)}
+    assert {(attack.bounds, attack.batch_size) for attack in small} == {((0.0, 1.0), 40)}
     large = preset_attacks(preset, np.zeros((20, 224, 224, 3), np.float32), bounds=None)
-    assert {(attack.bounds, attack.batch_size) for attack in large} == {(False, 7)}
+    assert {(attack.bounds, attack.batch_size) for attack in large} == {(None, 7)}
     assert len({attack.name for attack in small}) == len(small) >= 2
 
 

@@ -101,7 +101,7 @@ def evaluate(values: Any) -> None:
     if count > 1:
         with _interruptible():
             workers.run(_command(values, folder), count, folder, values.images)
-    from tfrobust.robustness.evaluate import Evaluation
+    from tfrobust.robustness.evaluation import Evaluation
 
     network, source, images, labels = _model_and_images(values)
     evaluation = Evaluation(

@@ -1,98 +1,39 @@
-"""Reasons not to trust a figure, looked for before it is reported, and said in words.
+"""Reasons not to trust a figure. They are looked for before a report is given, and put in words.
 
 Sources: Carlini et al., "On evaluating adversarial robustness", arXiv 1902.06705; Athalye et al.,
-"Obfuscated gradients give a false sense of security", arXiv 1802.00420; the checks of AutoAttack,
-arXiv 2003.01690; arXiv 1906.02896 for late images.
+"Obfuscated gradients give a false sense of security", arXiv 1802.00420; AutoAttack's checks, arXiv
+2003.01690; arXiv 1906.02896 for images found late.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, Probes, margins
+from tfrobust.robustness.evidence import Evidence, Searched
+from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, margins
 
 GOALS = {"attack": "misclassified", "btr": "brought down to a guess (BTR)"}
-# What so few of the images do, chance alone may do, and it hardly moves an area.
+# Chance may explain what this share of the images does, and it hardly moves an area.
 FEW = 0.1
-# The label's lead in logits from which a softmax is 1 and a cross-entropy 0 in float32.
-CERTAIN = 24 * np.log(2)
-# Attacks divide gradients by their size and this, so that they stand still below it.
-VANISHING = 1e-8
-DRIFT = 1e-3  # between two calls, of the largest logit: rounding makes a thousandth of it
-# A slope between these, relative to what the gradient says, agrees with it.
+# A measured slope agrees with the gradient if it is between these multiples of it.
 AGREES = (0.5, 2.0)
-ALONE = 0.8  # of the second best's sizes
-COARSE = 0.02  # a last step of this share of the size found
-
-
-class Searched(NamedTuple):
-    """What one attack found for one goal.
-
-    Args:
-        name: the attack's.
-        goal: "attack" or "btr".
-        rmse: float64 (N,), infinite where unfound.
-        needs_gradient: whether it follows the network's gradient.
-        last_step: RMSE of the last of its steps, if that limits how fine sizes are; or 0.
-    """
-
-    name: str
-    goal: str
-    rmse: np.ndarray
-    needs_gradient: bool
-    last_step: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the checks look at.
-
-    Args:
-        labels: int (N,).
-        logits: float32 (N, K), of the images as they are.
-        steepest: by objective, float (N,), as `clean_pass` gives it.
-        sizes: by goal, float64 (N,), the smallest size over the attacks.
-        late: by goal, bool (N,), whether the attack that won found it only in the second half
-            of its search.
-        attacks: what each found.
-        probes: what the network was asked besides.
-    """
-
-    labels: np.ndarray
-    logits: np.ndarray
-    steepest: dict[str, np.ndarray]
-    sizes: dict[str, np.ndarray]
-    late: dict[str, np.ndarray]
-    attacks: tuple[Searched, ...]
-    probes: Probes
-
-    @property
-    def right(self) -> np.ndarray:
-        """Bool (N,): images that are given their label."""
-        return self.logits.argmax(axis=1) == self.labels
-
-    @property
-    def saturated(self) -> np.ndarray:
-        """Bool (N,): so sure of the label that the cross-entropy's gradient vanishes."""
-        steepest = self.steepest.get("cross-entropy", np.ones(len(self.labels)))
-        sure = margins(self.logits, self.labels) > CERTAIN
-        return self.right & sure & (steepest < VANISHING)
-
-    @property
-    def drifts(self) -> bool:
-        """Whether the same images are answered differently from call to call."""
-        return bool(np.any(self.probes.drift > DRIFT))
+# An attack stands alone where its size is below this share of the next best attack's.
+ALONE = 0.8
+# A last step is coarse if it is more than this share of the size found.
+COARSE = 0.02
 
 
 def run_checks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
-    """All checks: by name, sentences that say what is wrong and what to do; none is the good case.
+    """Runs all checks.
 
-    A check that compares attacks is left out where one alone followed gradients.
+    The check that compares attacks is left out if only one attack followed gradients.
 
     Args:
-        evidence: of a finished evaluation.
+        evidence: what a finished evaluation found.
+
+    Returns:
+        For each check's name, sentences that say what is wrong and what to do. An empty tuple is
+        the good case.
     """
     several = len({record.name for record in evidence.attacks if record.needs_gradient}) > 1
     return {
@@ -131,7 +72,7 @@ def _late(evidence: Evidence) -> Iterator[str]:
 
 
 def _easier_goal(evidence: Evidence) -> Iterator[str]:
-    # An image no likelier than a guess is misclassified as well, ties apart.
+    # An image whose label is less likely than a guess is misclassified too, except in a tie.
     weaker = int((evidence.sizes["btr"] < 0.99 * evidence.sizes["attack"]).sum())
     if weaker:
         yield (
@@ -271,7 +212,7 @@ def _alone(evidence: Evidence) -> Iterator[str]:
 
 def _coarse(evidence: Evidence) -> Iterator[str]:
     for record in evidence.attacks:
-        # Where another comes as close, it confirms the size.
+        # Where another attack comes as close, it confirms the size.
         alone = evidence.right & (record.rmse < (1 - COARSE) * _others(evidence, record))
         coarse = alone & (record.rmse * COARSE < record.last_step)
         if coarse.sum() > FEW * len(coarse):
@@ -284,7 +225,7 @@ def _coarse(evidence: Evidence) -> Iterator[str]:
 
 
 def _others(evidence: Evidence, record: Searched) -> np.ndarray:
-    """The smallest size by another attack that follows the gradient, for the same goal."""
+    """For each image the smallest size of all other attacks with gradients, for the same goal."""
     found = [
         other.rmse
         for other in evidence.attacks
@@ -302,7 +243,7 @@ def _no_gradient_followed(evidence: Evidence) -> Iterator[str]:
         )
 
 
-# By what the page calls them.
+# The names are those that the report's page shows.
 CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "every image was changed": _unfound,
     "changed in time": _late,

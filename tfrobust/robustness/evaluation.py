@@ -1,0 +1,293 @@
+"""An evaluation in parts: several processes may share it, and it survives an interruption."""
+
+import dataclasses
+import importlib.metadata
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
+from tfrobust.attacks.ensemble import attack_in_turn, smallest
+from tfrobust.core.ara import Ara, accuracy_robustness_area
+from tfrobust.core.distances import Bounds
+from tfrobust.core.images import check_images
+from tfrobust.core.opaque import Model, Opaque
+from tfrobust.errors import InputError
+from tfrobust.robustness.checks import run_checks
+from tfrobust.robustness.clean import clean_pass, count_classes, logits_of
+from tfrobust.robustness.evidence import Evidence, searched
+from tfrobust.robustness.examples import pick_examples
+from tfrobust.robustness.partials import Outcome, Partials, Unit, image_hash
+from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
+from tfrobust.robustness.probes import probe
+from tfrobust.robustness.report import AraReport, AttackRecord
+
+GOALS = {"attack": Misclassified(), "btr": BelowChance()}
+# A unit has several blocks of images: some images need no attack, and others take their places.
+UNIT_BLOCKS = 2
+
+
+class Evaluation:
+    """An evaluation that can be done in parts, at several times or by several processes.
+
+    The arguments are those of `evaluate`. The work is cut into units: each is all attacks for
+    one goal on a few images. With a `partial_dir` every finished unit is kept there.
+
+    Raises:
+        InputError: the input cannot be measured.
+    """
+
+    def __init__(
+        self,
+        network: Model,
+        images: Any,
+        labels: Any,
+        *,
+        preset: str = "standard",
+        attacks: Sequence[Attack] | None = None,
+        bounds: Bounds | None = None,
+        name: str | None = None,
+        data: str = "",
+        class_names: Sequence[str] = (),
+        partial_dir: str | Path | None = None,
+        progress: bool = True,
+        smoke: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if attacks is None and preset not in PRESETS:
+            raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
+        self.images, self.labels = _checked(images, labels)
+        self.num_classes = count_classes(network, self.images)
+        if self.labels.max() >= self.num_classes:
+            raise InputError(
+                f"expected labels below {self.num_classes}, the network's number of classes, got "
+                f"{self.labels.max()}; is the network for other data?"
+            )
+        self.attacks = (
+            preset_attacks(preset, self.images, bounds, not isinstance(network, Opaque))
+            if attacks is None
+            else list(attacks)
+        )
+        check_attacks(self.attacks, bounds)
+        if class_names and len(class_names) != self.num_classes:
+            raise InputError(
+                f"expected {self.num_classes} class names, as many as the network tells apart, "
+                f"got {len(class_names)}"
+            )
+        self.class_names = tuple(class_names)
+        self.network, self.bounds, self.data = network, bounds, data
+        self.name = name or str(getattr(network, "name", type(network).__name__))
+        self.progress, self.smoke, self.seed = progress, smoke, seed
+        self.batch_size = self.attacks[0].batch_size
+        self.clean = clean_pass(network, self.images, self.labels, self.batch_size)
+        unit = UNIT_BLOCKS * self.batch_size
+        self.units = [
+            Unit(goal, first, min(first + unit, len(self.images)))
+            for goal in GOALS
+            for first in range(0, len(self.images), unit)
+        ]
+        self._partials = partial_dir and Partials(
+            partial_dir, self.attacks, unit, self.images, self.labels, self.clean.logits
+        )
+        self._outcomes: dict[Unit, list[Outcome]] = {
+            unit: self._partials.load(unit) if self._partials else [] for unit in self.units
+        }
+
+    def run(self, shard: tuple[int, int] = (1, 1)) -> None:
+        """Does what is still to be done, of the whole or of one shard.
+
+        Args:
+            shard: which shard, counted from 1, and how many there are. A shard has whole units,
+                so an image's result does not depend on the process that computes it.
+
+        Raises:
+            InputError: there is no such shard.
+        """
+        part, parts = shard
+        if not 1 <= part <= parts:
+            raise InputError(f"expected a shard from 1/n to n/n, got {part}/{parts}")
+        mine = self.units[part - 1 :: parts]
+        with tqdm(
+            total=len(mine) * len(self.attacks),
+            initial=sum(len(self._outcomes[unit]) for unit in mine),
+            desc="attacking",
+            unit="block",
+            file=sys.stderr,
+            disable=not self.progress,
+        ) as bar:
+            for unit in mine:
+                self._run(unit, bar)
+
+    def report(self) -> AraReport:
+        """The report of all units. The checks ask the network a few more questions.
+
+        Raises:
+            InputError: some units are not finished; the message says how many.
+        """
+        missing = [unit for unit, done in self._outcomes.items() if len(done) < len(self.attacks)]
+        if missing:
+            first = ", ".join(f"{unit.goal} {unit.start}–{unit.stop - 1}" for unit in missing[:3])
+            raise InputError(
+                f"expected every shard to be finished, but {len(missing)} of {len(self.units)} "
+                f"units are not (goal and images: {first}…); run the shards that are missing"
+            )
+        found = {goal: self._found(goal) for goal in GOALS}
+        best, records = {}, []
+        for goal in GOALS:
+            best[goal], winner = smallest(found[goal])
+            records += self._records(goal, found[goal], winner)
+        btr, wrong = best["btr"], self._wrong(best["btr"])
+        attacked = smallest([best["attack"], wrong])[0]
+        return AraReport(
+            name=self.name,
+            data=self.data,
+            num_classes=self.num_classes,
+            image_shape=self.images.shape[1:],
+            bounds=self.bounds,
+            clean_accuracy=float(np.mean(self.clean.logits.argmax(axis=1) == self.labels)),
+            attack_ara=self._area(attacked.rmse),
+            btr_ara=self._area(btr.rmse),
+            attack_rmse=attacked.rmse,
+            btr_rmse=btr.rmse,
+            attack_linf=np.min([self._linf(one) for one in (*found["attack"], wrong)], axis=0),
+            attacks=tuple(records),
+            checks=run_checks(self._evidence(found, best)),
+            image_hash=image_hash(self.images, self.labels),
+            smoke=self.smoke,
+            seed=self.seed,
+            command=shlex.join(sys.argv),
+            versions=_versions(),
+            seconds=sum(record.seconds for record in records),
+            examples=pick_examples(
+                self.images,
+                self.labels,
+                attacked.adversarials,
+                attacked.rmse,
+                lambda images: logits_of(self.network, images, self.batch_size),
+            ),
+            class_names=self.class_names,
+        )
+
+    def _run(self, unit: Unit, bar: tqdm) -> None:
+        """Runs every attack that the unit still lacks."""
+        done = self._outcomes[unit]
+        results = attack_in_turn(
+            self.attacks,
+            self.network,
+            self.images[unit.rows],
+            self.labels[unit.rows],
+            GOALS[unit.goal],
+            done=[outcome.result for outcome in done],
+            numbers=np.arange(unit.start, unit.stop),
+        )
+        for number in range(len(done), len(self.attacks)):
+            bar.set_postfix_str(f"{self.attacks[number].name}, {unit.goal}")
+            began = time.perf_counter()
+            done.append(Outcome(next(results), time.perf_counter() - began))
+            if self._partials:
+                self._partials.save(unit, number, done[-1])
+            bar.update()
+
+    def _wrong(self, btr: AttackResult) -> AttackResult:
+        """The perturbations found for BTR, as an attack that looks for misclassification.
+
+        Where the label is less likely than a guess, another class is more likely, except in a
+        tie. So a perturbation counts only where the network does give another class.
+        """
+        logits = logits_of(self.network, btr.adversarials, self.batch_size)
+        wrong = btr.found & (logits.argmax(axis=1) != self.labels)
+        return dataclasses.replace(btr, found=wrong, rmse=np.where(wrong, btr.rmse, np.inf))
+
+    def _found(self, goal: str) -> list[AttackResult]:
+        """What each attack found for one goal, for all images."""
+        parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
+        return [
+            AttackResult(
+                **{
+                    field.name: np.concatenate(
+                        [getattr(done[row].result, field.name) for done in parts]
+                    )
+                    for field in dataclasses.fields(AttackResult)
+                }
+            )
+            for row in range(len(self.attacks))
+        ]
+
+    def _records(
+        self, goal: str, results: list[AttackResult], winner: np.ndarray
+    ) -> list[AttackRecord]:
+        """What the report says of each attack, for one goal."""
+        parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
+        return [
+            AttackRecord(
+                name=attack.name,
+                goal=goal,
+                ara=self._area(result.rmse),
+                rmse=result.rmse,
+                won=int((winner == row).sum()),
+                late=int(result.late.sum()),
+                seconds=sum(done[row].seconds for done in parts),
+            )
+            for row, (attack, result) in enumerate(zip(self.attacks, results, strict=True))
+        ]
+
+    def _evidence(
+        self, found: dict[str, list[AttackResult]], best: dict[str, AttackResult]
+    ) -> Evidence:
+        """What the checks look at. This asks the network."""
+        return Evidence(
+            labels=self.labels,
+            logits=self.clean.logits,
+            steepest=self.clean.steepest,
+            sizes={goal: result.rmse for goal, result in best.items()},
+            late={goal: result.late for goal, result in best.items()},
+            attacks=searched(self.attacks, found),
+            probes=probe(
+                self.network,
+                self.images,
+                self.labels,
+                self.clean,
+                best["attack"],
+                batch_size=self.batch_size,
+                bounds=self.bounds,
+                seed=self.seed,
+            ),
+        )
+
+    def _linf(self, result: AttackResult) -> np.ndarray:
+        """The largest change of a value, float64 (N,); infinite where nothing was found."""
+        largest = np.abs(result.adversarials - self.images).max(axis=(1, 2, 3))
+        return np.where(result.found, largest, np.inf).astype(np.float64)
+
+    def _area(self, rmse: np.ndarray) -> Ara:
+        return accuracy_robustness_area(rmse, self.num_classes, seed=self.seed)
+
+
+def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images as float32 and labels as int32, refused where they are neither."""
+    images, labels = np.asarray(images, np.float32), np.asarray(labels)
+    if images.ndim != 4 or not images.size:
+        raise InputError(
+            f"expected at least one image, of shape (N, H, W, C), got shape {images.shape}"
+        )
+    check_images(images, labels)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
+    return images, labels.astype(np.int32)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("tfrobust", "tensorflow", "keras", "numpy", "cleverhans"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
