@@ -1,17 +1,120 @@
-"""`pip install .` into an empty environment gives a package that works from anywhere."""
+"""The package as others get it: from a wheel, from `make install`, and by pip from the clone."""
 
 import json
+import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
+
+EVERY_NAME = """
+import sys
+import tfrobust
+assert "tensorflow" not in sys.modules, "import tfrobust must be quick"
+for name in dir(tfrobust):
+    value = getattr(tfrobust, name)
+    if isinstance(value, type(sys)):
+        for inner in dir(value):
+            getattr(value, inner)
+print(tfrobust.__file__)
+"""
+# What a user may write in an editor; the second has a misspelt argument.
+SCRIPT = """
+import numpy as np
+import tfrobust
+
+data = tfrobust.datasets.load("fashion_mnist_mini")
+images, labels = data.test_arrays(8)
+network = tfrobust.load("fashion_mnist_mini")
+report = tfrobust.evaluate(network, images, labels, preset="fast", progress=False)
+summary: str = report.summary()
+result = tfrobust.explain(network, images, {rho}=0.1)
+after: np.ndarray = result.confidence_after
+reveal_type(report)
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clone as committed or about to be: what git ignores is no part of the package."""
+    source = tmp_path_factory.mktemp("parent") / "tfrobust"
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=root)
+    for name in listed.split("\0"):
+        if name and (root / name).is_file():
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((root / name).read_bytes())
+    return source
+
+
+def environment(folder: Path) -> Path:
+    """The Python of a new environment with this one's libraries, but without this package."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    python = folder / "bin" / "python"
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A path named in a .pth file is searched, but the .pth files in it, ours among them, are not read.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def install(python: Path, *what: str | Path, cwd: Path) -> None:
+    """By this environment's pip and setuptools: no network is needed."""
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--force-reinstall"]
+    run(sys.executable, "-m", "pip", "--python", python, "install", *options, *what, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def from_wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment in which the package's wheel is installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    run(*pip, "--wheel-dir", folder, source, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    python = environment(folder / "environment")
+    install(python, wheel, cwd=folder)
+    return python
+
+
+def test_every_name_of_the_api_resolves_from_the_wheel(from_wheel: Path, tmp_path: Path) -> None:
+    where = Path(run(from_wheel, "-c", EVERY_NAME, cwd=tmp_path).splitlines()[-1])
+    assert where.is_relative_to(from_wheel.parents[1])
+
+
+def test_mypy_finds_a_misspelt_argument_and_nothing_else(from_wheel: Path, tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(SCRIPT.format(rho="rho"))
+    (tmp_path / "wrong.py").write_text(SCRIPT.format(rho="roh"))
+    mypy = [sys.executable, "-m", "mypy", "--python-executable", from_wheel]
+    done = run(*mypy, "right.py", cwd=tmp_path)
+    # Of a package that mypy does not find everything would be Any, and every argument right.
+    assert 'Revealed type is "tfrobust.robustness.report.AraReport"' in done
+    done = subprocess.run([*mypy, "wrong.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert 'Unexpected keyword argument "roh" for "explain"' in done.stdout
+
+
+def test_a_script_beside_the_clone_imports_the_package(source: Path, root: Path) -> None:
+    """The clone is a folder named tfrobust beside the script, which Python looks at first."""
+    (line,) = re.findall(r"pip install .*--editable.*", (root / "Makefile").read_text())
+    settings = re.findall(r"--config-settings \S+", line)
+    beside = source.parent
+    python = environment(beside / "environment")
+    install(python, *" ".join(settings).split(), "--editable", source, cwd=beside)
+    (beside / "script.py").write_text("import tfrobust\nprint(tfrobust.__file__)\n")
+    printed = run(python, "script.py", cwd=beside).strip()
+    assert printed == str(source / "tfrobust" / "__init__.py")
+
 
 CHECK = """
 import json, sys
 import tfrobust
 from pathlib import Path
-assert "tensorflow" not in sys.modules, "import tfrobust must be quick"
 data = tfrobust.datasets.load("fashion_mnist_mini")
 images, labels = data.test_arrays(2)
 network = tfrobust.models.resnet_cifar(depth=8, width=2, input_shape=data.info.image_shape)
@@ -23,35 +126,12 @@ print(json.dumps([tfrobust.__file__, list(result.explanations.shape)]))
 
 
 @pytest.mark.slow
-def test_installed_from_the_clone_it_works_elsewhere(root: Path, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    # As committed or about to be: what git ignores is no part of the package.
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=root,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().split("\0"):
-        if name and (root / name).is_file():
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((root / name).read_bytes())
+def test_installed_from_the_clone_it_works_elsewhere(source: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
     python = environment / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", str(source)]
-    done = subprocess.run(install, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    done = subprocess.run([str(python), "-c", CHECK], cwd="/", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    where, shape = json.loads(done.stdout.splitlines()[-1])
+    run(python, "-m", "pip", "install", "--quiet", source, cwd=tmp_path)
+    where, shape = json.loads(run(python, "-c", CHECK, cwd=tmp_path).splitlines()[-1])
     assert Path(where).is_relative_to(environment)
     assert shape == [2, 28, 28, 1]
-    helped = subprocess.run(
-        [str(environment / "bin" / "tfrobust-train"), "--help"],
-        cwd="/",
-        capture_output=True,
-        text=True,
-    )
-    assert helped.returncode == 0 and "--dataset" in helped.stdout
+    assert "--dataset" in run(environment / "bin" / "tfrobust-train", "--help", cwd=tmp_path)

@@ -1,1 +1,5 @@
 """What every room stands on: networks, images, distances, goals, files. It knows no attack."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,5 @@
-"""From a trained network to what is deployed: SavedModel, Keras file, ONNX, and their card.
+"""From a trained network to what is deployed: SavedModel, Keras file, ONNX, and their card."""
 
-`saved_model.export` writes a version, `loading.load_model` reads one back.
-"""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """Asking a server that serves exported networks: TF Serving, or any that speaks its protocol."""
 
-from tfrobust.serving.client import Client, Explained, Predicted, ServerError
+import lazy_loader
 
-__all__ = ["Client", "Explained", "Predicted", "ServerError"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,64 @@
+"""The one call that opens a data set: by its name, or the folder that it lies in.
+
+Importing this module does not import TensorFlow; `load` does.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from tfrobust.datasets.names import EMBEDDED, FOLDER_PREFIX, validate
+from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.datasets.source import DataSource
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+    held_out: int = 0,
+) -> "DataSource":
+    """Opens a data set.
+
+    Args:
+        name: "fashion_mnist_mini" (shipped with the package), the name of any image-classification
+            set of TensorFlow Datasets ("cifar10", "imagenet2012", "imagenet_resized/32x32", …), or
+            "folder:/path" for a folder with one sub-folder a class.
+        data_dir: folder of the prepared sets of TensorFlow Datasets; nothing is downloaded to a
+            folder given here. None: its default folder, to which a missing set is downloaded.
+        image_size: height and width in pixels to bring all images to; None: the images' own size
+            where they share one, else 224.
+        held_out: the last so many training images become the test images, and the set's own test
+            images stay untouched: what recipes are chosen by must not be what they are judged by.
+
+    Returns:
+        The source of its images; large sets stay on disk, small ones are read at first use.
+
+    Raises:
+        InputError: unknown name, missing folder, a set that cannot be had or is no image
+            classification.
+    """
+    is_number = isinstance(image_size, int) and not isinstance(image_size, bool)
+    if image_size is not None and not (is_number and 8 <= image_size <= 4096):
+        raise InputError(f"image_size must be a whole number from 8 to 4096, got {image_size!r}")
+    validate(name, data_dir)
+    if isinstance(held_out, bool) or not isinstance(held_out, int) or held_out < 0:
+        raise InputError(f"held_out must be a whole number not below 0, got {held_out!r}")
+    if name == EMBEDDED:
+        from tfrobust.datasets.embedded import load_embedded
+
+        return load_embedded(image_size, held_out)
+    if name.startswith(FOLDER_PREFIX):
+        if held_out:
+            raise InputError(
+                f"expected a data set by its name with held_out, got {name}: put the images that "
+                "are not to be trained on into a folder `test` beside `train`"
+            )
+        from tfrobust.datasets.folder import load_folder
+
+        return load_folder(name, image_size)
+    from tfrobust.datasets.catalog import load_catalog
+
+    return load_catalog(name, data_dir, image_size, held_out)
