@@ -60,7 +60,7 @@ def environment(folder: Path) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
     (site,) = folder.glob("lib/python*/site-packages")
-    # A path named in a .pth file is searched, but the .pth files in it, ours among them, are not read.
+    # The path is searched, but the .pth files in it, this package's among them, are not read.
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
 
