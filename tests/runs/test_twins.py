@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfrobust import datasets
+from tfrobust.core.provenance import image_hash
 from tfrobust.robustness import AraReport
-from tfrobust.robustness.partials import image_hash
 from tfrobust.robustness.presets import preset_attacks
 from tfrobust.runs import recipes
 from tfrobust.runs import stages as pipeline

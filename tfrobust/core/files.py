@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and locks that end with the process."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -7,10 +8,12 @@ from tfrobust.errors import InputError
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes under a temporary name beside the file, then renames, so that no reader sees half.
+    """Writes a file so that no reader ever sees half of it.
+
+    The content goes into a temporary file beside the path, which is then renamed.
 
     Args:
-        path: the file; its folder is made if absent, what was there is replaced.
+        path: the file. Its folder is made if there is none; an older file is replaced.
         content: what to write.
 
     Raises:
@@ -30,3 +33,32 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             f"expected to write {path}, got: {error.strerror or error}; "
             "choose a folder that you may write to, with room left"
         ) from error
+
+
+def lock(path: Path) -> int | None:
+    """Locks a file or a folder against other processes, without waiting.
+
+    The operating system holds the lock for the descriptor that is returned. It lets go when the
+    descriptor is closed or the process ends, however it ends, so no stale lock is ever left.
+
+    Args:
+        path: an existing file or folder. A folder itself can be locked, so that nothing needs
+            to lie in it; some network file systems lock files only.
+
+    Returns:
+        A descriptor for `os.close`; None if another process holds the lock, or if the path is
+        gone, or was replaced before it was locked.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between opening and locking, another process may have removed what lay here.
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None

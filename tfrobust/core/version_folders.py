@@ -5,12 +5,12 @@ writer holds a lock on that folder; a `.tmp` folder without a lock is what a kil
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfrobust.core.files import lock
 from tfrobust.errors import InputError
 
 STAGING_SUFFIX = ".tmp"
@@ -47,7 +47,7 @@ def staging(directory: Path) -> Iterator[Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _remove_stale(directory)
-        folder, lock = _locked_folder(directory)
+        folder, descriptor = _locked_folder(directory)
     except OSError as error:
         _remove_empty(missing)
         raise InputError(
@@ -60,7 +60,7 @@ def staging(directory: Path) -> Iterator[Path]:
         _remove_empty(missing)
         raise
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def rename(folder: Path, version: int) -> bool:
@@ -96,35 +96,18 @@ def _locked_folder(directory: Path) -> tuple[Path, int]:
         except FileExistsError:
             number += 1  # another export is at work there
             continue
-        if (lock := _lock(folder)) is not None:
-            return folder, lock
+        if (descriptor := lock(folder)) is not None:
+            return folder, descriptor
 
 
 def _remove_stale(directory: Path) -> None:
     for folder in directory.glob(f"*{STAGING_SUFFIX}"):
         ours = _is_number(folder.name.removesuffix(STAGING_SUFFIX))
         if ours and folder.is_dir() and not folder.is_symlink():
-            lock = _lock(folder)
-            if lock is not None:
+            descriptor = lock(folder)
+            if descriptor is not None:
                 shutil.rmtree(folder, ignore_errors=True)
-                os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """Locks a folder: → a descriptor that holds the lock until closed, None if not to be had."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between its making and its locking another process may have cleared it away.
-        if os.path.samestat(os.fstat(descriptor), os.stat(folder)):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None
+                os.close(descriptor)
 
 
 def _remove_empty(folders: list[Path]) -> None:

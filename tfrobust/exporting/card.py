@@ -2,19 +2,18 @@
 
 import dataclasses
 import datetime
-import importlib.metadata
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfrobust.core.loading import CARD_FILE
+from tfrobust.core.provenance import versions
 from tfrobust.exporting.parity import Parity
 
 MARKDOWN_FILE = "MODEL_CARD.md"
 PICTURE_FILE = "explanations.png"
-PACKAGES = ("tfrobust", "tensorflow", "keras", "numpy", "onnx", "tf2onnx", "onnxruntime")
 NOT_MEASURED = "not measured"
 
 INTENDED_USE = (
@@ -65,7 +64,7 @@ def build(
         {
             "name": name,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "packages": dict(_installed()),
+            "packages": versions(),
             "input": {
                 "name": "images",
                 "dtype": "float32",
@@ -167,14 +166,6 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     raise TypeError(f"a card cannot hold {value!r}")
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
-        try:
-            yield package, importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # e.g. tensorflow under another distribution's name
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -1,8 +1,6 @@
 """An evaluation in parts: several processes may share it, and it survives an interruption."""
 
 import dataclasses
-import importlib.metadata
-import platform
 import shlex
 import sys
 import time
@@ -19,12 +17,13 @@ from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.core.distances import Bounds
 from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model, Opaque
+from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
 from tfrobust.robustness.checks import run_checks
 from tfrobust.robustness.clean import clean_pass, count_classes, logits_of
 from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
-from tfrobust.robustness.partials import Outcome, Partials, Unit, image_hash
+from tfrobust.robustness.partials import Outcome, Partials, Unit
 from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
 from tfrobust.robustness.probes import probe
 from tfrobust.robustness.report import AraReport, AttackRecord
@@ -163,7 +162,7 @@ class Evaluation:
             smoke=self.smoke,
             seed=self.seed,
             command=shlex.join(sys.argv),
-            versions=_versions(),
+            versions=versions(),
             seconds=sum(record.seconds for record in records),
             examples=pick_examples(
                 self.images,
@@ -281,13 +280,3 @@ def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
     return images, labels.astype(np.int32)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in ("tfrobust", "tensorflow", "keras", "numpy", "cleverhans"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

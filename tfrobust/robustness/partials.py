@@ -1,7 +1,6 @@
 """Results of an evaluation's finished units, so that an interrupted one goes on from there."""
 
 import dataclasses
-import hashlib
 import io
 import json
 import re
@@ -14,6 +13,7 @@ import numpy as np
 
 from tfrobust.attacks import Attack, AttackResult
 from tfrobust.core.files import write_atomically
+from tfrobust.core.provenance import image_hash
 from tfrobust.errors import InputError
 
 _README = """Finished units of an evaluation, to go on from. They may be deleted once it is done.
@@ -39,15 +39,6 @@ class Outcome(NamedTuple):
 
     result: AttackResult
     seconds: float
-
-
-def image_hash(images: np.ndarray, labels: np.ndarray) -> str:
-    """SHA-256 of images and labels, shapes and types included, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for values in (images, labels):
-        digest.update(f"{values.dtype.str}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def settings(attack: Attack) -> dict[str, Any]:

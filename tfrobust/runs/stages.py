@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -24,7 +22,8 @@ from tfrobust import datasets
 from tfrobust.attacks import Attack, L2Min, LinearizedMargin
 from tfrobust.certification.smoothing import certify
 from tfrobust.core.ara import share_interval
-from tfrobust.core.files import write_atomically
+from tfrobust.core.files import lock, write_atomically
+from tfrobust.core.provenance import image_hash, machine, versions
 from tfrobust.errors import InputError
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
@@ -34,7 +33,6 @@ from tfrobust.reports.page import Section, figure, image_section
 from tfrobust.reports.plots import training_curves_svg
 from tfrobust.robustness import AraReport, first_images
 from tfrobust.robustness.evaluate import evaluate
-from tfrobust.robustness.partials import image_hash
 from tfrobust.robustness.presets import preset_attacks
 from tfrobust.runs import cluster, distribution, recipes
 from tfrobust.runs.build import build, total_steps
@@ -51,19 +49,6 @@ BOX_SIZES = (0.25, 0.5, 1.0)
 CERTIFIED_IMAGES, CERTIFIED_SIGMA = 100, 0.25
 WATCHED_IMAGES = 32  # attacked while training, where a recipe has ara_every
 SMOKE_IMAGES = 4
-PACKAGES = (
-    "absl-py",
-    "cleverhans",
-    "keras",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "tensorflow",
-    "tensorflow-datasets",
-    "tf-explain",
-    "tf2onnx",
-    "tfrobust",
-)
 TWINS = Path(__file__).parent / "twins"
 
 
@@ -373,15 +358,6 @@ def full_figures(
     }
 
 
-def machine() -> str:
-    """The processors that it ran on, in words."""
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return ", ".join(gpus) or f"{os.cpu_count()} CPU cores, {platform.machine()}"
-
-
 def _training_section(rows: list[dict[str, Any]]) -> Section:
     caption = f"{len(rows)} steps; each point is one batch, validation once an epoch"
     return "Training", figure(training_curves_svg(rows), caption)
@@ -399,16 +375,6 @@ def _explanations_section(
         "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
     )
     return image_section("Explanations", caption, picture)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages whose work the result is."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        # Of another distribution, as tensorflow-cpu, or a clone that is not installed.
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 @contextlib.contextmanager
@@ -445,15 +411,16 @@ def _run_folder(
         candidates += [folder for folder in taken if not folder.exists()]
     for folder in candidates:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # another process works in it
+        (folder / ".lock").touch()
+        if (descriptor := lock(folder / ".lock")) is None:
+            continue  # another process works in it
+        try:
             if not (folder / "recipe.json").exists():
                 _write_recipe(recipe, folder, about)
             yield folder
-            return
+        finally:
+            os.close(descriptor)
+        return
     raise InputError(f"{candidates[0]} is in use by another process; name another --run_dir")
 
 
@@ -489,7 +456,7 @@ def _write_recipe(recipe: Recipe, folder: Path, about: dict[str, Any]) -> None:
         **about,
         "command": shlex.join(sys.argv),
         "versions": versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.platform()}",
+        "machine": f"{machine()}, {platform.platform()}",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_atomically(folder / "recipe.json", json.dumps(content, indent=2).encode())

@@ -1,0 +1,41 @@
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.core.provenance import image_hash, machine, versions
+
+
+def test_versions_are_of_the_packages_that_run() -> None:
+    found = versions()
+    assert found["tensorflow"] == tf.__version__
+    assert found["numpy"] == np.__version__
+    assert found["python"] == sys.version.split()[0]
+
+
+def test_a_package_without_metadata_is_left_out(monkeypatch) -> None:
+    monkeypatch.setattr("tfrobust.core.provenance.PACKAGES", ("numpy", "no-such-package"))
+    assert set(versions()) == {"python", "numpy"}
+
+
+def test_the_machine_is_told_in_words() -> None:
+    gpus = tf.config.list_physical_devices("GPU")
+    assert "CPU core" in machine() if not gpus else machine()
+
+
+def test_image_hash_is_sha256_of_types_shapes_and_values() -> None:
+    images, labels = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1), np.array([1], np.int32)
+    content = b"<f4(1, 2, 2, 1)" + images.tobytes() + b"<i4(1,)" + labels.tobytes()
+    assert image_hash(images, labels) == hashlib.sha256(content).hexdigest()
+    assert image_hash(images, labels) != image_hash(images.reshape(1, 1, 4, 1), labels)
+    assert image_hash(images, labels) != image_hash(images, labels.astype(np.int64))
+    # The hash is of the values, not of how they lie in memory.
+    turned = np.asfortranarray(images.reshape(2, 2))
+    assert image_hash(turned, labels) == image_hash(images.reshape(2, 2), labels)
+
+
+def test_importing_it_leaves_tensorflow_out() -> None:
+    code = "import sys, tfrobust.core.provenance; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

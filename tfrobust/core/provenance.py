@@ -1,0 +1,72 @@
+"""What a result came from: package versions, the machine, and the hash of the images."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+
+import numpy as np
+
+# The packages whose code decides what a result is. There is no other list of them.
+PACKAGES = (
+    "tfrobust",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "tensorflow-datasets",
+    "cleverhans",
+    "tf-explain",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
+)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that decide what a result is.
+
+    Returns:
+        Name → version, Python first. A package is left out if it has no metadata of its own:
+        tensorflow-cpu installs the module `tensorflow` under another name, for instance.
+    """
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> str:
+    """The processors that TensorFlow can use, in words.
+
+    Returns:
+        The names of the GPUs; where there is none, the number of CPU cores and their kind, such
+        as "2 CPU cores, x86_64".
+    """
+    import tensorflow as tf  # here, so that programs can import this module before TensorFlow
+
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join(gpus) or f"{os.cpu_count()} CPU cores, {platform.machine()}"
+
+
+def image_hash(images: np.ndarray, labels: np.ndarray) -> str:
+    """A hash that is equal for equal images with equal labels.
+
+    Args:
+        images: any array; its shape and dtype count as well as its values.
+        labels: likewise.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for values in (images, labels):
+        digest.update(f"{values.dtype.str}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
