@@ -10,12 +10,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before anything imports TensorFlow: its notices would hide pytest's own lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+
+if TYPE_CHECKING:
+    from tfrobust.robustness import AraReport
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +36,52 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data of {folder}, which is absent")
     return folder
+
+
+@pytest.fixture
+def make_report() -> Callable[..., "AraReport"]:
+    """Builds a report of 20 images whose fields the test may override."""
+    import numpy as np
+
+    from tfrobust.robustness import AraReport, AttackRecord, accuracy_robustness_area
+
+    def make(
+        scale: float = 1.0, unfound: int = 1, warnings: tuple[str, ...] = (), **fields: Any
+    ) -> AraReport:
+        rng = np.random.default_rng(0)
+        rmse = np.append(scale * rng.gamma(2.0, 0.02, 20 - unfound), np.full(unfound, np.inf))
+        ara = accuracy_robustness_area(rmse, 10)
+        records = [
+            AttackRecord(name=name, goal=goal, ara=ara, rmse=rmse, won=10, late=0, seconds=1.5)
+            for goal in ("attack", "btr")
+            for name in ("L2,min (450 steps)", "linearized margin (40 steps)")
+        ]
+        return AraReport(
+            **{
+                "name": "robust",
+                "data": "20 test images",
+                "num_classes": 10,
+                "image_shape": (4, 4, 1),
+                "bounds": None,
+                "clean_accuracy": 0.95,
+                "attack_ara": ara,
+                "btr_ara": ara,
+                "attack_rmse": rmse,
+                "btr_rmse": rmse,
+                "attack_linf": 2 * rmse,
+                "attacks": tuple(records),
+                "checks": {"good": (), "bad": warnings},
+                "image_hash": "ab" * 32,
+                "smoke": False,
+                "seed": 0,
+                "command": "evaluate.py --model robust",
+                "versions": {"tensorflow": "2.21.0"},
+                "seconds": 6.0,
+                **fields,
+            }
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

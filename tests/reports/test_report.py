@@ -17,6 +17,7 @@ from tfrobust.errors import InputError
 from tfrobust.reports.comparison_page import comparison_html
 from tfrobust.reports.page import image_section, render
 from tfrobust.reports.plots import Curve, accuracy_svg, training_curves_svg
+from tfrobust.reports.report_page import report_page
 from tfrobust.robustness import AraReport, Certificate, Clever, accuracy_robustness_area, compare
 from tfrobust.robustness.examples import Example, pick_examples
 
@@ -108,7 +109,7 @@ def test_json_round_trip(make_report: Make, tmp_path: Path, unfound: int) -> Non
     text = path.read_text()
     assert "Infinity" not in text and "NaN" not in text
     values = json.loads(text)
-    assert values["schema"] == 3
+    assert values["schema"] == 4
     assert values["warnings"] == ["a “warning”"] and "examples" not in values
     assert values["attack_rmse"].count(None) == unfound
     read = AraReport.from_json(path)
@@ -141,7 +142,7 @@ def test_medians(make_report: Make) -> None:
         ("{", "Expecting property name"),
         ("[]", "got schema None"),
         ('{"schema": 2}', "got schema 2"),
-        ('{"schema": 3}', "fields differ"),
+        ('{"schema": 4}', "fields differ"),
     ],
 )
 def test_refuses_other_json(tmp_path: Path, text: str, message: str) -> None:
@@ -160,13 +161,11 @@ def test_refuses_an_unwritable_place(make_report: Make, tmp_path: Path) -> None:
 
 
 def test_page_is_well_formed_and_needs_no_network(make_report: Make, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    make_report(warnings=("Beware.",), smoke=True).to_html(
-        path,
+    html = report_page(
+        make_report(warnings=("Beware.",), smoke=True),
         twin=make_report(scale=0.3, name="plain"),
         more=[image_section("Explanations", "Eight images", PNG)],
     )
-    html = path.read_text()
     page = Page(html)
     assert page.tags.count("svg") == 2 and "script" not in page.tags
     for name, value in page.attributes:
@@ -179,7 +178,7 @@ def test_page_is_well_formed_and_needs_no_network(make_report: Make, tmp_path: P
     for words in (
         "smoke run, not a measurement",
         "upper bound",
-        "L2,min (450 steps) + projection (40 steps)",
+        "L2,min (450 steps) + linearized margin (40 steps)",
         "Beware.",
         "3.3 times",
         "paired bootstrap",
@@ -216,12 +215,8 @@ def test_every_text_is_escaped(make_report: Make, tmp_path: Path) -> None:
         versions={bad: bad},
         attacks=tuple(dataclasses.replace(record, name=bad) for record in report.attacks),
     )
-    report.to_html(
-        tmp_path / "r.html",
-        twin=make_report(name=bad),
-        more=[image_section(bad, f"class {bad}", PNG)],
-    )
-    page = Page((tmp_path / "r.html").read_text())
+    more = [image_section(bad, f"class {bad}", PNG)]
+    page = Page(report_page(report, twin=make_report(name=bad), more=more))
     assert "script" not in page.tags and not any(name == "onload" for name, _ in page.attributes)
     assert ("alt", f"class {bad}") in page.attributes
     svg = accuracy_svg(bad, Curve(bad, np.ones(3)), [Curve(bad, np.ones(3))] * 2, 10)
@@ -267,7 +262,7 @@ def test_summary(make_report: Make) -> None:
     assert re.search(
         r"^attack ARA +0\.\d{4} \[0\.\d{4}, 0\.\d{4}\] \(20 images\)$", text, re.MULTILINE
     )
-    assert "L2,min (450 steps) + projection (40 steps)" in text
+    assert "L2,min (450 steps) + linearized margin (40 steps)" in text
     assert "is 3.33 [3.33, 3.33]" in text and "0.970" in text
     assert lines[-1] == "warning: Beware."
 

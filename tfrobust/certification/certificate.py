@@ -6,13 +6,18 @@ arXiv 1902.02918.
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
 from tfrobust.core.ara import Ara
+from tfrobust.core.presenters import present
+from tfrobust.core.records import Record
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 ABSTAINED = -1
 # As usual: draws that choose an image's class, and the share of radii that may be wrong.
@@ -26,7 +31,7 @@ STATEMENT = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Certificate:
+class Certificate(Record):
     """Certified radii of the smoothed network, and the area that follows from them.
 
     Unlike an attack's, this area is a lower bound: no attack can take the smoothed network below
@@ -70,16 +75,13 @@ class Certificate:
     seconds: float
     statement: str = STATEMENT
 
-    @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> "Certificate":
-        """Back from `dataclasses.asdict`, also after it went through JSON.
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The radii as a pandas data frame, a row for each image.
 
         Raises:
-            KeyError, TypeError: fields that differ.
+            ImportError: pandas is not installed.
         """
-        types = {"predicted": np.int64, "votes": np.int64, "l2": np.float64, "rmse": np.float64}
-        arrays = {name: np.array(values[name], kind) for name, kind in types.items()}
-        return cls(**{**values, **arrays, "ara": Ara(**values["ara"])})
+        return present(self, "dataframe")()
 
     def __str__(self) -> str:
         return (

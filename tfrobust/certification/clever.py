@@ -22,7 +22,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
-from tfrobust.certification.clever_score import POOR_FIT, Clever
+from tfrobust.certification.estimate import POOR_FIT, Clever
 from tfrobust.certification.sampling import check_inputs, draw_seed, noise, portion
 from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.core.distances import per_image

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError
@@ -11,12 +10,10 @@ from tfrobust.reports.page import figure, render, table
 from tfrobust.reports.plots import Curve, comparison_svg
 from tfrobust.reports.sections import GOALS, MEANING, SIZES, area_cells, sizes_of
 from tfrobust.robustness.comparison import compare
-
-if TYPE_CHECKING:
-    from tfrobust.robustness.report import AraReport
+from tfrobust.robustness.report import AraReport
 
 
-def comparison_html(reports: Sequence["AraReport"], path: str | Path) -> None:
+def comparison_html(reports: Sequence[AraReport], path: str | Path) -> None:
     """Writes one self-contained page that shows several networks in one figure.
 
     Args:

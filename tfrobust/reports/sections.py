@@ -1,20 +1,18 @@
 """An evaluation's own sections of the report's page."""
 
 from html import escape
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from tfrobust.certification.certificate import Certificate
-from tfrobust.certification.clever_score import Clever
+from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara, share_interval
+from tfrobust.reports.examples import example_html
 from tfrobust.reports.page import Section, figure, table
 from tfrobust.reports.plots import Curve, accuracy_svg
 from tfrobust.robustness.comparison import Comparison, compare
-from tfrobust.robustness.examples import example_html
-
-if TYPE_CHECKING:
-    from tfrobust.robustness.report import AraReport
+from tfrobust.robustness.report import AraReport
 
 GOALS = {"attack": "Attack: misclassified", "btr": "BTR: no likelier than a guess"}
 MEANING = {
@@ -29,7 +27,7 @@ SIZES: tuple[tuple[str, float, Literal["L2", "Linf"]], ...] = (
 )
 
 
-def report_sections(report: "AraReport", twin: "AraReport | None") -> list[Section]:
+def report_sections(report: AraReport, twin: AraReport | None) -> list[Section]:
     """The sections that say what was measured, how, and how far to trust it.
 
     Args:
@@ -66,7 +64,7 @@ def report_sections(report: "AraReport", twin: "AraReport | None") -> list[Secti
     ]
 
 
-def _headline(report: "AraReport", twin: "AraReport | None", ratios: Comparison | None) -> str:
+def _headline(report: AraReport, twin: AraReport | None, ratios: Comparison | None) -> str:
     low, high = share_interval(round(report.clean_accuracy * report.images), report.images)
     head = ["", "figure", "95 % interval"]
     rows = [
@@ -102,7 +100,7 @@ def _headline(report: "AraReport", twin: "AraReport | None", ratios: Comparison 
     )
 
 
-def _curves(report: "AraReport", twin: "AraReport | None") -> str:
+def _curves(report: AraReport, twin: AraReport | None) -> str:
     figures = []
     for goal, title in GOALS.items():
         plot = accuracy_svg(
@@ -116,7 +114,7 @@ def _curves(report: "AraReport", twin: "AraReport | None") -> str:
     return f'<div class="plots">{"".join(figures)}</div>'
 
 
-def _attacks(report: "AraReport") -> str:
+def _attacks(report: AraReport) -> str:
     head = ["attack", "goal", "ARA alone", "95 % interval", "won", "late", "unfound", "seconds"]
     rows = [
         [
@@ -138,7 +136,7 @@ def _attacks(report: "AraReport") -> str:
     )
 
 
-def _robust_accuracy(report: "AraReport", twin: "AraReport | None") -> str:
+def _robust_accuracy(report: AraReport, twin: AraReport | None) -> str:
     head = ["no attack found less than", "images that hold", "95 % interval"]
     if twin is not None:
         head.append("plain twin")
@@ -157,7 +155,7 @@ def _robust_accuracy(report: "AraReport", twin: "AraReport | None") -> str:
     )
 
 
-def _examples(report: "AraReport") -> str:
+def _examples(report: AraReport) -> str:
     count = len(report.examples)
     hardest, easiest = report.examples[: (count + 1) // 2], report.examples[(count + 1) // 2 :]
     parts = []
@@ -193,7 +191,7 @@ def _clever(clever: Clever) -> str:
     )
 
 
-def _checks(report: "AraReport") -> str:
+def _checks(report: AraReport) -> str:
     rows = [
         [name, f"{len(found)} above" if found else "nothing seen"]
         for name, found in report.checks.items()
@@ -206,7 +204,7 @@ def _checks(report: "AraReport") -> str:
     )
 
 
-def _facts(report: "AraReport", twin: "AraReport | None") -> str:
+def _facts(report: AraReport, twin: AraReport | None) -> str:
     rows = [
         ["network", report.name],
         ["images", f"{report.images}" + (f" of {report.data}" if report.data else "")],
@@ -222,13 +220,13 @@ def _facts(report: "AraReport", twin: "AraReport | None") -> str:
     return table([], [row for row in rows if row], kind="facts")
 
 
-def _bounds(report: "AraReport") -> str:
+def _bounds(report: AraReport) -> str:
     if report.bounds is None:
         return "may leave [0, 1]"
     return f"are kept within [{report.bounds[0]:g}, {report.bounds[1]:g}]"
 
 
-def sizes_of(report: "AraReport", goal: str) -> np.ndarray:
+def sizes_of(report: AraReport, goal: str) -> np.ndarray:
     """The smallest size per image for a goal, float64 (N,)."""
     return {"attack": report.attack_rmse, "btr": report.btr_rmse}[goal]
 

@@ -4,7 +4,7 @@
 """
 
 from tfrobust.certification.certificate import Certificate
-from tfrobust.certification.clever_score import Clever
+from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.robustness.comparison import Comparison, compare, first_images
 from tfrobust.robustness.report import AraReport, AttackRecord

@@ -1,4 +1,4 @@
-"""A robust network beside its plain twin: the ratio of their areas."""
+"""A robust network beside its plain twin: the ratios of their areas."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,42 +7,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfrobust.core.ara import Ara, Ratio, accuracy_robustness_area, area_ratio
+from tfrobust.core.presenters import present
+from tfrobust.core.records import Record
 from tfrobust.errors import InputError
+from tfrobust.robustness.report import AraReport
 
 if TYPE_CHECKING:
-    from tfrobust.robustness.report import AraReport
+    import pandas
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """How many times more robust one network is than another.
+class Comparison(Record):
+    """How many times as robust one network is as another.
 
     Args:
-        attack: ratio of the attack ARAs.
-        btr: ratio of the BTR ARAs.
-        notes: what makes the ratios less than fair, in words.
+        attack: the ratio of the attack ARAs.
+        btr: the ratio of the BTR ARAs.
+        notes: sentences that say why a ratio is less than fair.
     """
 
     attack: Ratio
     btr: Ratio
     notes: tuple[str, ...]
 
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The ratios as a pandas data frame, a row for each goal.
 
-def compare(robust: "AraReport", twin: "AraReport") -> Comparison:
-    """The ratios of two reports' areas, with bootstrap intervals over images.
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return present(self, "dataframe")()
 
-    The bootstrap is paired where both reports are of the same images and labels.
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return present(self, "notebook")()
+
+
+def compare(robust: AraReport, twin: AraReport) -> Comparison:
+    """Divides one report's areas by another's, with bootstrap intervals over images.
+
+    If both reports are of the same images, the bootstrap is paired: each resample takes the same
+    images for both networks.
 
     Args:
-        robust: the network whose gain is asked for.
-        twin: the network it is compared with.
+        robust: the report of the network whose gain is asked for.
+        twin: the report of the network that it is compared with.
 
     Returns:
-        The ratios and what to hold against them.
+        The ratios, and notes on their fairness.
 
     Raises:
-        InputError: reports that no ratio can join: other numbers of classes, or one attacked
-            within [0, 1] and the other without.
+        InputError: the reports have different numbers of classes, or their attacks had different
+            bounds.
     """
     if (robust.num_classes, robust.bounds) != (twin.num_classes, twin.bounds):
         raise InputError(
@@ -75,19 +91,19 @@ def compare(robust: "AraReport", twin: "AraReport") -> Comparison:
 
 
 def first_images(
-    report: "AraReport", count: int, attack_names: Sequence[str], image_hash: str
-) -> "AraReport":
-    """What a report would be of its first images and some of its attacks only.
+    report: AraReport, count: int, attack_names: Sequence[str], image_hash: str
+) -> AraReport:
+    """The report as it would be of its first images and some of its attacks only.
 
     Args:
-        report: of at least `count` images and at least these attacks.
-        count: how many images.
-        attack_names: which attacks.
-        image_hash: of the first images and their labels.
+        report: a report of at least `count` images and at least these attacks.
+        count: how many images to keep.
+        attack_names: the names of the attacks to keep.
+        image_hash: the hash of the first images and their labels.
 
     Returns:
-        The smaller report. Seconds and checks stay those of the whole; a certificate, CLEVER's
-        estimate and examples are of other images and are left out.
+        The smaller report. Its seconds and checks are those of the whole one. It has no
+        certificate, no CLEVER estimate and no examples, which belong to other images.
     """
 
     def area(rmse: np.ndarray) -> Ara:
@@ -98,7 +114,7 @@ def first_images(
         goal: np.min([record.rmse[:count] for record in kept if record.goal == goal], axis=0)
         for goal in ("attack", "btr")
     }
-    # What is below chance is misclassified too: `evaluate` counts it, and so does a cut report.
+    # As in `evaluate`: an image whose label is less likely than a guess is misclassified too.
     sizes["attack"] = np.minimum(sizes["attack"], sizes["btr"])
     records = []
     for record in kept:

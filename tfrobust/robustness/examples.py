@@ -1,26 +1,23 @@
-"""The hardest and the easiest images of an evaluation, to be looked at."""
+"""The images of an evaluation that were hardest and easiest to change."""
 
-import base64
-import io
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-EACH = 4  # hardest, and easiest
+EACH = 4  # how many of the hardest, and of the easiest
 
 
 class Example(NamedTuple):
-    """An image and the smallest change by which it is misclassified.
+    """An image and the smallest perturbation by which it is misclassified.
 
     Args:
-        number: which image of those evaluated, from 0.
+        number: which of the evaluated images it is, counted from 0.
         label: its class.
-        given: the class that it is taken for.
+        given: the class that the network gives the adversarial image.
         image: float32 (H, W, C) in [0, 1].
         adversarial: float32 (H, W, C).
-        rmse: size of the change.
+        rmse: the perturbation's size, RMSE of pixels from 0 to 1.
     """
 
     number: int
@@ -38,14 +35,19 @@ def pick_examples(
     rmse: np.ndarray,
     ask: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[Example, ...]:
-    """The images that took most and least, the hardest first; none that was wrong or unfound.
+    """Picks the images with the largest and the smallest perturbations.
+
+    Images that are misclassified unchanged, or that no attack could change, are not picked.
 
     Args:
         images: float32 (N, H, W, C) in [0, 1].
-        labels: int32 (N,).
-        adversarials: float32 (N, H, W, C).
-        rmse: float64 (N,), their sizes.
-        ask: images (n, H, W, C) → the network's logits (n, K).
+        labels: int32 (N,), the true classes.
+        adversarials: float32 (N, H, W, C), the perturbed images.
+        rmse: float64 (N,), the sizes of the perturbations.
+        ask: gives the network's logits (n, K) for images (n, H, W, C).
+
+    Returns:
+        At most 8 examples, the hardest one first.
     """
     order = np.argsort(-rmse, kind="stable")
     order = order[(np.isfinite(rmse) & (rmse > 0))[order]]
@@ -53,7 +55,7 @@ def pick_examples(
     if not len(rows):
         return ()
     logits = ask(adversarials[rows])
-    # On a boundary rounding decides which of two classes is given: the label is not meant.
+    # An adversarial image lies on a boundary, where rounding may decide for the label after all.
     logits[np.arange(len(rows)), labels[rows]] = -np.inf
     return tuple(
         Example(
@@ -66,45 +68,3 @@ def pick_examples(
         )
         for row, given in zip(rows, logits.argmax(axis=1), strict=True)
     )
-
-
-def example_html(example: Example, class_names: Sequence[str]) -> str:
-    """Image, change around grey and changed image side by side, with a caption.
-
-    Args:
-        example: what to show.
-        class_names: K names; numbers where empty.
-    """
-    delta = example.adversarial - example.image
-    # So that the largest change is black or white; the factor is said, and so is rounded first.
-    factor = float(f"{0.5 / np.abs(delta).max():.2g}")
-    label, given = (
-        class_names[number] if class_names else f"class {number}"
-        for number in (example.label, example.given)
-    )
-    shown = {
-        f"{label}": example.image,
-        f"the change, {factor:g} times, around grey": 0.5 + factor * delta,
-        f"taken for {given}": example.adversarial,
-    }
-    pictures = "".join(
-        f'<img alt="{escape(words)}" src="data:image/png;base64,{_png(values)}">'
-        for words, values in shown.items()
-    )
-    caption = (
-        f"Image {example.number}: {label}, then taken for {given}. RMSE {example.rmse:.4f}, "
-        f"L2 {example.rmse * np.sqrt(delta.size):.3g}; the change is shown × {factor:g}."
-    )
-    return f"<figure>{pictures}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _png(values: np.ndarray) -> str:
-    """A picture's PNG file in base64; what lies outside [0, 1] is cut off, as on a screen."""
-    from PIL import Image  # whoever only reads a report's JSON need not wait for it
-
-    # Other numbers of channels than a screen's are shown by their mean.
-    if values.shape[-1] != 3:
-        values = values.mean(axis=-1)
-    file = io.BytesIO()
-    Image.fromarray((np.clip(values, 0, 1) * 255).round().astype(np.uint8)).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()

@@ -31,6 +31,7 @@ from tfrobust.models.mirror import mirrored
 from tfrobust.reports import figures
 from tfrobust.reports.page import Section, figure, image_section
 from tfrobust.reports.plots import training_curves_svg
+from tfrobust.reports.report_page import report_page
 from tfrobust.robustness import AraReport, first_images
 from tfrobust.robustness.evaluate import evaluate
 from tfrobust.robustness.presets import preset_attacks
@@ -147,14 +148,15 @@ def run(
         with _interruptible("The training is kept; the same command goes on from here."):
             report = measure(recipe, network, source, folder)
             twin = plain_twin(recipe, source, report)
-            report.to_html(
-                folder / "report.html",
+            page = report_page(
+                report,
                 twin=twin,
                 more=[
                     _training_section(read_metrics(folder / "metrics.csv")),
                     _explanations_section(recipe, network, source, folder),
                 ],
             )
+            write_atomically(folder / "report.html", page.encode())
             version_folder = export(
                 network,
                 # A smoke run must not become the newest version of a measured model.

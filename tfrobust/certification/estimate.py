@@ -4,18 +4,23 @@ Source: Weng et al., arXiv 1801.10578.
 """
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrobust.core.ara import Ara
+from tfrobust.core.presenters import present
+from tfrobust.core.records import Record
+
+if TYPE_CHECKING:
+    import pandas
 
 # Below this p-value of the Kolmogorov-Smirnov test the fit is called poor.
 POOR_FIT = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Clever:
+class Clever(Record):
     """CLEVER scores: estimates, and no bounds.
 
     Args:
@@ -56,16 +61,13 @@ class Clever:
     seed: int
     seconds: float
 
-    @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> "Clever":
-        """Back from `dataclasses.asdict`, also after it went through JSON.
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The scores as a pandas data frame, a row for each image.
 
         Raises:
-            KeyError, TypeError: fields that differ.
+            ImportError: pandas is not installed.
         """
-        types = {"l2": np.float64, "rmse": np.float64, "rival": np.int64, "fit": np.float64}
-        arrays = {name: np.array(values[name], kind) for name, kind in types.items()}
-        return cls(**{**values, **arrays, "ara": Ara(**values["ara"])})
+        return present(self, "dataframe")()
 
     def __str__(self) -> str:
         return (

@@ -1,0 +1,36 @@
+"""A report in a few lines of text, for a terminal."""
+
+from tfrobust.robustness.comparison import compare
+from tfrobust.robustness.report import AraReport
+
+SMOKE = "smoke run, not a measurement"
+
+
+def summary(report: AraReport, twin: AraReport | None = None) -> str:
+    """The report's figures in a few lines.
+
+    Args:
+        report: what to show.
+        twin: a report of the network's plain twin.
+
+    Raises:
+        InputError: the two reports cannot be compared.
+    """
+    data = f" of {report.data}" if report.data else ""
+    lines = [
+        f"{report.name}: {report.images} images{data}" + (f" ({SMOKE})" if report.smoke else ""),
+        f"clean accuracy {report.clean_accuracy:.3f}",
+        f"attack ARA     {report.attack_ara}",
+        f"BTR ARA        {report.btr_ara}",
+        f"95 % intervals; upper bounds by {' + '.join(report.attack_names)}",
+    ]
+    lines += [str(extra) for extra in (report.certificate, report.clever) if extra is not None]
+    warnings = list(report.warnings)
+    if twin is not None:
+        ratios = compare(report, twin)
+        lines.append(
+            f"plain twin     clean accuracy {twin.clean_accuracy:.3f}; this network's attack "
+            f"ARA is {ratios.attack} times the twin's, its BTR ARA {ratios.btr} times"
+        )
+        warnings += ratios.notes
+    return "\n".join(lines + [f"warning: {warning}" for warning in warnings])
