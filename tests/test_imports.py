@@ -14,8 +14,6 @@ STILL_LONG = {
     "datasets/catalog.py",
     "exporting/onnx_gradients.py",
     "exporting/parity.py",
-    "robustness/checks.py",
-    "robustness/evaluate.py",
     "runs/recipes.py",
     "runs/stages.py",
     "serving/channels.py",
