@@ -123,7 +123,10 @@ def test_refuses(method: Method, network, images, targets, message: str) -> None
 @pytest.mark.parametrize("method", METHODS, ids=IDS)
 def test_what_only_answers_is_explained_by_occlusion_alone(method: Method, network) -> None:
     opaque = Opaque(
-        lambda images: np.asarray(network(images)), name="answers", input_shape=SHAPE, num_classes=3
+        lambda images: np.asarray(network(images)),
+        name="answers",
+        input_shape=(None, *SHAPE),
+        num_classes=3,
     )
     if isinstance(method, Occlusion):
         np.testing.assert_allclose(

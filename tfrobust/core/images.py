@@ -1,31 +1,47 @@
-"""The one check of images and labels."""
+"""The one check of the arrays that users give: images, labels, and classes to explain."""
+
+from typing import Any
 
 import numpy as np
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
 
+PREDICTED = -1  # as a target: the class that the network predicts
+GREY_OR_COLOUR = (1, 3)  # channels that a picture can show
 
-def check_images(images: np.ndarray, classes: np.ndarray, model: Model | None = None) -> None:
-    """Refuses what no attack can be run on.
+
+def checked_images(
+    images: Any, network: Classifier | None = None, *, at_least_one: bool = False
+) -> np.ndarray:
+    """Images as float32.
 
     Args:
-        images: should be (N, H, W, C) in [0, 1].
-        classes: should be (N,), from 0.
-        model: what the images are for, where that is known.
+        images: float (N, H, W, C) in [0, 1].
+        network: what the images are for, where that is known.
+        at_least_one: whether N must not be 0.
+
+    Returns:
+        float32 (N, H, W, C).
 
     Raises:
-        InputError: says what was expected and what came.
+        InputError: they are of another shape or range, or not of the size that the network takes.
     """
+    try:
+        images = np.asarray(images, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected one array of images (N, H, W, C), but: {error}") from None
     if images.ndim != 4:
         raise InputError(f"expected images of shape (N, H, W, C), got {images.shape}")
-    taken = getattr(model, "input_shape", None)
-    if isinstance(taken, tuple) and len(taken) == 4:
+    if at_least_one and not images.size:
+        raise InputError(
+            f"expected at least one image, of shape (N, H, W, C), got shape {images.shape}"
+        )
+    taken = None if network is None else network.input_shape
+    if taken is not None:
         for size, wanted in zip(images.shape[1:], taken[1:], strict=True):
             if wanted not in (None, size):
                 raise InputError(f"expected images of shape {taken}, got {images.shape}")
-    if classes.shape != (len(images),):
-        raise InputError(f"expected {len(images)} labels, one an image, got {classes.shape}")
     if np.isnan(images).any():
         raise InputError("expected pixels from 0 to 1, got NaN; look for a division by zero")
     if images.size and not (images.min() >= 0 and images.max() <= 1):
@@ -33,5 +49,94 @@ def check_images(images: np.ndarray, classes: np.ndarray, model: Model | None = 
             "expected pixels from 0 to 1, got some from "
             f"{images.min():.3g} to {images.max():.3g}; divide 8-bit images by 255"
         )
+    return images
+
+
+def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> np.ndarray:
+    """Labels as int32.
+
+    Args:
+        labels: int (N,), the true classes.
+        count: N.
+        num_classes: K, where that is known.
+
+    Returns:
+        int32 (N,), all from 0 to K − 1.
+
+    Raises:
+        InputError: they are not one an image, no whole numbers, or no classes of the network.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        one_hot = labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1
+        advice = "; of one-hot labels give labels.argmax(axis=1)" if one_hot else ""
+        raise InputError(f"expected {count} labels, one an image, got {labels.shape}{advice}")
+    if labels.dtype.kind not in "iu" and labels.size:
+        raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"expected labels from 0, got {labels.min()}")
+    if labels.size and num_classes is not None and labels.max() >= num_classes:
+        raise InputError(
+            f"expected labels below {num_classes}, the network's number of classes, got "
+            f"{labels.max()}; is the network for other data?"
+        )
+    return labels.astype(np.int32)
+
+
+def checked_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
+    """Classes to explain, one an image.
+
+    Args:
+        targets: int (N,), a single int for all images, or None for the predicted class.
+        count: N.
+        num_classes: K.
+
+    Returns:
+        int32 (N,) from 0 to K − 1, and −1 for the predicted class.
+
+    Raises:
+        InputError: another number of targets, no whole numbers, or no classes of the network.
+    """
+    targets = np.asarray(PREDICTED if targets is None else targets)
+    if targets.shape not in ((), (count,)) or (targets.size and targets.dtype.kind not in "iu"):
+        raise InputError(
+            f"expected one whole number as target, or one for each of {count} images, got "
+            f"{targets.dtype} of shape {targets.shape}"
+        )
+    for target in targets.ravel():
+        if not PREDICTED <= target < num_classes:
+            raise InputError(
+                f"expected targets from 0 to {num_classes - 1}, or {PREDICTED} for the predicted "
+                f"class, got {target}"
+            )
+    return np.broadcast_to(targets.astype(np.int32), (count,))
+
+
+def check_drawable(images: np.ndarray) -> None:
+    """Refuses images that no picture can show.
+
+    Args:
+        images: should be (N, H, W, 1), grey, or (N, H, W, 3), colour; N at least 1.
+
+    Raises:
+        InputError: says what came.
+    """
+    if images.ndim != 4 or images.shape[-1] not in GREY_OR_COLOUR or not len(images):
+        raise InputError(
+            "expected at least one image, each grey (H, W, 1) or colour (H, W, 3), got shape "
+            f"{images.shape[1:] if len(images) == 1 else images.shape}"
+        )
+
+
+def check_images(images: np.ndarray, classes: np.ndarray, model: Any = None) -> None:
+    """For those who still call it so: see `checked_images` and `checked_labels`."""
+    taken = getattr(model, "input_shape", None)
+    if isinstance(taken, tuple) and len(taken) == 4:
+        for size, wanted in zip(images.shape[1:], taken[1:], strict=True):
+            if wanted not in (None, size):
+                raise InputError(f"expected images of shape {taken}, got {images.shape}")
+    checked_images(images)
+    if classes.shape != (len(images),):
+        raise InputError(f"expected {len(images)} labels, one an image, got {classes.shape}")
     if len(classes) and classes.min() < 0:
         raise InputError(f"expected classes from 0, got {classes.min()}")

@@ -1,4 +1,4 @@
-"""Any Keras classifier as a plain network that gives logits."""
+"""Any Keras classifier as a plain network that gives logits, on the classifier's own weights."""
 
 import keras
 import numpy as np
@@ -7,6 +7,10 @@ from tfrobust.core.layers import HalfHuberReLU
 from tfrobust.errors import InputError
 
 ADVICE = "take its last activation away, so that it gives logits"
+ONE = (
+    "Of two classes make two logits, 0 and the one before the sigmoid: "
+    "keras.layers.Concatenate()([0 * one, one])"
+)
 SOFTMAX = ("softmax", "log_softmax")
 ACTIVATION_LAYERS = (
     keras.layers.ELU,
@@ -32,22 +36,22 @@ FREE_SIDE = 64  # of a probe's images, where the network leaves it open
 def logits_network(network: keras.Model) -> keras.Model:
     """The plain network that gives a classifier's logits, on the classifier's own weights.
 
-    A last softmax is left out, be it a layer, an operation or the activation of the last
-    layer; of a network without one nothing is changed. A subclassed model cannot be looked
-    into: it becomes the one layer of a functional network, and what it gives for a few images
-    must not look like probabilities.
+    A last softmax is left out, whether it is a layer, an operation or the activation of the last
+    layer. A network without one stays as it is. A subclassed model cannot be looked into: it
+    becomes the one layer of a functional network, and is refused where its answers to a few
+    images look like probabilities.
 
     Args:
         network: a built functional, Sequential or subclassed Keras model, float images
             (B, …) → logits or probabilities (B, K).
 
     Returns:
-        A functional or Sequential model, images → logits (B, K): `network` itself, where it is
-        one. Weights are shared: training the one trains the other.
+        A functional or Sequential model, images → logits (B, K). It is `network` itself where
+        that is one already. Both share their weights: training the one trains the other.
 
     Raises:
-        InputError: not a Keras model, not built, several inputs or outputs, an output that is
-            not (B, K), or one that is neither logits nor a softmax that can be left out.
+        InputError: it is no Keras model, it is not built, it has several inputs or outputs, its
+            output is not (B, K), or it ends in neither logits nor a softmax that can be left out.
     """
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras model, got a {type(network).__name__}")
@@ -59,7 +63,11 @@ def logits_network(network: keras.Model) -> keras.Model:
             f"and {len(network.outputs)} outputs"
         )
     images, outputs = network.inputs[0], network.outputs[0]
-    if len(outputs.shape) != 2 or (outputs.shape[-1] or 0) < 2:
+    if outputs.shape[1:] == (1,):
+        raise InputError(
+            f"expected a network whose output is logits (B, K), K ≥ 2, got {outputs.shape}. {ONE}"
+        )
+    if len(outputs.shape) != 2 or outputs.shape[-1] is None:
         raise InputError(
             f"expected a network whose output is logits (B, K), K ≥ 2, got {outputs.shape}"
         )
@@ -72,6 +80,26 @@ def logits_network(network: keras.Model) -> keras.Model:
     if not known:
         _probe(network)
     return network
+
+
+def with_input_range(network: keras.Model, low: float, high: float) -> keras.Model:
+    """A network of pixels from 0 to 1, made of one of pixels from `low` to `high`.
+
+    Args:
+        network: what `logits_network` gave.
+        low: its lowest pixel.
+        high: its highest pixel.
+
+    Returns:
+        A functional model with the same layers behind a `Rescaling`. It shares its weights.
+    """
+    images = keras.Input(network.input_shape[1:], name="images")
+    # In float32 whatever the policy: half precision would round pixels to fewer than 8 bits.
+    pixels = keras.layers.Rescaling(high - low, offset=low, dtype="float32")(images)
+    # Its layers one by one and not as one nested model, so that Grad-CAM finds them.
+    graph = getattr(network, "_functional", None) or network
+    outputs = graph._run_through_graph(pixels, operation_fn=lambda operation: operation)
+    return keras.Model(images, outputs, name=network.name)
 
 
 def has_graph(model: keras.Model) -> bool:
@@ -106,7 +134,7 @@ def _without_softmax(outputs: keras.KerasTensor) -> tuple[keras.KerasTensor, boo
     if activation not in (None, "linear"):
         raise InputError(
             f"expected logits or a softmax, got a network that ends with {activation} "
-            f"({operation.name}): {ADVICE}"
+            f"({operation.name}): {ADVICE}. Its classes must exclude one another"
         )
     if isinstance(operation, RESHAPING):
         inner, known = _without_softmax(inputs[0])

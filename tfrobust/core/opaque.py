@@ -1,75 +1,63 @@
-"""Models that TensorFlow cannot look into, and programs that take them as well as others."""
+"""Networks of which only the answers can be had."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+# Those who still import the other names from here will be moved.
+from tfrobust.core.classifier import Classifier, Model, answers, are_probabilities, compiled
 from tfrobust.errors import InputError
 
-# Anything that maps float images (B, H, W, C) in [0, 1] to logits (B, K), differentiably.
-Model = Callable[[tf.Tensor], tf.Tensor]
+__all__ = ["Classifier", "Model", "Opaque", "answers", "compiled"]
 
 
-class Opaque:
-    """A model of which only the answers can be had: an ONNX file, a service, a Python function.
+class Opaque(Classifier):
+    """An ONNX file, a service, a NumPy function: it answers, and gives no gradient.
 
     Args:
         function: NumPy images float32 (B, H, W, C) in [0, 1] → logits (B, K), or probabilities,
             of which the logarithm is taken.
-        input_shape: (None, H, W, C), as Keras models tell it.
-        num_classes: K.
+        input_shape: (None, H, W, C); None where the function takes images of any size.
+        num_classes: K; None to find it when the function is first asked.
         name: what reports call it.
-
-    Attributes:
-        input_shape: (None, H, W, C).
-        output_shape: (None, K).
-        name: as given.
     """
 
     def __init__(
         self,
         function: Callable[[np.ndarray], Any],
         *,
-        input_shape: tuple[int | None, ...],
-        num_classes: int,
+        input_shape: tuple[int | None, ...] | None = None,
+        num_classes: int | None = None,
         name: str = "function",
     ) -> None:
+        super().__init__(
+            self._answer,
+            name=name,
+            input_shape=None if input_shape is None else tuple(input_shape),
+            num_classes=num_classes,
+            has_gradient=False,
+        )
         self._function = function
-        self.input_shape, self.output_shape = tuple(input_shape), (None, num_classes)
-        self.name = name
 
-    def __call__(self, images: Any, training: bool = False) -> tf.Tensor:
-        """Gives logits, without a gradient: (B, H, W, C) → (B, K)."""
-        logits = tf.numpy_function(self._ask, [tf.cast(images, tf.float32)], tf.float32)
-        return tf.ensure_shape(logits, (images.shape[0], self.output_shape[1]))
+    def _answer(self, images: tf.Tensor) -> tf.Tensor:
+        logits = tf.numpy_function(self._call, [images], tf.float32)
+        return tf.ensure_shape(logits, (images.shape[0], self.num_classes))
 
-    def _ask(self, images: np.ndarray) -> np.ndarray:
+    def _call(self, images: np.ndarray) -> np.ndarray:
         logits = np.asarray(self._function(images), np.float32)
-        expected = (len(images), self.output_shape[1])
-        if logits.shape != expected:
+        count = len(images)
+        known = self.num_classes is not None
+        if (
+            logits.ndim != 2
+            or len(logits) != count
+            or (known and logits.shape[1] != self.num_classes)
+        ):
+            expected = (count, self.num_classes if known else "K")
             raise InputError(
                 f"expected {self.name} to give logits of shape {expected}, got {logits.shape}"
             )
-        if logits.size and logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        if are_probabilities(logits):
             return np.log(np.maximum(logits, np.finfo(np.float32).tiny))
         return logits
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of a model and more as a TensorFlow program; by XLA, unless it is opaque."""
-    by_xla, plain = tf.function(function, jit_compile=True), tf.function(function)
-
-    @functools.wraps(function)
-    def call(model: Model, *rest: Any) -> Any:
-        return (plain if isinstance(model, Opaque) else by_xla)(model, *rest)
-
-    return call
-
-
-@compiled
-def answers(model: Model, images: tf.Tensor) -> tf.Tensor:
-    """Logits: (B, K)."""
-    return model(images)

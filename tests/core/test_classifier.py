@@ -1,0 +1,237 @@
+"""The door: what people bring gives the same logits, in inference, and the rest is refused."""
+
+import functools
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfrobust.core.classifier import Classifier, answers, as_classifier, check_logits
+from tfrobust.core.opaque import Opaque
+from tfrobust.errors import InputError
+
+SHAPE = (8, 6, 1)
+IMAGES = np.random.default_rng(0).random((5, *SHAPE), np.float32)
+
+
+def network(*before: layers.Layer, activation: str | None = None) -> keras.Model:
+    """The same weights at each call."""
+    keras.utils.set_random_seed(1)
+    made = [*before, layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3, activation=activation)]
+    return keras.Sequential([keras.Input(SHAPE), *made])
+
+
+def centred(logits: Any) -> np.ndarray:
+    """Logits with a mean of 0, because a softmax forgets their mean."""
+    logits = np.asarray(logits, np.float64)
+    return logits - logits.mean(axis=-1, keepdims=True)
+
+
+def test_all_that_people_bring_gives_the_plain_networks_logits(brought, images, expected) -> None:
+    model = brought.make()
+    classifier = as_classifier(model)
+    assert classifier.check(images) == 3
+    assert classifier.output_shape == (None, 3)
+    for logits in (classifier(images), answers(classifier, tf.constant(images))):
+        assert logits.dtype == tf.float32
+        np.testing.assert_allclose(centred(logits), expected, atol=brought.tolerance)
+    assert classifier.has_gradient is not isinstance(model, Opaque)
+    assert (classifier.network is not None) is isinstance(model, keras.Model)
+    if classifier.network is not None:
+        assert classifier.input_shape == (None, *images.shape[1:])
+        inferred = classifier.network(images, training=False)
+        np.testing.assert_array_equal(classifier(images), tf.cast(inferred, tf.float32))
+
+
+def test_the_same_model_gives_the_same_classifier(brought) -> None:
+    model = brought.make()
+    classifier = as_classifier(model)
+    assert as_classifier(model) is classifier
+    assert as_classifier(classifier) is classifier
+    assert as_classifier(brought.make()) is not classifier
+
+
+class Method:
+    """An object whose method is a network."""
+
+    def __init__(self) -> None:
+        self.network = network()
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        return self.network(images, training=False)
+
+
+def test_methods_of_two_objects_are_two_networks() -> None:
+    one, other = Method(), Method()
+    assert as_classifier(one.logits) is as_classifier(one.logits)
+    assert as_classifier(one.logits) is not as_classifier(other.logits)
+
+
+def test_functions_that_hold_no_attributes_are_taken_too() -> None:
+    class Slotted:
+        __slots__ = ("network",)
+
+        def __init__(self) -> None:
+            self.network = network()
+
+        def __call__(self, images: tf.Tensor) -> tf.Tensor:
+            return self.network(images, training=False)
+
+    for model in (Slotted(), functools.partial(network(), training=False)):
+        np.testing.assert_array_equal(as_classifier(model)(IMAGES), network()(IMAGES))
+
+
+def test_a_model_that_nobody_holds_is_forgotten() -> None:
+    model = network()
+    answers(as_classifier(model), tf.constant(IMAGES))
+    forgotten = weakref.ref(model)
+    del model
+    gc.collect()
+    assert forgotten() is None
+
+
+def test_a_model_that_went_through_the_door_is_saved_as_before(tmp_path: Path) -> None:
+    model = network()
+    as_classifier(model).check(IMAGES)
+    model.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(loaded(IMAGES), model(IMAGES))
+    model.export(tmp_path / "exported", verbose=False)
+
+
+def test_a_trained_model_answers_with_its_new_weights() -> None:
+    model = network()
+    classifier = as_classifier(model)
+    answers(classifier, tf.constant(IMAGES))
+    model.set_weights([2 * value for value in model.get_weights()])
+    found = answers(classifier, tf.constant(IMAGES))
+    # XLA and TensorFlow add in another order.
+    np.testing.assert_allclose(found, model(IMAGES), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [(0, 255), (-1, 1)])
+@pytest.mark.parametrize("form", ["model", "softmax", "function"])
+def test_pixels_of_another_range(bounds: tuple[float, float], form: str) -> None:
+    low, high = bounds
+    rescaling = layers.Rescaling(1 / (high - low), offset=-low / (high - low))
+    model: Any = network(rescaling, activation="softmax" if form == "softmax" else None)
+    if form == "function":
+        inner = model
+        model = lambda images: inner(images, training=False)  # noqa: E731
+    classifier = as_classifier(model, input_range=bounds)
+    expected = centred(network()(IMAGES))
+    np.testing.assert_allclose(centred(classifier(IMAGES)), expected, atol=1e-5)
+    assert as_classifier(model, input_range=bounds) is classifier
+    assert as_classifier(model) is not classifier
+    if form != "function":
+        # Grad-CAM looks for layers in the network's own graph, and training shares its weights.
+        names = [layer.name for layer in classifier.network.layers]
+        assert [layer.name for layer in model.layers] == names[2:]
+        assert {id(w) for w in classifier.network.weights} == {id(w) for w in model.weights}
+
+
+class Chatty:
+    """A network that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked, self.network = 0, network()
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        self.asked += 1
+        return self.network(images, training=False)
+
+
+def test_a_network_is_checked_once_for_each_size_of_images() -> None:
+    model = Chatty()
+    for _ in range(3):
+        assert as_classifier(model).check(IMAGES) == 3
+    assert model.asked == 1
+
+
+def two_inputs() -> keras.Model:
+    one, other = keras.Input(SHAPE), keras.Input(SHAPE)
+    return keras.Model([one, other], network()(one + other))
+
+
+def rounding(images: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tf.round(images), (len(images), -1))
+
+
+def probabilities(images: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softmax(tf.reshape(images, (len(images), -1)))
+
+
+def softmax_out_of_sight() -> keras.Model:
+    inner = network()
+
+    class Hidden(keras.Model):
+        def call(self, images: Any) -> Any:
+            return keras.ops.softmax(inner(images))
+
+    hidden = Hidden()
+    hidden(IMAGES)
+    return hidden
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: "saved_models/cifar10", r"tfrobust\.load\(path\) reads from a file, got str"),
+        (lambda: None, "got NoneType None"),
+        (lambda: network(activation="sigmoid"), r"ends with sigmoid.*take its last activation"),
+        (lambda: keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1)]),
+         r"make two logits, 0 and the one before the sigmoid"),
+        (lambda: keras.Sequential([layers.Flatten(), layers.Dense(3)]), "call it once on a batch"),
+        (lambda: keras.Sequential([keras.Input((5,)), layers.Dense(3)]), r"got one of \(None, 5\)"),
+        (two_inputs, "2 inputs and 1 outputs"),
+        (softmax_out_of_sight, "a softmax that cannot be found"),
+    ],
+)  # fmt: skip
+def test_refuses_at_the_door(model: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_classifier(model())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (rounding, "rounding has none: attacks cannot search"),
+        (lambda images: images, r"shape \(2, 8, 6, 1\) for two images"),
+        (lambda images: tf.reshape(images, (len(images), -1))[:, :1], r"shape \(2, 1\)"),
+        (lambda images: "cat", "got str"),
+        (lambda images: images.reshape(-1), r"raised AttributeError: .*tfrobust\.attacks\.Opaque"),
+        (lambda images: tf.reshape(images, (-1, 48)) * np.nan, "NaN or infinity for 2 of 2"),
+        (probabilities, "rows of probabilities"),
+        (Opaque(lambda images: images, name="far"), r"far to give logits of shape \(2, 'K'\)"),
+    ],
+)
+def test_refuses_when_asked(model: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_classifier(model).check(IMAGES)
+
+
+def test_refuses_a_range_that_is_none() -> None:
+    with pytest.raises(InputError, match=r"\(lowest, highest\) pixel"):
+        as_classifier(network(), input_range=(1, 0))
+    with pytest.raises(InputError, match="no input_range beside a Classifier"):
+        as_classifier(as_classifier(network()), input_range=(0, 255))
+
+
+def test_a_classifier_made_by_hand() -> None:
+    made = Classifier(lambda images: tf.reshape(images, (-1, 48)), name="mine")
+    assert (made.num_classes, made.input_shape, made.check(IMAGES)) == (None, None, 48)
+    assert made.output_shape == (None, 48)
+
+
+def test_logits_are_told_from_what_is_none() -> None:
+    check_logits(np.array([[0.5, 0.5], [0.1, -0.2]], np.float32))
+    with pytest.raises(InputError, match="for 1 of 2 images; did the training diverge"):
+        check_logits(np.array([[0.0, 1.0], [np.inf, 0.0]], np.float32))
+    with pytest.raises(InputError, match="rows of probabilities"):
+        check_logits(np.array([[0.25, 0.75], [1.0, 0.0]], np.float32))

@@ -1,0 +1,92 @@
+"""The one check of arrays: what is taken becomes of one type, and each fault has its words."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.core.images import check_drawable, checked_images, checked_labels, checked_targets
+from tfrobust.core.opaque import Opaque
+from tfrobust.errors import InputError
+
+IMAGES = np.random.default_rng(0).random((3, 4, 5, 1))
+NETWORK = Opaque(lambda images: images, input_shape=(None, 4, None, 1), num_classes=2)
+
+
+@pytest.mark.parametrize("given", [IMAGES, IMAGES.tolist(), tf.constant(IMAGES), IMAGES[:0]])
+def test_images_become_float32(given: Any) -> None:
+    found = checked_images(given, NETWORK if len(given) else None)
+    assert found.dtype == np.float32 and found.shape[0] == len(given)
+    np.testing.assert_array_equal(found, np.asarray(given, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (IMAGES[0], r"shape \(N, H, W, C\), got \(4, 5, 1\)"),
+        ([[[[1.0]]], [[[1.0, 2.0]]]], "one array of images"),
+        (IMAGES[:, :3], r"shape \(None, 4, None, 1\), got \(3, 3, 5, 1\)"),
+        (IMAGES + np.nan, "got NaN"),
+        (IMAGES * 255, "divide 8-bit images by 255"),
+        (IMAGES - 1, "got some from -"),
+        (IMAGES[:0], "at least one image"),
+    ],
+)
+def test_refuses_images(images: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_images(images, NETWORK, at_least_one=True)
+
+
+@pytest.mark.parametrize("given", [[0, 1, 2], np.array([0, 1, 2], np.uint8), (2, 1, 0)])
+def test_labels_become_int32(given: Any) -> None:
+    found = checked_labels(given, 3, 3)
+    assert found.dtype == np.int32 and found.tolist() == list(given)
+    assert checked_labels([], 0, 3).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1], "3 labels, one an image"),
+        ([[0], [1], [2]], r"got \(3, 1\)$"),
+        (np.eye(3), r"labels\.argmax"),
+        ([0.0, 1.0, 2.0], "whole numbers, got float64"),
+        ([0, np.nan, 1], "whole numbers"),
+        ([True, False, True], "whole numbers, got bool"),
+        ([0, -1, 2], "labels from 0, got -1"),
+        ([1, 2, 3], "labels below 3, the network's number of classes, got 3"),
+    ],
+)
+def test_refuses_labels(labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_labels(labels, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, [-1] * 3), (2, [2] * 3), ([0, -1, 1], [0, -1, 1])]
+)
+def test_targets_become_one_an_image(given: Any, expected: list[int]) -> None:
+    found = checked_targets(given, 3, 3)
+    assert found.dtype == np.int32 and found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (3, "targets from 0 to 2, or -1 for the predicted class, got 3"),
+        ([0, 0, -2], "got -2"),
+        (2**32, "got 4294967296"),
+        ([0, 1], "each of 3 images"),
+        (0.5, "whole number as target"),
+    ],
+)
+def test_refuses_targets(targets: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_targets(targets, 3, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 1), (1, 4, 5, 2), (0, 4, 5, 3)])
+def test_refuses_what_no_picture_can_show(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"grey \(H, W, 1\) or colour"):
+        check_drawable(np.zeros(shape))
