@@ -88,7 +88,7 @@ def small(kind: Kind, **options) -> Attack:
         CarliniWagner: {"steps": 10, "searches": 4, "rate": 0.1},
         SPSA: {"steps": 10, "rounds": 8, "samples": 32},
     }
-    return kind(**{"block": 6, **quick[kind], **options})
+    return kind(**{"batch_size": 6, **quick[kind], **options})
 
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: type(goal).__name__)
@@ -235,7 +235,7 @@ def test_refuses_images_of_another_size_than_the_networks() -> None:
         (L2Min, {"steps": 0}),
         (L2Min, {"path": 0.0}),
         (L2Min, {"momentum": 1.0}),
-        (L2Min, {"block": 0}),
+        (L2Min, {"batch_size": 0}),
         (LinearizedMargin, {"steps": 0}),
         (LinearizedMargin, {"line_steps": -1}),
         (PGD, {"steps": 0}),

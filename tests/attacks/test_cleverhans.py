@@ -80,10 +80,10 @@ def test_batches_of_any_size_give_what_one_gives(name: str, quadratic, monkeypat
     # Draws are of an image's number: the same image again is to be found at the same size.
     rows = np.concatenate([np.arange(5), np.random.default_rng(0).integers(5, size=123)])
     attack = QUICK[name]
-    monkeypatch.setattr(attack, "block", 1)
+    monkeypatch.setattr(attack, "batch_size", 1)
     alone = attack(model, images, labels).rmse
     for block in (2, 3, 128):
-        monkeypatch.setattr(attack, "block", block)
+        monkeypatch.setattr(attack, "batch_size", block)
         some = rows if block == 128 else rows[:5]
         together = attack(model, images[some], labels[some], numbers=some).rmse
         # Another block's sums round otherwise, and a bisection may turn at its last step.

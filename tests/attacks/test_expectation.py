@@ -108,7 +108,7 @@ def test_attacks_run_on_it(kind) -> None:
     # Judged by other draws, which the attack has not seen: about the boundary, one way or other.
     beyond = IMAGES + 1.5 * (result.adversarials - IMAGES)
     others = expectation(noisy, draws=200, seed=9)(tf.constant(beyond))
-    assert Misclassified.met(others, labels).numpy().mean() >= 0.8
+    assert Misclassified().met(others, labels).numpy().mean() >= 0.8
 
 
 def test_a_network_that_does_not_draw_is_refused() -> None:

@@ -49,9 +49,9 @@ def test_ten_steps(momentum: float) -> None:
     delta = velocity = tf.zeros_like(images)
     for length in step_lengths(STEPS, PATH):
         logits, gradient = input_gradient(
-            model, images + delta, lambda logits: Misclassified.loss(logits, labels)
+            model, images + delta, lambda logits: Misclassified().loss(logits, labels)
         )
-        met = Misclassified.met(logits, labels)
+        met = Misclassified().met(logits, labels)
         delta, velocity = advance(delta, velocity, gradient, met, length, momentum)
     result = L2Min(steps=STEPS, path=PATH, momentum=momentum, batch_size=4)(model, images, labels)
     pairs = zip(IMAGES, labels.numpy(), strict=True)

@@ -383,7 +383,7 @@ class BetterBelowChance(Attack):
         return "better below chance"
 
     def _run(self, model: Any, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        share = 0.5 if block.goal is BelowChance else 1.0
+        share = 0.5 if isinstance(block.criterion, BelowChance) else 1.0
         here = block.images.numpy()
         found = np.ones(len(here), bool)
         return share * (1 - 2 * np.round(here)), found, ~found

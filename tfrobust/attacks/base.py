@@ -38,8 +38,8 @@ class Block(NamedTuple):
 
     Args:
         images: float32 (B, H, W, C) in [0, 1].
-        classes: int32 (B,), which class of each image the goal is about.
-        goal: when it is met.
+        classes: int32 (B,), which class of each image the criterion is about.
+        criterion: what is looked for; `classes` has what it keeps for each image.
         start: float32 (B, H, W, C), a perturbation that meets the goal and may be improved on;
             zeros where none is known.
         numbers: int64 (B,), which image each is: draws depend on it, not on the block.
@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
     images: tf.Tensor
     classes: tf.Tensor
-    goal: type[Criterion]
+    criterion: Criterion
     start: tf.Tensor
     numbers: tf.Tensor
 
@@ -135,7 +135,7 @@ class Attack(ABC):
         for rows in self._blocks(np.arange(len(images))):
             met = meets(
                 model,
-                type(criterion),
+                criterion.static(),
                 tf.constant(_padded(images[rows], self.batch_size)),
                 tf.constant(_padded(classes[rows], self.batch_size)),
             )
@@ -144,7 +144,7 @@ class Attack(ABC):
             block = Block(
                 images=tf.constant(_padded(images[rows], self.batch_size)),
                 classes=tf.constant(_padded(classes[rows], self.batch_size)),
-                goal=type(criterion),
+                criterion=criterion.static(),
                 start=tf.constant(_padded(known[rows], self.batch_size), tf.float32),
                 numbers=tf.constant(_padded(numbers[rows], self.batch_size), tf.int64),
             )
@@ -160,12 +160,12 @@ class Attack(ABC):
             yield rows[first : first + self.batch_size]
 
 
-# Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
+# Model and criterion are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
 @compiled
-def meets(model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+def meets(model: Model, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Whether each image meets the goal: bool (B,)."""
-    return goal.met(model(images), classes)
+    return criterion.met(model(images), classes)
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:

@@ -53,16 +53,16 @@ class Blend(Attack):
         logits = self._answers(model, count)
         for row in np.flatnonzero(wanted):
             classes = tf.fill([len(self._pool)], block.classes[row])
-            met = np.flatnonzero(block.goal.met(logits, classes))
+            met = np.flatnonzero(block.criterion.met(logits, classes))
             if len(met):
                 offsets = self._pool[met] - images[row]
                 delta[row] = offsets[np.square(offsets).mean(axis=(1, 2, 3)).argmin()]
         short, long = np.zeros(count, np.float32), np.ones(count, np.float32)
-        found = meets(model, block.goal, block.images + delta, block.classes).numpy() & wanted
+        found = meets(model, block.criterion, block.images + delta, block.classes).numpy() & wanted
         for _ in range(self.line_steps):
             middle = (short + long) / 2
             moved = block.images + delta * per_image(tf.constant(middle))
-            met = meets(model, block.goal, moved, block.classes).numpy()
+            met = meets(model, block.criterion, moved, block.classes).numpy()
             short, long = np.where(met, short, middle), np.where(met, middle, long)
         return delta * long[:, None, None, None], found, nothing
 

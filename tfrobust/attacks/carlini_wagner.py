@@ -56,10 +56,10 @@ class _Adam:
 
 @tf.function(jit_compile=True)
 def _two_logits(
-    model: Model, goal: type[Criterion], images: tf.Tensor, classes: tf.Tensor
+    model: Model, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
 ) -> tf.Tensor:
     """The goal's margin and 0: class 1 once the goal is met."""
-    margin = goal.margin(model(images), classes)
+    margin = criterion.margin(model(images), classes)
     return tf.stack([margin, tf.zeros_like(margin)], axis=-1)
 
 
@@ -69,12 +69,12 @@ class _Goal:
     Classes are a variable, because CleverHans compiles anew for each attack object.
     """
 
-    def __init__(self, model: Model, goal: type[Criterion], count: int) -> None:
-        self.model, self.goal = model, goal
+    def __init__(self, model: Model, criterion: Criterion, count: int) -> None:
+        self.model, self.criterion = model, criterion
         self.classes = tf.Variable(tf.zeros([count], tf.int32), trainable=False)
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        return _two_logits(self.model, self.goal, images, self.classes)
+        return _two_logits(self.model, self.criterion, images, self.classes)
 
 
 class CarliniWagner(Attack):
@@ -133,17 +133,17 @@ class CarliniWagner(Attack):
         """E.g. "CleverHans CW-L2 (9 × 100 steps)"."""
         return f"CleverHans CW-L2 ({self.searches} × {self.steps} steps)"
 
-    def _prepared(self, model: Model, goal: type[Criterion], count: int) -> Any:
+    def _prepared(self, model: Model, criterion: Criterion, count: int) -> Any:
         """CleverHans' attack, made once: it compiles a program for each attack object."""
         walk = self._walk
-        if walk is None or (walk.model_fn.model, walk.model_fn.goal, walk.batch_size) != (
+        if walk is None or (walk.model_fn.model, walk.model_fn.criterion, walk.batch_size) != (
             model,
-            goal,
+            criterion,
             count,
         ):
             low, high = self.bounds or WIDE
             walk = self._walk = CarliniWagnerL2(
-                _Goal(model, goal, count),
+                _Goal(model, criterion, count),
                 y=np.ones(count, np.int32),  # given classes are targets
                 batch_size=count,
                 clip_min=low,
@@ -157,9 +157,9 @@ class CarliniWagner(Attack):
         return walk
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         count = len(classes)
-        walk = self._prepared(model, goal, count)
+        walk = self._prepared(model, criterion, count)
         walk.model_fn.classes.assign(classes)
         best, given = known(model, block, self.bounds)
         best_size = tf.where(given, norm(best), np.inf)
@@ -172,7 +172,7 @@ class CarliniWagner(Attack):
             success = np.zeros(count, bool)
             for beyond in BEYOND:
                 longer = clip(images, np.float32(beyond) * delta, self.bounds)
-                met = meets(model, goal, images + longer, classes)
+                met = meets(model, criterion, images + longer, classes)
                 better = met & (norm(longer) < best_size)
                 best = tf.where(per_image(better), longer, best)
                 best_size = tf.where(better, norm(longer), best_size)
@@ -182,5 +182,5 @@ class CarliniWagner(Attack):
             if search == self.searches // 2:
                 found_by_half = np.isfinite(best_size.numpy())
         found = np.isfinite(best_size.numpy())
-        best = shortened(model, goal, images, classes, best, self.line_steps)
+        best = shortened(model, criterion, images, classes, best, self.line_steps)
         return best.numpy(), found, found & ~found_by_half

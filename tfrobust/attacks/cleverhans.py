@@ -24,13 +24,13 @@ from tfrobust.errors import InputError
 @tf.function(jit_compile=True)
 def _rising(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     images: tf.Tensor,
     classes: tf.Tensor,
     radius: tf.Tensor,
     offset: tf.Tensor,
 ) -> tf.Tensor:
-    loss = goal.loss(model(images + per_image(radius) * offset), classes)
+    loss = criterion.loss(model(images + per_image(radius) * offset), classes)
     # Of value 0; half of this gradient is what the cross-entropy of class 0 then has. Divided by
     # the radius it is that of the pixels, which CleverHans takes for 0 when it is tiny.
     rise = 2.0 / radius * (loss - tf.stop_gradient(loss))
@@ -45,19 +45,19 @@ class _UnitBalls:
     each model object.
     """
 
-    def __init__(self, model: Model, goal: type[Criterion], shape: tuple[int, ...]) -> None:
-        self.model, self.goal = model, goal
+    def __init__(self, model: Model, criterion: Criterion, shape: tuple[int, ...]) -> None:
+        self.model, self.criterion = model, criterion
         self.images = tf.Variable(tf.zeros(shape), trainable=False)
         self.classes = tf.Variable(tf.zeros(shape[:1], tf.int32), trainable=False)
         self.radius = tf.Variable(tf.ones(shape[:1]), trainable=False)
         # Bound once: CleverHans tells functions apart by identity.
         self.logits = self._logits
 
-    def fits(self, model: Model, goal: type[Criterion], shape: tuple[int, ...]) -> bool:
-        return (self.model, self.goal, self.images.shape) == (model, goal, shape)
+    def fits(self, model: Model, criterion: Criterion, shape: tuple[int, ...]) -> bool:
+        return (self.model, self.criterion, self.images.shape) == (model, criterion, shape)
 
     def _logits(self, offset: tf.Tensor) -> tf.Tensor:
-        return _rising(self.model, self.goal, self.images, self.classes, self.radius, offset)
+        return _rising(self.model, self.criterion, self.images, self.classes, self.radius, offset)
 
 
 class _CleverHans(Bisection):
@@ -72,8 +72,8 @@ class _CleverHans(Bisection):
     def _perturbations(self, model: Model, block: Block, sizes: np.ndarray) -> tf.Tensor:
         images = block.images
         balls = self._balls
-        if balls is None or not balls.fits(model, block.goal, tuple(images.shape)):
-            balls = self._balls = _UnitBalls(model, block.goal, tuple(images.shape))
+        if balls is None or not balls.fits(model, block.criterion, tuple(images.shape)):
+            balls = self._balls = _UnitBalls(model, block.criterion, tuple(images.shape))
         # A size in L2 is RMSE.
         unit = 1.0 if self.norm == np.inf else float(np.sqrt(np.prod(images.shape[1:])))
         radius = tf.constant(sizes * unit, tf.float32)

@@ -58,12 +58,12 @@ def advance(
     return per_image(radius) * unit(delta), radius
 
 
-# Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
+# Model and criterion are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
 @tf.function(jit_compile=True)
 def _visit(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     bounds: Bounds | None,
     images: tf.Tensor,
     classes: tf.Tensor,
@@ -74,9 +74,9 @@ def _visit(
     """Judges where the walk stands, keeps it where it is the smallest, and takes a step."""
     delta, radius, best, best_size = state
     logits, gradient = input_gradient(
-        model, images + delta, lambda logits: goal.loss(logits, classes)
+        model, images + delta, lambda logits: criterion.loss(logits, classes)
     )
-    met = goal.met(logits, classes)
+    met = criterion.met(logits, classes)
     size = norm(delta)
     better = met & (size < best_size)
     best = tf.where(per_image(better), delta, best)
@@ -138,7 +138,7 @@ class DDN(Attack):
         return f"DDN ({self.steps} steps)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         zeros = tf.zeros_like(images)
         count = len(classes)
         state = _State(zeros, tf.fill([count], self.radius), zeros, tf.fill([count], np.inf))
@@ -148,7 +148,7 @@ class DDN(Attack):
             length = cosine(self.step, LAST_STEP * self.step, visit / self.steps)
             state = _visit(
                 model,
-                goal,
+                criterion,
                 self.bounds,
                 images,
                 classes,
@@ -159,5 +159,5 @@ class DDN(Attack):
             if visit == self.steps // 2:
                 found_by_half = np.isfinite(state.best_size.numpy())
         found = np.isfinite(state.best_size.numpy())
-        best = shortened(model, goal, images, classes, state.best, self.line_steps)
+        best = shortened(model, criterion, images, classes, state.best, self.line_steps)
         return best.numpy(), found, found & ~found_by_half

@@ -80,7 +80,7 @@ class Bisection(Attack):
         return _rmse(delta)
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         start, given = known(model, block, self.bounds)
         best, given = start.numpy(), given.numpy()
         best_size = np.where(given, _rmse(best), np.inf)
@@ -93,14 +93,14 @@ class Bisection(Attack):
             # The walk may end inside its ball: what counts is where it ended.
             reached = _rmse(delta)
             # Where the gradient is NaN the perturbation is, and an answer of NaN is no class.
-            met = meets(model, goal, images + delta, classes).numpy() & np.isfinite(reached)
+            met = meets(model, criterion, images + delta, classes).numpy() & np.isfinite(reached)
             better = met & (reached < best_size)
             best[better], best_size[better] = delta[better], reached[better]
             found |= met
             above, below = np.where(met, sizes, above), np.where(met, below, sizes)
             sizes = next_sizes(below, above)
         late = found & (above > WIDE * below)
-        best = shortened(model, goal, images, classes, tf.constant(best), self.line_steps)
+        best = shortened(model, criterion, images, classes, tf.constant(best), self.line_steps)
         return best.numpy(), found | given, late
 
 

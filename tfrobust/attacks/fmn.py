@@ -79,12 +79,12 @@ def advance(delta: tf.Tensor, radius: tf.Tensor, gradient: tf.Tensor, step: tf.T
     return delta * per_image(tf.minimum(1.0, radius / (norm(delta) + 1e-20)))
 
 
-# Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
+# Model and criterion are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
 @tf.function(jit_compile=True)
 def _visit(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     bounds: Bounds | None,
     images: tf.Tensor,
     classes: tf.Tensor,
@@ -95,10 +95,10 @@ def _visit(
     """Judges where the walk stands, keeps it where it is the smallest, and takes a step."""
     delta, radius, best, best_size = state
     logits, gradient = input_gradient(
-        model, images + delta, lambda logits: goal.margin(logits, classes)
+        model, images + delta, lambda logits: criterion.margin(logits, classes)
     )
-    met = goal.met(logits, classes)
-    margin = goal.margin(logits, classes)
+    met = criterion.met(logits, classes)
+    margin = criterion.margin(logits, classes)
     size = norm(delta)
     better = met & (size < best_size)
     best = tf.where(per_image(better), delta, best)
@@ -158,10 +158,10 @@ class FMN(Attack):
         return f"FMN-L2 ({self.steps} steps)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         delta, begun = known(model, block, self.bounds)
         if tf.reduce_any(begun):
-            delta = shortened(model, goal, images, classes, delta, BEGINNING)
+            delta = shortened(model, criterion, images, classes, delta, BEGINNING)
         size = tf.where(begun, norm(delta), np.inf)
         state = _State(delta, size, delta, size)
         found_by_half = np.zeros(len(classes), bool)
@@ -170,7 +170,7 @@ class FMN(Attack):
             share = visit / self.steps
             state = _visit(
                 model,
-                goal,
+                criterion,
                 self.bounds,
                 images,
                 classes,
@@ -181,5 +181,5 @@ class FMN(Attack):
             if visit == self.steps // 2:
                 found_by_half = np.isfinite(state.best_size.numpy())
         found = np.isfinite(state.best_size.numpy())
-        best = shortened(model, goal, images, classes, state.best, self.line_steps)
+        best = shortened(model, criterion, images, classes, state.best, self.line_steps)
         return best.numpy(), found, found & ~found_by_half

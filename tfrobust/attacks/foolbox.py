@@ -75,21 +75,23 @@ class Decision(Attack):
         return f"Foolbox {self.kind} ({self.steps} steps)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         start, found = self._beginning(model, block)
-        start = shortened(model, goal, images, classes, start, BEGINNING).numpy()
+        start = shortened(model, criterion, images, classes, start, BEGINNING).numpy()
         walked = start.copy()
         done: dict[tuple[int, bytes], np.ndarray] = {}
         for row in np.flatnonzero(found):
             # A block is padded with its first image, which is not walked again.
             key = int(block.numbers[row]), images[row].numpy().tobytes()
             if key not in done:
-                done[key] = self._walk(model, goal, images[row], classes[row], start[row], key[0])
+                done[key] = self._walk(
+                    model, criterion, images[row], classes[row], start[row], key[0]
+                )
             walked[row] = done[key]
         best = start
         for beyond in reversed(BEYOND):
             longer = np.float32(beyond) * walked
-            met = meets(model, goal, images + longer, classes).numpy() & found
+            met = meets(model, criterion, images + longer, classes).numpy() & found
             shorter = met & (_squares(longer) < _squares(best))
             best = np.where(shorter[:, None, None, None], longer, best)
         return best, found, np.zeros_like(found)
@@ -103,7 +105,7 @@ class Decision(Attack):
         low, high = self._bounds
         start, given = known(model, block, self.bounds)
         cut = tf.clip_by_value(block.images + start, low, high) - block.images
-        found = given & meets(model, block.goal, block.images + cut, block.classes)
+        found = given & meets(model, block.criterion, block.images + cut, block.classes)
         start = tf.where(per_image(found), cut, 0.0)
         draws = [np.random.default_rng([self.seed, int(number)]) for number in block.numbers]
         for _ in range(NOISES):
@@ -111,7 +113,7 @@ class Decision(Attack):
                 break
             noise = np.stack([one.uniform(low, high, block.images.shape[1:]) for one in draws])
             picture = tf.constant(noise, tf.float32)
-            met = meets(model, block.goal, picture, block.classes) & ~found
+            met = meets(model, block.criterion, picture, block.classes) & ~found
             start = tf.where(per_image(met), picture - block.images, start)
             found |= met
         return start, found.numpy()
@@ -119,7 +121,7 @@ class Decision(Attack):
     def _walk(
         self,
         model: Model,
-        goal: type[Criterion],
+        criterion: Criterion,
         image: tf.Tensor,
         label: tf.Tensor,
         start: np.ndarray,
@@ -140,10 +142,10 @@ class Decision(Attack):
         tf.random.set_seed(int(seeds[0]))
         original = (image[None] - low) / width
         begun = tf.clip_by_value((image[None] + start[None] - low) / width, 0.0, 1.0)
-        criterion = _criterion(self._foolbox, goal, label[None])
-        if not criterion(begun, answers(model, low + width * begun)):
+        judge = _criterion(self._foolbox, criterion, label[None])
+        if not judge(begun, answers(model, low + width * begun)):
             return start  # on the boundary itself, where rounding decides
-        adversarial = attack.run(stretched, original, criterion, starting_points=begun)
+        adversarial = attack.run(stretched, original, judge, starting_points=begun)
         return ((adversarial - original) * width)[0].numpy()
 
 
@@ -151,17 +153,17 @@ def _squares(delta: np.ndarray) -> np.ndarray:
     return np.sum(np.square(delta, dtype=np.float64), axis=(1, 2, 3))
 
 
-def _criterion(foolbox: Any, goal: type[Criterion], classes: tf.Tensor) -> Any:
+def _criterion(foolbox: Any, criterion: Criterion, classes: tf.Tensor) -> Any:
     """A goal of ours as Foolbox's criterion."""
     import eagerpy
 
     class Goal(foolbox.criteria.Criterion):
         def __repr__(self) -> str:
-            return goal.__name__
+            return repr(criterion)
 
         def __call__(self, perturbed: Any, outputs: Any) -> Any:
             logits, restore = eagerpy.astensor_(outputs)
-            return restore(eagerpy.astensor(goal.met(logits.raw, classes)))
+            return restore(eagerpy.astensor(criterion.met(logits.raw, classes)))
 
     return Goal()
 

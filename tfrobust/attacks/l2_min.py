@@ -56,12 +56,12 @@ def advance(
     return delta + length * velocity, velocity
 
 
-# Model and goal are arguments, not closures: TensorFlow keeps one program for each pair and
+# Model and criterion are arguments, not closures: TensorFlow keeps one program for each pair and
 # each shape, whichever attack object asks.
 @tf.function(jit_compile=True)
 def _visit(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     momentum: float,
     bounds: Bounds | None,
     images: tf.Tensor,
@@ -74,9 +74,9 @@ def _visit(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Judges where the walk stands, keeps it where it is the smallest, and takes a step."""
     logits, gradient = input_gradient(
-        model, images + delta, lambda logits: goal.loss(logits, classes)
+        model, images + delta, lambda logits: criterion.loss(logits, classes)
     )
-    met = goal.met(logits, classes)
+    met = criterion.met(logits, classes)
     size = rmse(delta)
     better = met & (size < best_size)
     best = tf.where(per_image(better), delta, best)
@@ -125,7 +125,7 @@ class L2Min(Attack):
         return f"L2,min ({self.steps} steps)"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         delta = velocity = best = tf.zeros_like(images)
         size = tf.fill(tf.shape(classes), np.float32(np.inf))
         found_by_half = np.zeros(len(classes), bool)
@@ -133,7 +133,7 @@ class L2Min(Attack):
         for visit, length in enumerate(np.append(step_lengths(self.steps, self.path), 0.0)):
             delta, velocity, best, size = _visit(
                 model,
-                goal,
+                criterion,
                 self.momentum,
                 self.bounds,
                 images,

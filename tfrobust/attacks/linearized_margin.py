@@ -86,7 +86,7 @@ def _nearest_within(
 
 def _step(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     bounds: Bounds | None,
     images: tf.Tensor,
     classes: tf.Tensor,
@@ -103,14 +103,14 @@ def _step(
 
     def objective(logits: tf.Tensor) -> tf.Tensor:
         nonlocal margin
-        towards = goal.rival_margin(logits, classes, tf.maximum(rivals, 0))
-        margin = tf.where(rivals < 0, goal.margin(logits, classes), towards)
+        towards = criterion.rival_margin(logits, classes, tf.maximum(rivals, 0))
+        margin = tf.where(rivals < 0, criterion.margin(logits, classes), towards)
         return margin
 
     delta, velocity, mean, best, best_size, overshoot = state
     logits, gradient = input_gradient(model, images + delta, objective)
     size = rmse(delta)
-    better = goal.met(logits, classes) & (size < best_size)
+    better = criterion.met(logits, classes) & (size < best_size)
     best = tf.where(per_image(better), delta, best)
     best_size = tf.where(better, size, best_size)
 
@@ -163,7 +163,7 @@ def nearest_decision(
     followed = min(rivals, logits.shape[-1] - 1)
     count = tf.shape(images)[0]
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    ranks = Misclassified.rivals(logits, predicted)[:, :followed]
+    ranks = Misclassified().rivals(logits, predicted)[:, :followed]
     tiled, classes = (tf.repeat(one, followed, axis=0) for one in (images, predicted))
     towards = tf.reshape(ranks, [-1])
     zeros = tf.zeros_like(tiled)
@@ -174,7 +174,7 @@ def nearest_decision(
     def visit(number: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
         state, _ = _step(
             model,
-            Misclassified,
+            Misclassified(),
             None,
             tiled,
             classes,
@@ -197,7 +197,7 @@ def nearest_decision(
 
     def halve(number: tf.Tensor, short: tf.Tensor, long: tf.Tensor) -> tuple[tf.Tensor, ...]:
         middle = (short + long) / 2
-        met = Misclassified.met(model(images + per_image(middle) * delta), predicted)
+        met = Misclassified().met(model(images + per_image(middle) * delta), predicted)
         return number + 1, tf.where(met, short, middle), tf.where(met, middle, long)
 
     _, _, long = tf.while_loop(lambda number, *_: number < line_steps, halve, (0, short, long))
@@ -270,12 +270,12 @@ class LinearizedMargin(Attack):
         return f"linearized margin ({self.steps} steps, {rivals})"
 
     def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        images, classes, goal = block.images, block.classes, block.goal
+        images, classes, criterion = block.images, block.classes, block.criterion
         count = len(classes)
-        ranks = goal.rivals(answers(model, images), classes).numpy()
+        ranks = criterion.rivals(answers(model, images), classes).numpy()
         # A candidate for every three visits of a first round, or none would get anywhere.
         candidates = min(self.rivals, ranks.shape[1], max(1, self.steps // 6))
-        if not goal.one_rival:
+        if not criterion.one_rival:
             ranks = np.concatenate([np.full((count, 1), -1, np.int32), ranks], axis=1)
         rivals = list(ranks.T[:candidates])
         zeros = tf.zeros_like(images)
@@ -300,11 +300,11 @@ class LinearizedMargin(Attack):
             distances = []
             for row, state in enumerate(states):
                 for visit, pull in enumerate(pulls, visits):
-                    direct = not goal.one_rival and visit >= OPENING
+                    direct = not criterion.one_rival and visit >= OPENING
                     towards = np.full(count, -1, np.int32) if direct else rivals[row]
                     state, distance = _visit(
                         model,
-                        goal,
+                        criterion,
                         self.bounds,
                         images,
                         classes,
@@ -322,7 +322,7 @@ class LinearizedMargin(Attack):
                 size = tf.where(better, state.best_size, size)
         found = np.isfinite(size.numpy())
         # Along the line to the best point the boundary may lie a little nearer still.
-        best = shortened(model, goal, images, classes, best, self.line_steps)
+        best = shortened(model, criterion, images, classes, best, self.line_steps)
         return best.numpy(), found, np.zeros_like(found)
 
 

@@ -10,7 +10,7 @@ from tfrobust.core.opaque import Model
 
 def shortened(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     images: tf.Tensor,
     classes: tf.Tensor,
     delta: tf.Tensor,
@@ -32,7 +32,7 @@ def shortened(
     short, long = tf.zeros_like(delta[:, 0, 0, 0]), tf.ones_like(delta[:, 0, 0, 0])
     for _ in range(halvings):
         middle = (short + long) / 2
-        met = meets(model, goal, images + per_image(middle) * delta, classes)
+        met = meets(model, criterion, images + per_image(middle) * delta, classes)
         short, long = tf.where(met, short, middle), tf.where(met, middle, long)
     return per_image(long) * delta
 
@@ -52,5 +52,5 @@ def known(model: Model, block: Block, bounds: Bounds | None) -> tuple[tf.Tensor,
     given = tf.reduce_any(start != 0, axis=(1, 2, 3))
     if not tf.reduce_any(given):
         return tf.zeros_like(start), given
-    given &= meets(model, block.goal, block.images + start, block.classes)
+    given &= meets(model, block.criterion, block.images + start, block.classes)
     return tf.where(per_image(given), start, 0.0), given

@@ -13,8 +13,8 @@ from tfrobust.errors import InputError
 
 
 @compiled
-def _margins(model: Model, goal: type[Criterion], images: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    return goal.margin(model(images), tf.fill(tf.shape(images)[:1], label))
+def _margins(model: Model, criterion: Criterion, images: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    return criterion.margin(model(images), tf.fill(tf.shape(images)[:1], label))
 
 
 class _Optimizer(SPSAAdam):
@@ -51,7 +51,7 @@ class _Optimizer(SPSAAdam):
 @tf.function
 def _optimized(
     model: Model,
-    goal: type[Criterion],
+    criterion: Criterion,
     bounds: Bounds | None,
     steps: int,
     samples: int,
@@ -65,7 +65,7 @@ def _optimized(
     """CleverHans' attack on one image: (1, H, W, C), scalars and seed (2,) → perturbation."""
     low, high = bounds or (-np.inf, np.inf)
     adversarial = projected_optimization(
-        lambda images, label: _margins(model, goal, images, label),
+        lambda images, label: _margins(model, criterion, images, label),
         image,
         label,
         radius,
@@ -152,7 +152,7 @@ class SPSA(Bisection):
             if key not in done:
                 done[key] = _optimized(
                     model,
-                    block.goal,
+                    block.criterion,
                     self.bounds,
                     self.steps,
                     self.samples,

@@ -73,7 +73,7 @@ class Transfer(Attack):
             return clip(block.images, whole, self.bounds)
 
         def does(scale: np.ndarray) -> np.ndarray:
-            return meets(model, block.goal, block.images + moved(scale), block.classes).numpy()
+            return meets(model, block.criterion, block.images + moved(scale), block.classes).numpy()
 
         short = np.zeros(len(given), np.float32)
         long = np.zeros_like(short)

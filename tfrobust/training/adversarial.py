@@ -76,10 +76,10 @@ class L2MinWalk(Perturber):
         best_size = tf.fill(tf.shape(labels), tf.constant(math.inf, images.dtype))
         for length in step_lengths(self.steps, self.epsilon):
             logits, gradient = _rise(model, images + delta, labels)
-            met = Misclassified.met(logits, labels)
+            met = Misclassified().met(logits, labels)
             best, best_size = _smaller(delta, met, best, best_size)
             delta = _walk(delta, gradient, met, length)
-        met = Misclassified.met(model(images + delta), labels)
+        met = Misclassified().met(model(images + delta), labels)
         best, _ = _smaller(delta, met, best, best_size)
         return images + best
 
