@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from tfrobust.exporting import card, forms, parity, saved_model
+from tfrobust.exporting import card, forms, logit_parity, parity, saved_model
 from tfrobust.exporting.parity import ParityError, check
 
 CLASSES = ["cat", "dog", "ship"]
@@ -50,13 +50,13 @@ def test_what_does_not_follow_from_the_logits_is_caught():
         "class_id": np.array([1], np.int32),
         "class_name": np.array([b"dog"], object),
     }
-    assert not list(parity._unfit(good, CLASSES))
+    assert not list(logit_parity.contradictions(good, CLASSES))
     for name, bad in {
         "probabilities": logits,
         "class_id": np.array([2], np.int32),
         "class_name": np.array([b"cat"], object),
     }.items():
-        (fault,) = parity._unfit({**good, name: bad}, CLASSES)
+        (fault,) = logit_parity.contradictions({**good, name: bad}, CLASSES)
         assert fault.startswith(name)
 
 

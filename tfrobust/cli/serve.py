@@ -22,7 +22,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "host",
     "127.0.0.1",
-    "whom to listen to; 0.0.0.0 lets other machines in, and asks nobody who is there",
+    "the address to listen on; 0.0.0.0 lets every machine in, as no password is asked for",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("port", 8500, "of gRPC", flag_values=FLAGS, lower_bound=0, upper_bound=65535)

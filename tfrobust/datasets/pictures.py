@@ -1,12 +1,15 @@
-"""Reads one picture file, PNG or JPEG, whatever its pixels are like, to uint8.
+"""Reads picture files, PNG and JPEG, into uint8 arrays, and writes arrays as PNG.
 
-- 16 bits a pixel: the full range 0 to 65,535 becomes 0 to 255. Nothing is stretched, so that a
-  12-bit radiograph stored in 16 bits stays dark: rescale such files before.
-- Transparency: composited onto white, as most viewers show it.
-- EXIF orientation: applied, so that the picture stands as viewers show it.
-- CMYK and palettes: converted to RGB.
+All kinds of pixels are read:
+
+- With 16 bits a pixel, the full range 0 to 65,535 becomes 0 to 255. Nothing is stretched, so a
+  12-bit radiograph that is stored in 16 bits stays dark. Rescale such files beforehand.
+- Transparent pixels are laid on white, as most viewers show them.
+- The EXIF orientation is applied, so that the picture stands as viewers show it.
+- CMYK and palettes are converted to RGB.
 """
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +26,17 @@ JPEG_TAIL_BYTES = 2**16
 
 
 class PictureError(ValueError):
-    """A file that is no readable picture; the message says why."""
+    """A file is no readable picture. The message says why."""
 
 
 class Header(NamedTuple):
-    """What a file says of its picture: size in pixels as it stands, whether it is grey, and
-    whether pixels may be transparent.
+    """What a file says of its picture.
+
+    Args:
+        height: in pixels, after the EXIF orientation is applied.
+        width: likewise.
+        grey: whether the picture has no colour.
+        transparent: whether pixels may be transparent.
     """
 
     height: int
@@ -38,16 +46,17 @@ class Header(NamedTuple):
 
 
 def inspect(path: Path) -> Header:
-    """Reads a picture's header and looks for damage, without decoding it.
+    """Reads a picture's header and looks for damage, without decoding the pixels.
 
     Args:
-        path: of the file.
+        path: the picture file.
 
     Returns:
-        Its header.
+        The header.
 
     Raises:
-        PictureError: not PNG or JPEG, damaged, cut off, or above 100 megapixels.
+        PictureError: the file is neither PNG nor JPEG, is damaged or cut off, or has more than 100
+            megapixels.
     """
     try:
         with Image.open(path, formats=FORMATS) as picture:
@@ -56,7 +65,7 @@ def inspect(path: Path) -> Header:
                 picture.verify()
             else:
                 _require_jpeg_end(path)
-        # Pillow cannot go on with a file that it has verified.
+        # Pillow cannot read on in a file that it has verified, so the file is opened again.
         with Image.open(path, formats=FORMATS) as picture:
             width, height = picture.size
             if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
@@ -74,14 +83,15 @@ def read(path: Path, channels: int) -> np.ndarray:
     """Decodes a picture.
 
     Args:
-        path: of the file.
-        channels: 1 or 3; grey becomes colour by repetition, colour grey by its luma.
+        path: the picture file.
+        channels: 1 or 3. A grey picture becomes a colour one by repetition, a colour one grey by
+            its luma.
 
     Returns:
         uint8 (H, W, channels).
 
     Raises:
-        PictureError: as `inspect`.
+        PictureError: as `inspect` raises it.
     """
     try:
         with Image.open(path, formats=FORMATS) as file:
@@ -102,32 +112,49 @@ def read(path: Path, channels: int) -> np.ndarray:
 
 
 def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Brings an image to a size, its aspect kept: the middle of the wanted aspect, resized.
+    """Resizes an image without distorting it, and keeps its middle.
 
-    The same as resizing until the shorter side fits and cropping the middle.
+    The image is scaled until it just covers the size; what lies outside is cut away.
 
     Args:
-        image: uint8 (H, W, C).
-        size: height and width wanted, in pixels.
+        image: uint8 (H, W, 1 or 3).
+        size: height and width of the result, in pixels.
 
     Returns:
-        uint8 (*size, C), smoothed where it shrinks.
+        uint8 (*size, C). It is smoothed where it shrinks.
     """
     height, width, channels = image.shape
     if (height, width) == size:
         return image
     scale = min(height / size[0], width / size[1])
     top, left = (height - scale * size[0]) / 2, (width - scale * size[1]) / 2
-    # Rounding may carry a corner a hair outside, which Pillow refuses.
+    # Rounding may move a corner slightly outside of the image, which Pillow refuses.
     box = (
         max(0.0, left),
         max(0.0, top),
         min(float(width), left + scale * size[1]),
         min(float(height), top + scale * size[0]),
     )
-    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-    resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
+    resized = _picture(image).resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
     return np.array(resized).reshape(*size, channels)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Writes an image as PNG.
+
+    Args:
+        image: uint8 (H, W, 1 or 3).
+
+    Returns:
+        The file's bytes.
+    """
+    file = io.BytesIO()
+    _picture(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
@@ -146,4 +173,4 @@ def _require_jpeg_end(path: Path) -> None:
         file.seek(0, 2)
         file.seek(max(file.tell() - JPEG_TAIL_BYTES, 0))
         if JPEG_END not in file.read():
-            raise PictureError("cut off: the JPEG has no end")
+            raise PictureError("the JPEG is cut off: it has no end")

@@ -1,11 +1,10 @@
-"""The forms in which a version folder holds a network, each as functions of NumPy arrays."""
+"""The forms in which a version folder holds a network, each as a function of NumPy arrays."""
 
 import contextlib
 import io
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,15 +14,15 @@ from tfrobust.core.loading import KERAS_FILE, load_model
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
 
-# Named arrays in, named arrays out.
+# Takes named arrays and gives named arrays.
 Signature = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def keras_file(folder: Path) -> Signature:
-    """network.keras, read back: images → logits.
+    """Reads network.keras back: images → logits.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     model = load_model(folder / KERAS_FILE)
     return lambda inputs: {"logits": np.asarray(model(inputs["images"], training=False))}
@@ -35,7 +34,7 @@ def saved_model(folder: Path) -> dict[str, Signature]:
 
     def runner(name: str) -> Signature:
         def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            # The closure keeps `loaded` alive, and it the variables.
+            # The closure keeps `loaded` alive, which keeps the variables alive.
             outputs = loaded.signatures[name](
                 **{key: tf.constant(value) for key, value in inputs.items()}
             )
@@ -46,24 +45,28 @@ def saved_model(folder: Path) -> dict[str, Signature]:
     return {name: runner(name) for name in loaded.signatures}
 
 
-def command_line(folder: Path, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One answer by TensorFlow's own program `saved_model_cli run`, here in this process."""
+def command_line(folder: Path, signature: str) -> Signature:
+    """A signature by TensorFlow's own program `saved_model_cli run`, called in this process."""
     from tensorflow.python.tools import saved_model_cli
 
-    with tempfile.TemporaryDirectory() as outputs:
-        with contextlib.redirect_stdout(io.StringIO()), _without_warnings():
-            saved_model_cli.run_saved_model_with_feed_dict(
-                str(folder), "serve", signature, inputs, outputs, overwrite_flag=False
-            )
-        return {
-            path.stem: np.load(path, allow_pickle=path.stem == "class_name")
-            for path in Path(outputs).glob("*.npy")
-        }
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with tempfile.TemporaryDirectory() as outputs:
+            with contextlib.redirect_stdout(io.StringIO()), _without_warnings():
+                saved_model_cli.run_saved_model_with_feed_dict(
+                    str(folder), "serve", signature, inputs, outputs, overwrite_flag=False
+                )
+            return {
+                # Names of classes are Python objects, which NumPy saves as pickles.
+                path.stem: np.load(path, allow_pickle=path.stem == "class_name")
+                for path in Path(outputs).glob("*.npy")
+            }
+
+    return run
 
 
 @contextlib.contextmanager
 def session(folder: Path) -> Iterator[dict[str, Signature]]:
-    """The SavedModel's signatures in a Session, by the C++ path that TF Serving takes."""
+    """The SavedModel's signatures in a Session, which is the C++ path that TF Serving takes."""
     graph = tf.Graph()
     with contextlib.closing(tf.compat.v1.Session(graph=graph)) as running:
         with graph.as_default(), _without_warnings():
@@ -76,22 +79,26 @@ def session(folder: Path) -> Iterator[dict[str, Signature]]:
                 fetched, {signature.inputs[key].name: value for key, value in inputs.items()}
             )
 
-        # Loading has a signature of its own, which answers nothing.
+        # A signature for the loader itself, which answers nothing, begins with underscores.
         names = [name for name in meta.signature_def if not name.startswith("__")]
         yield {name: runner(name) for name in names}
 
 
 def onnx_file(path: Path) -> Signature:
-    """A file in onnxruntime; the explainer's `class_id` by the signature's name, `target`."""
+    """An ONNX file in onnxruntime.
+
+    The explainer's output `class_id` gets the name `target` that the signature gives it.
+    """
     running = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [output.name for output in running.get_outputs()]
-    told = ["target" if name == "class_id" and "rmse" in names else name for name in names]
-    return lambda inputs: dict(zip(told, running.run(names, inputs), strict=True))
+    outputs = [output.name for output in running.get_outputs()]
+    is_explainer = "rmse" in outputs
+    names = ["target" if is_explainer and name == "class_id" else name for name in outputs]
+    return lambda inputs: dict(zip(names, running.run(outputs, inputs), strict=True))
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Silences TensorFlow's Python log: the v1 loader is called deprecated, yet is what we want."""
+    """Silences TensorFlow's Python log, which calls the v1 loader deprecated. We need it."""
     log = tf.get_logger()
     before = log.level
     log.setLevel("ERROR")

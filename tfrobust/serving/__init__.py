@@ -1,4 +1,4 @@
-"""Asking a server that serves exported networks: TF Serving, or any that speaks its protocol."""
+"""Asks a server for a network's answers: TF Serving, or any server that speaks its protocol."""
 
 import lazy_loader
 

@@ -1,31 +1,31 @@
-"""A client of TF Serving, for networks exported by this package.
+"""A client of TF Serving, for networks that this package exported.
 
-NumPy arrays go in, named results come out. By gRPC, TF Serving's stubs import TensorFlow for its
-message types; by REST nothing of TensorFlow is needed.
+NumPy arrays go in and named results come out. Over gRPC, TF Serving's message types import
+TensorFlow. Over REST nothing of TensorFlow is needed.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from tfrobust.errors import InputError
-from tfrobust.serving.channels import GrpcChannel, RestChannel, ServerError, Signatures
+from tfrobust.serving.channel import Address, Channel, ServerError, Signatures
 
 __all__ = ["Client", "Distance", "Explained", "Predicted", "ServerError"]
 
-MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MiB: six explanations of 224 × 224
+MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MiB: six explanations of 224 × 224 pixels.
 
 
 class Predicted(NamedTuple):
-    """Of B images.
+    """What a network says of B images.
 
     Args:
         logits: float32 (B, K).
-        probabilities: float32 (B, K).
-        class_id: int32 (B,).
-        class_name: B names.
+        probabilities: float32 (B, K), the softmax of the logits.
+        class_id: int32 (B,), the class of the largest logit.
+        class_name: the B names of these classes.
     """
 
     logits: np.ndarray
@@ -35,15 +35,16 @@ class Predicted(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """Of B images, as `tfrobust.explain` gives it.
+    """Adversarial explanations of B images, as `tfrobust.explain` gives them.
 
     Args:
-        explanation: float32 (B, H, W, C), the image changed.
-        difference: float32 (B, H, W, C), what was changed.
-        target: int32 (B,), the class explained.
-        confidence_before: float32 (B,), of the target.
-        confidence_after: float32 (B,).
-        rmse: float32 (B,), the size of the change, pixels from 0 to 1.
+        explanation: float32 (B, H, W, C), the image after the change.
+        difference: float32 (B, H, W, C), the change itself.
+        target: int32 (B,), the class that is explained.
+        confidence_before: float32 (B,), the probability of the target for the image.
+        confidence_after: float32 (B,), its probability for the explanation.
+        rmse: float32 (B,), the size of the change: root of the mean square over an image's pixels,
+            which lie in [0, 1].
     """
 
     explanation: np.ndarray
@@ -55,14 +56,17 @@ class Explained(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """How far B images' decisions are from changing, by the linearised attack in the export.
+    """How far the decisions on B images are from changing.
+
+    The exported model measures it with the linearised attack.
 
     Args:
-        rmse: float32 (B,), the size of the smallest perturbation found that changes the
-            decision, pixels from 0 to 1: an upper bound, infinite where none was found.
-        found: bool (B,).
+        rmse: float32 (B,), the size of the smallest perturbation found that changes the decision:
+            root of the mean square over an image's pixels, which lie in [0, 1]. The true distance
+            may be smaller. Infinite where no perturbation was found.
+        found: bool (B,), whether one was found.
         class_id: int32 (B,), the decision.
-        rival: int32 (B,), what it becomes; −1 where nothing was found.
+        rival: int32 (B,), the decision after the perturbation; −1 where none was found.
     """
 
     rmse: np.ndarray
@@ -74,21 +78,22 @@ class Distance(NamedTuple):
 class Client:
     """Asks one model of a server.
 
-    A request that never reached the server is sent again, within the timeout; no other is.
+    A request that did not reach the server is sent again until the timeout. No other request is,
+    as it may already have been answered.
 
     Args:
-        server: "host:port" of its gRPC port, or "http://host:port" of its REST port, which takes
-            several times the bytes.
-        model: the model's name there.
-        version: which of its versions; the newest when None.
-        timeout: seconds that one request may take, retries included.
-        certificate: a file with the certificate (PEM) that the server's must be signed by; None
-            speaks gRPC without TLS, which is for this machine only, and "https://" by the
-            system's certificates.
-        message_bytes: the largest message sent or received.
+        server: "host:port" of the gRPC port, or "http://host:port" of the REST port. REST takes
+            several times as many bytes.
+        model: the model's name on the server.
+        version: the version's number; None for the newest.
+        timeout: seconds that one request may take, with all its attempts.
+        certificate: a PEM file with the certificate that the server's must be signed by. None
+            means no TLS over gRPC, which is safe on one machine only, and the system's own
+            certificates for "https://".
+        message_bytes: the largest message that is sent or received.
 
     Raises:
-        InputError: a file that is not there, or numbers out of range.
+        InputError: the certificate cannot be read, or a number is out of range.
     """
 
     def __init__(
@@ -101,21 +106,17 @@ class Client:
         certificate: str | Path | None = None,
         message_bytes: int = MESSAGE_BYTES,
     ) -> None:
-        if timeout <= 0 or message_bytes < 1:
-            raise InputError(
-                f"expected a timeout and message_bytes above 0, got {timeout}, {message_bytes}"
-            )
-        rest = server.startswith(("http://", "https://"))
-        self._channel = (RestChannel if rest else GrpcChannel)(
-            server,
-            model,
-            version,
+        address = Address(
+            server=server,
+            model=model,
+            version=version,
             timeout=timeout,
             certificate=certificate,
             message_bytes=message_bytes,
         )
+        self._channel = _open(address)
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -129,37 +130,42 @@ class Client:
         """Classifies images.
 
         Args:
-            images: float (B, H, W, C), pixels from 0 to 1.
+            images: float (B, H, W, C), pixels in [0, 1].
+
+        Returns:
+            What the network says of each.
 
         Raises:
-            InputError: images of another shape or range.
+            InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
-        found = self.ask("serving_default", images=_checked(images))
-        names = [name.decode() for name in found["class_name"]]
-        return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+        return self._predicted("serving_default", images=_checked(images))
 
     def predict_files(self, files: Sequence[bytes]) -> Predicted:
-        """Classifies PNG and JPEG files, which the server decodes and resizes.
+        """Classifies PNG and JPEG files. The server decodes and resizes them.
 
         Args:
-            files: their bytes.
+            files: the bytes of each file.
+
+        Returns:
+            What the network says of each.
 
         Raises:
-            ServerError: the server did not answer, or refused, as it does what is no picture.
+            ServerError: the server did not answer, or refused, as it does if a file is no picture.
         """
-        found = self.ask("predict_bytes", encoded=np.array(list(files), object))
-        names = [name.decode() for name in found["class_name"]]
-        return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+        return self._predicted("predict_bytes", encoded=np.array(list(files), object))
 
     def robustness(self, images: Any) -> Distance:
         """Asks how far the decisions are from changing.
 
         Args:
-            images: float (B, H, W, C), pixels from 0 to 1.
+            images: float (B, H, W, C), pixels in [0, 1].
+
+        Returns:
+            The distance of each decision.
 
         Raises:
-            InputError: images of another shape or range.
+            InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
         found = self.ask("robustness", images=_checked(images))
@@ -168,17 +174,21 @@ class Client:
     def explain(
         self, images: Any, targets: Any = -1, *, direction: int = 1, rho: float = 0.1
     ) -> Explained:
-        """Changes images until the network is surer of a class, or less sure.
+        """Changes images so that the network becomes surer of a class, or less sure.
 
         Args:
-            images: float (B, H, W, C), pixels from 0 to 1.
-            targets: int (B,) or one for all; −1 for the predicted class.
-            direction: +1 for surer, −1 for less sure.
-            rho: how far, RMSE, pixels from 0 to 1.
+            images: float (B, H, W, C), pixels in [0, 1].
+            targets: the classes to explain, int (B,), or one for all images. −1 is the class that
+                the network predicts.
+            direction: +1 makes the network surer of the class, −1 less sure.
+            rho: the size of the change, RMSE of pixels in [0, 1].
+
+        Returns:
+            The changed images, and how sure the network is before and after.
 
         Raises:
-            InputError: images of another shape or range, targets that are not as many, or a
-                direction that is none.
+            InputError: the images have another shape or range, the number of targets differs, or
+                the direction is neither 1 nor −1.
             ServerError: the server did not answer, or refused.
         """
         if direction not in (1, -1):
@@ -197,17 +207,27 @@ class Client:
         return Explained(**{name: found[name] for name in Explained._fields})
 
     def ask(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """Any signature of the model: named arrays in, named arrays out.
+        """Calls any signature of the model: named arrays in, named arrays out.
+
+        Args:
+            signature: its name.
+            **inputs: one array for each input of the signature.
+
+        Returns:
+            One array for each output.
 
         Raises:
             ServerError: the server did not answer, or refused.
         """
-        return self._channel.ask(signature, {k: np.asarray(v) for k, v in inputs.items()})
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        return self._channel.ask(signature, arrays)
 
     def metadata(self) -> Signatures:
-        """The model's signatures: name → "inputs" or "outputs" → name → dtype and shape.
+        """The model's signatures.
 
-        −1 in a shape is any size.
+        Returns:
+            The signature's name → "inputs" or "outputs" → name → dtype and shape. A size of −1
+            means any size.
 
         Raises:
             ServerError: the server did not answer, or refused.
@@ -215,20 +235,34 @@ class Client:
         return self._channel.metadata()
 
     def status(self) -> dict[int, str]:
-        """The model's versions and what each is: "AVAILABLE", "LOADING", "END", …
+        """The state of each of the model's versions: "AVAILABLE", "LOADING", "END", …
+
+        Returns:
+            The version's number → its state.
 
         Raises:
             ServerError: the server did not answer, or has no such model.
         """
         return self._channel.status()
 
+    def _predicted(self, signature: str, **inputs: np.ndarray) -> Predicted:
+        found = self.ask(signature, **inputs)
+        names = [name.decode() for name in found["class_name"]]
+        return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+
+
+def _open(address: Address) -> Channel:
+    # Each is imported only if it is used: the REST channel works without TensorFlow and gRPC.
+    if address.server.startswith(("http://", "https://")):
+        from tfrobust.serving.rest_channel import RestChannel
+
+        return RestChannel(address)
+    from tfrobust.serving.grpc_channel import GrpcChannel
+
+    return GrpcChannel(address)
+
 
 def _checked(images: Any) -> np.ndarray:
-    """Images as float32.
-
-    Raises:
-        InputError: another shape, or values outside [0, 1].
-    """
     images = np.asarray(images, np.float32)
     if images.ndim != 4:
         raise InputError(f"expected images (B, H, W, C), got shape {images.shape}")

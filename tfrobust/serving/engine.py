@@ -1,6 +1,6 @@
-"""From named arrays to named arrays, checked: what gRPC and REST share.
+"""Answers checked requests: named arrays in, named arrays out. gRPC and REST share it.
 
-Codes and texts are those of TF Serving, where it has one for the case.
+Error codes and texts are TF Serving's own wherever it has one for the case.
 """
 
 import threading
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.errors import reason_of
 from tfrobust.serving.models import Models, Version
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -18,7 +19,7 @@ class Refused(Exception):
     """A request that is not answered.
 
     Args:
-        code: gRPC's name, such as "NOT_FOUND".
+        code: gRPC's name of the reason, such as "NOT_FOUND".
         message: for people.
     """
 
@@ -28,13 +29,13 @@ class Refused(Exception):
 
 
 class Engine:
-    """Answers requests, a bounded number at a time.
+    """Answers requests, and bounds how many it works on.
 
     Args:
-        models: that answer.
-        workers: requests computed at once.
-        queue: requests that may wait; one more is refused with UNAVAILABLE.
-        most_bytes: of a request's inputs.
+        models: the models that it serves.
+        workers: how many requests are computed at once.
+        queue: how many more may wait. Any further request is refused with UNAVAILABLE.
+        most_bytes: the largest size of a request's inputs.
     """
 
     def __init__(self, models: Models, *, workers: int, queue: int, most_bytes: int) -> None:
@@ -45,8 +46,12 @@ class Engine:
     def find(self, name: str, version: int | None = None) -> Version:
         """The version that a request asks for.
 
+        Args:
+            name: the model's name.
+            version: the version's number; None for the newest.
+
         Raises:
-            Refused: no name, or no such model.
+            Refused: the name is empty, or there is no such model.
         """
         if not name:
             raise Refused("INVALID_ARGUMENT", "ModelSpec has no name specified.")
@@ -56,18 +61,42 @@ class Engine:
             raise Refused("NOT_FOUND", f"Servable not found for request: {wanted}")
         return found
 
+    def states(self, name: str, version: int | None = None) -> dict[int, tuple[int, str]]:
+        """The state of each version of a model, or of one.
+
+        Args:
+            name: the model's name.
+            version: the version's number; None for all.
+
+        Returns:
+            The version's number → its state, and what is wrong with it.
+
+        Raises:
+            Refused: there is no such version.
+        """
+        states = self.models.status(name)
+        if version is not None:
+            states = {number: state for number, state in states.items() if number == version}
+        if not states:
+            raise Refused("NOT_FOUND", f"Could not find any versions of model {name}")
+        return states
+
     def answer(
         self, version: Version, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Computes.
+        """Calls a signature.
 
         Args:
-            version: from `find`.
-            signature: its name; "" for the default one.
-            inputs: arrays by name.
+            version: what `find` gave.
+            signature: the signature's name; "" for the default one.
+            inputs: an array for each input.
+
+        Returns:
+            An array for each output.
 
         Raises:
-            Refused: no such signature, inputs that do not fit it, or too many requests.
+            Refused: there is no such signature, the inputs do not fit it, or too many requests
+                wait.
         """
         signature = signature or DEFAULT_SIGNATURE
         specs = version.inputs.get(signature)
@@ -90,27 +119,24 @@ class Engine:
             with self._computing:
                 outputs = version.run(signature, tensors)
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise Refused("INVALID_ARGUMENT", reason) from None
+            raise Refused("INVALID_ARGUMENT", reason_of(error)) from None
         finally:
             self._room.release()
         return {name: np.asarray(value.numpy()) for name, value in outputs.items()}
 
 
 def _fitting(name: str, inputs: Mapping[str, np.ndarray], spec: tf.TensorSpec) -> tf.Tensor:
-    """An input as its signature wants it.
+    """An input as a tensor.
 
     Raises:
-        Refused: it is missing, or of another type or shape.
+        Refused: the input is missing, or has another type or shape than its signature says.
     """
     if name not in inputs:
         raise Refused("INVALID_ARGUMENT", f"input {name} is missing")
     value, dtype = inputs[name], spec.dtype
-    if dtype == tf.string:
-        wrong = value.dtype.kind not in "OSU"
-    else:
-        wrong = value.dtype != dtype.as_numpy_dtype
-    if wrong:
+    is_text = value.dtype.kind in "OSU"
+    fits = is_text if dtype == tf.string else value.dtype == dtype.as_numpy_dtype
+    if not fits:
         raise Refused(
             "INVALID_ARGUMENT", f"input {name}: expected {dtype.name}, got {value.dtype.name}"
         )

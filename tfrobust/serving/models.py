@@ -1,4 +1,4 @@
-"""The models of a folder, each by its newest version, exchanged while others are answered."""
+"""The models of a folder, each by its newest version. New versions are taken up while it serves."""
 
 import threading
 from collections.abc import Callable
@@ -8,21 +8,25 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfrobust.errors import InputError
+from tfrobust.core import version_folders
+from tfrobust.errors import InputError, reason_of
 
 SAVED_MODEL = "saved_model.pb"
-# Of tensorflow_serving/apis/get_model_status.proto.
+# States by their numbers in tensorflow_serving/apis/get_model_status.proto.
 LOADING, AVAILABLE, END = 20, 30, 50
 
 
 class Version:
-    """One loaded version.
+    """One loaded version of a model.
+
+    Args:
+        folder: holds the SavedModel; its name is the version's number.
 
     Attributes:
-        number: of the version.
-        signatures: name → SignatureDef, those that answer something.
-        inputs: of each signature, name → TensorSpec.
-        labels: of the classes, if the export tells them.
+        number: the version's number.
+        signatures: name → SignatureDef of each signature that answers something.
+        inputs: the signature's name → the input's name → TensorSpec.
+        labels: the names of the classes; empty if the export does not give them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,19 +54,19 @@ class Version:
 
 
 class Models:
-    """Watches a folder of models as TF Serving wants it: <name>/<integer version>/.
+    """Watches a folder of models, laid out as TF Serving wants it: <name>/<integer version>/.
 
-    A version is taken up when it is whole, as exports rename theirs into place. The old one
-    answers until the new one is loaded, and what runs on it ends; one that cannot be loaded is
-    told of, and the old one stays.
+    An export renames its version into place when it is whole, and it is loaded then. The old
+    version answers until the new one is loaded, and finishes the requests that it has begun. If a
+    version cannot be loaded, a line says so and the old one stays.
 
     Args:
         root: the folder.
-        poll_seconds: between looks.
-        tell: takes a line for people.
+        poll_seconds: seconds between two looks.
+        tell: is called with each line for people.
 
     Raises:
-        InputError: there is no model that can be loaded.
+        InputError: the folder holds no model that can be loaded.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Models:
         self._current: dict[str, Version] = {}
         self._states: dict[str, dict[int, tuple[int, str]]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self.look()
+        self._look()
         if not self._current:
             raise InputError(
                 f"expected models in {root}, as <name>/<version>/{SAVED_MODEL}; there is none that "
@@ -82,32 +86,38 @@ class Models:
         self._thread.start()
 
     def get(self, name: str, version: int | None = None) -> Version | None:
-        """The version that answers; None where there is none of that name or number."""
+        """The version that answers; None if there is none of that name or number."""
         with self._lock:
             found = self._current.get(name)
         return found if found and version in (None, found.number) else None
 
     def names(self) -> list[str]:
-        """Of all models that are served."""
+        """The names of all models that are served."""
         with self._lock:
             return sorted(self._current)
 
     def status(self, name: str) -> dict[int, tuple[int, str]]:
-        """Number → state and what is wrong with it; empty for an unknown name."""
+        """The version's number → its state, and what is wrong with it.
+
+        It is empty for a name that no model has.
+        """
         with self._lock:
             return dict(self._states.get(name, {}))
 
     def close(self) -> None:
-        """Looks no more."""
+        """Stops watching."""
         self._stop.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """Loads what is new."""
+    def _look(self) -> None:
         for folder in sorted(self._root.iterdir() if self._root.is_dir() else []):
-            newest = max(_versions(folder), default=None)
-            if newest is not None:
-                self._take_up(folder.name, folder / str(newest))
+            whole = [
+                number
+                for number in version_folders.numbers(folder)
+                if (folder / str(number) / SAVED_MODEL).is_file()
+            ]
+            if whole:
+                self._take_up(folder.name, folder / str(max(whole)))
 
     def _take_up(self, name: str, folder: Path) -> None:
         number = int(folder.name)
@@ -118,8 +128,8 @@ class Models:
             states[number] = LOADING, ""
         try:
             version = Version(folder)
-        except Exception as error:  # of what a damaged file raises, anything
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except Exception as error:  # A damaged file can raise anything.
+            reason = reason_of(error)
             self._tell(f"{name} {number} cannot be loaded, and is passed over: {reason}")
             with self._lock:
                 states[number] = END, reason
@@ -135,17 +145,6 @@ class Models:
     def _watch(self) -> None:
         while not self._stop.wait(self._poll):
             try:
-                self.look()
-            except OSError as error:  # a folder that vanishes while it is listed
+                self._look()
+            except OSError as error:  # A folder may vanish while it is listed.
                 self._tell(f"cannot look for models: {error}")
-
-
-def _versions(folder: Path) -> list[int]:
-    """Whole versions in a model's folder."""
-    if not folder.is_dir():
-        return []
-    return [
-        int(entry.name)
-        for entry in folder.iterdir()
-        if entry.name.isdecimal() and (entry / SAVED_MODEL).is_file()
-    ]

@@ -1,4 +1,4 @@
-"""TF Serving's REST routes, and a page for people, over an engine."""
+"""TF Serving's REST routes over an engine, and a page for people."""
 
 import base64
 import functools
@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +23,9 @@ from tfrobust.errors import ReportedError
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
 from tfrobust.serving.models import AVAILABLE, END, LOADING
 
-if TYPE_CHECKING:
-    from tfrobust.serving.local import Settings
-
 PAGE = Path(__file__).with_name("page.html")
 STATES = {LOADING: "LOADING", AVAILABLE: "AVAILABLE", END: "END"}
-# As TF Serving answers by HTTP.
+# TF Serving turns gRPC's codes into these over HTTP.
 HTTP = {
     "NOT_FOUND": 404,
     "INVALID_ARGUMENT": 400,
@@ -42,40 +39,44 @@ POLICY = (
 )
 
 
-class Rest:
-    """Listens in a thread of its own.
+class RestServer:
+    """Listens for HTTP requests in a thread of its own.
 
     Args:
-        engine: that answers.
-        settings: host, rest_port and the largest request.
+        engine: answers the requests.
+        host: the address to listen on.
+        port: 0 takes a free one.
+        message_bytes: the largest request.
+        threads: how many requests are taken at once.
 
     Attributes:
-        port: that it listens on.
+        port: the port that it listens on.
 
     Raises:
-        ReportedError: a port that is taken.
+        ReportedError: the port is taken.
     """
 
-    def __init__(self, engine: Engine, settings: "Settings") -> None:
-        self._engine, self._most = engine, settings.message_bytes
-        # Else AnyIO's 40: then the queue could never be full.
-        self._threads = CapacityLimiter(settings.threads)
+    def __init__(
+        self, engine: Engine, *, host: str, port: int, message_bytes: int, threads: int
+    ) -> None:
+        self._engine, self._most = engine, message_bytes
+        # AnyIO's own limit of 40 would keep the queue from ever being full.
+        self._threads = CapacityLimiter(threads)
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((settings.host, settings.rest_port or 0))
+            listening.bind((host, port))
         except OSError as error:
             listening.close()
             raise ReportedError(
-                f"cannot listen on {settings.host}:{settings.rest_port}: {error}; name another "
-                "--rest_port"
+                f"cannot listen on {host}:{port}: {error}; name another rest_port"
             ) from None
         self.port: int = listening.getsockname()[1]
         one = "/v1/models/{name:str}"
         numbered = one + "/versions/{version:int}"
         routes = [
             Route("/", self._page),
-            # These two are the page's own, not TF Serving's.
+            # The page asks for these two. TF Serving does not have them.
             Route("/v1/models", self._list),
             Route(one + "/labels", self._labels),
         ]
@@ -89,8 +90,8 @@ class Rest:
             Starlette(routes=routes),
             log_level="error",
             timeout_graceful_shutdown=10,
-            # Of bodies that are read, requests that wait and requests that are computed.
-            limit_concurrency=settings.threads,
+            # This bounds the bodies that are read, too.
+            limit_concurrency=threads,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -99,7 +100,7 @@ class Rest:
         self._thread.start()
 
     def close(self) -> None:
-        """Lets requests end, and stops."""
+        """Lets the requests that came end, and stops."""
         self._server.should_exit = True
         self._thread.join()
 
@@ -116,22 +117,20 @@ class Rest:
             return _refusal(refused)
 
     async def _status(self, request: Request) -> Response:
-        states = self._engine.models.status(request.path_params["name"])
-        if "version" in request.path_params:
-            wanted = request.path_params["version"]
-            states = {number: state for number, state in states.items() if number == wanted}
-        if not states:
-            name = request.path_params["name"]
-            return _refusal(Refused("NOT_FOUND", f"Could not find any versions of model {name}"))
-        told = [
+        name, version = request.path_params["name"], request.path_params.get("version")
+        try:
+            states = self._engine.states(name, version)
+        except Refused as refused:
+            return _refusal(refused)
+        status = [
             {
                 "version": str(number),
                 "state": STATES[state],
-                "status": {"error_code": "UNKNOWN" if wrong else "OK", "error_message": wrong},
+                "status": {"error_code": "UNKNOWN" if fault else "OK", "error_message": fault},
             }
-            for number, (state, wrong) in sorted(states.items(), reverse=True)
+            for number, (state, fault) in sorted(states.items(), reverse=True)
         ]
-        return _json({"model_version_status": told})
+        return _json({"model_version_status": status})
 
     async def _metadata(self, request: Request) -> Response:
         try:
@@ -140,19 +139,8 @@ class Rest:
         except Refused as refused:
             return _refusal(refused)
 
-        def told(tensors: Mapping[str, Any]) -> dict[str, Any]:
-            return {
-                key: {
-                    "dtype": types_pb2.DataType.Name(info.dtype),
-                    "tensor_shape": {
-                        "dim": [{"size": str(dim.size)} for dim in info.tensor_shape.dim]
-                    },
-                }
-                for key, info in tensors.items()
-            }
-
         signatures = {
-            key: {"inputs": told(one.inputs), "outputs": told(one.outputs)}
+            key: {"inputs": _specs(one.inputs), "outputs": _specs(one.outputs)}
             for key, one in version.signatures.items()
         }
         spec = {"name": name, "signature_name": "", "version": str(version.number)}
@@ -195,11 +183,21 @@ class Rest:
         return _json({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
 
 
+def _specs(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": types_pb2.DataType.Name(one.dtype),
+            "tensor_shape": {"dim": [{"size": str(dim.size)} for dim in one.tensor_shape.dim]},
+        }
+        for name, one in tensors.items()
+    }
+
+
 def _parsed(body: bytes) -> dict[str, Any]:
     """A request's JSON.
 
     Raises:
-        Refused: it is none, or asks for nothing.
+        Refused: the body is no JSON, or has neither rows nor inputs, or both.
     """
     try:
         asked = json.loads(body)
@@ -211,10 +209,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _rows(instances: Any) -> Any:
-    """Inputs by name from rows, or the rows of the one input.
+    """Turns rows into one list for each input; rows of a single input stay as they are.
 
     Raises:
-        Refused: no rows, or rows that differ in their names.
+        Refused: there are no rows, or they name different inputs.
     """
     if not isinstance(instances, list) or not instances:
         raise Refused("INVALID_ARGUMENT", "expected 'instances' as a list that is not empty")
@@ -227,10 +225,10 @@ def _rows(instances: Any) -> Any:
 
 
 def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
-    """JSON lists as an array of the signature's type.
+    """JSON's lists as an array of the type that the signature names.
 
     Raises:
-        Refused: lists that are no array, or not of that type.
+        Refused: the lists make no array, or not one of that type.
     """
     try:
         if spec is not None and spec.dtype == tf.string:
@@ -249,7 +247,7 @@ def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
 
 
 def _texts(value: Any) -> Any:
-    """Strings as bytes; {"b64": …} holds any bytes."""
+    """Strings as bytes. {"b64": …} can hold any bytes."""
     if isinstance(value, list):
         return [_texts(one) for one in value]
     if isinstance(value, dict) and set(value) == {"b64"}:
@@ -260,7 +258,7 @@ def _texts(value: Any) -> Any:
 
 
 def _plain(value: np.ndarray) -> Any:
-    """An array as JSON's lists; bytes as text."""
+    """An array as JSON's lists. Bytes become text."""
     if value.dtype.kind in "OS":
         return [one.decode("utf-8", "replace") for one in value.ravel()]
     return value.tolist()

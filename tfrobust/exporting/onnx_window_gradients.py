@@ -1,0 +1,161 @@
+"""ONNX for the gradients of convolutions and pools."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from tf2onnx.graph import Node
+
+from tfrobust.exporting.onnx_nodes import NotConvertible, Rewrite
+
+CHANNELS_FIRST, CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+# Height and width are these axes of (N, H, W, C).
+SPATIAL = (1, 2)
+
+
+class Window(NamedTuple):
+    """How a window moves over an image. Each pair is for height and width.
+
+    Args:
+        kernel: the window's size in pixels.
+        strides: pixels between two windows.
+        dilations: pixels between two of a window's pixels.
+        before: pixels of padding before the image.
+        after: pixels of padding behind it.
+        left_over: pixels at the image's end that no window reaches.
+    """
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    before: tuple[int, int]
+    after: tuple[int, int]
+    left_over: tuple[int, int]
+
+
+def _window(
+    node: Node, kernel: Sequence[int], whole: Sequence[int], windows: Sequence[int]
+) -> Window:
+    """Reads how a node's window moves from its attributes.
+
+    Args:
+        node: the gradient of a convolution or pool.
+        kernel: height and width of the window, in pixels.
+        whole: the image's shape (N, H, W, C).
+        windows: the shape (N, H, W, C) of what the convolution or pool gives.
+    """
+    if node.get_attr_str("data_format") != "NHWC":
+        raise NotConvertible(f"{node.type} with channels first")
+    padding = node.get_attr_str("padding")
+    strides = list(node.get_attr("strides").ints)
+    dilations = list(node.get_attr("dilations").ints) if node.get_attr("dilations") else [1] * 4
+    explicit = list(node.get_attr("explicit_paddings").ints) if padding == "EXPLICIT" else []
+    before, after, left_over = [], [], []
+    for axis, size in zip(SPATIAL, kernel, strict=True):
+        reach = strides[axis] * (windows[axis] - 1) + dilations[axis] * (size - 1) + 1
+        missing = max(reach - whole[axis], 0) if padding == "SAME" else 0
+        first, last = missing // 2, missing - missing // 2
+        if explicit:
+            first, last = explicit[2 * axis : 2 * axis + 2]
+        before.append(first)
+        after.append(last)
+        left_over.append(whole[axis] - (reach - first - last))
+    return Window(
+        (kernel[0], kernel[1]),
+        (strides[1], strides[2]),
+        (dilations[1], dilations[2]),
+        (before[0], before[1]),
+        (after[0], after[1]),
+        (left_over[0], left_over[1]),
+    )
+
+
+def _transposed_convolution(
+    rewrite: Rewrite, gradient: str, weights: str, window: Window, groups: int
+) -> str:
+    """Spreads each window's gradient over the window's pixels.
+
+    Gradient and result are (N, H, W, C); the weights are laid out as ONNX has them.
+    """
+    spread = rewrite.make(
+        "ConvTranspose",
+        rewrite.make("Transpose", gradient, perm=CHANNELS_FIRST),
+        weights,
+        kernel_shape=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=(*window.before, *window.after),
+        output_padding=window.left_over,
+        group=groups,
+    )
+    return rewrite.make("Transpose", spread, perm=CHANNELS_LAST)
+
+
+def convolution(rewrite: Rewrite) -> None:
+    """The gradient with respect to a convolution's input."""
+    whole, kernel = rewrite.shape_computed_by(0), rewrite.shape(1)
+    window = _window(rewrite.node, kernel[:2], whole, rewrite.shape(2))
+    weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[3, 2, 0, 1])
+    groups = whole[3] // kernel[2]
+    rewrite.finish(_transposed_convolution(rewrite, rewrite.inputs[2], weights, window, groups))
+
+
+def depthwise_convolution(rewrite: Rewrite) -> None:
+    """The gradient with respect to a depthwise convolution's input."""
+    whole, (height, width, channels, copies) = rewrite.shape_computed_by(0), rewrite.shape(1)
+    window = _window(rewrite.node, (height, width), whole, rewrite.shape(2))
+    weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[2, 3, 0, 1])
+    sizes = rewrite.constant([channels * copies, 1, height, width])
+    weights = rewrite.make("Reshape", weights, sizes)
+    rewrite.finish(_transposed_convolution(rewrite, rewrite.inputs[2], weights, window, channels))
+
+
+def average_pool(rewrite: Rewrite) -> None:
+    """The gradient with respect to an average pool's input."""
+    whole, windows = rewrite.shape_computed_by(0), rewrite.shape(1)
+    window = _window(rewrite.node, list(rewrite.node.get_attr("ksize").ints)[1:3], whole, windows)
+    # A window's mean is taken over its pixels inside the image, not over the padding.
+    counts = np.ones(1)
+    for axis, size, stride, before in zip(
+        SPATIAL, window.kernel, window.strides, window.before, strict=True
+    ):
+        starts = np.arange(windows[axis]) * stride - before
+        there = np.minimum(starts + size, whole[axis]) - np.maximum(starts, 0)
+        counts = np.multiply.outer(counts, there)
+    shares = rewrite.make("Div", rewrite.inputs[1], rewrite.constant(counts[..., None], np.float32))
+    ones = rewrite.constant(np.ones((whole[3], 1, *window.kernel)), np.float32)
+    rewrite.finish(_transposed_convolution(rewrite, shares, ones, window, whole[3]))
+
+
+def max_pool(rewrite: Rewrite) -> None:
+    """The gradient with respect to a maximum pool's input.
+
+    The gradient goes to the pixels that were the largest. It is added up where windows overlap.
+    """
+    whole, windows = rewrite.shape(0), rewrite.shape(2)
+    window = _window(rewrite.node, list(rewrite.node.get_attr("ksize").ints)[1:3], whole, windows)
+    images = rewrite.make("Transpose", rewrite.inputs[0], perm=CHANNELS_FIRST)
+    # MaxPool's second output holds indices into the whole batch, laid out flat.
+    places = rewrite.make(
+        "MaxPool",
+        images,
+        outputs=2,
+        kernel_shape=window.kernel,
+        strides=window.strides,
+        pads=(*window.before, *window.after),
+    )
+    flat = rewrite.constant([-1])
+    gradient = rewrite.make("Transpose", rewrite.inputs[2], perm=CHANNELS_FIRST)
+    zeros = rewrite.make(
+        "Mul", rewrite.make("Reshape", images, flat), rewrite.constant(0.0, np.float32)
+    )
+    spread = rewrite.make(
+        "ScatterElements",
+        zeros,
+        rewrite.make("Reshape", places, flat),
+        rewrite.make("Reshape", gradient, flat),
+        axis=0,
+        reduction="add",
+    )
+    spread = rewrite.make("Reshape", spread, rewrite.make("Shape", images))
+    rewrite.finish(rewrite.make("Transpose", spread, perm=CHANNELS_LAST))
