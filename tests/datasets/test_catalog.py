@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfrobust import datasets
-from tfrobust.datasets import catalog
+from tfrobust.datasets import catalog, tfds_builder
 from tfrobust.datasets.records import RecordSource
 from tfrobust.errors import InputError
 
@@ -20,7 +20,7 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no {SHARED}")
 @pytest.fixture(autouse=True)
 def no_default_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(catalog, "is_offline", lambda: True)
+    monkeypatch.setattr(tfds_builder, "is_offline", lambda: True)
 
 
 class TinySet(tfds.core.GeneratorBasedBuilder):
@@ -130,7 +130,7 @@ def test_a_failing_download_is_an_input_error(monkeypatch):
     def fail(self):
         raise ConnectionError("cable cut")
 
-    monkeypatch.setattr(catalog, "is_offline", lambda: False)
+    monkeypatch.setattr(tfds_builder, "is_offline", lambda: False)
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
     with pytest.raises(InputError, match=r"mnist could not be downloaded.*cable cut"):
         datasets.load("mnist")

@@ -1,9 +1,9 @@
-"""Images to train, attack and explain with, behind one call: `load(name)`.
+"""Images to train, attack and explain with. `load(name)` opens every data set.
 
     data = tfrobust.datasets.load("cifar10", data_dir="…")
     for images, labels in data.train(128, seed=0): ...
 
-Importing this package does not import TensorFlow; `load` does.
+Importing this package does not import TensorFlow. `load` does.
 """
 
 import lazy_loader

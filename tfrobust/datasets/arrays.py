@@ -1,4 +1,4 @@
-"""Sources small enough for memory: batches are gathered and changed whole."""
+"""Data sets that fit into memory. Batches are gathered and augmented as a whole."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -6,11 +6,18 @@ from functools import cached_property
 import tensorflow as tf
 
 from tfrobust.datasets.augment import augment
-from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, step_seed, to_floats
+from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, Stream, step_seed, to_floats
 
 
 class ArraySource(DataSource):
-    """A data set whose pixels fit into memory."""
+    """A data set whose pixels fit into memory.
+
+    Args:
+        info: what the data set is.
+        train: gives images uint8 (N, H, W, C) and labels int32 (N,). It is called at first use.
+        test: likewise for the test images, in an order in which the first ones are a fair sample.
+        skipped: the names of files that are left out.
+    """
 
     def __init__(
         self,
@@ -19,14 +26,6 @@ class ArraySource(DataSource):
         test: Callable[[], Arrays],
         skipped: tuple[str, ...] = (),
     ) -> None:
-        """Opens it.
-
-        Args:
-            info: what it is.
-            train: gives images uint8 (N, H, W, C) and labels int32 (N,); called at first use.
-            test: the same for the test images, in an order whose prefixes are fair samples.
-            skipped: files left out.
-        """
         super().__init__(info, skipped)
         self._read_train = train
         self._read_test = test
@@ -39,16 +38,10 @@ class ArraySource(DataSource):
     def _test_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
         return _on_host(self._read_test())
 
-    def _training_batches(
-        self,
-        batch_size: int,
-        seed: int,
-        augmentation: str,
-        start_step: int,
-        rows: tuple[int, int],
-    ) -> tf.data.Dataset:
+    def _training_batches(self, stream: Stream) -> tf.data.Dataset:
         images, labels = self._train_tensors
         last = self.info.train_images - 1
+        batch_size, seed = stream.batch_size, stream.seed
         steps = self.steps_per_epoch(batch_size)
 
         def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -56,10 +49,10 @@ class ArraySource(DataSource):
             positions = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
             order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
             indices = tf.random.experimental.index_shuffle(positions, order_seed, last)
-            chosen = augment(tf.gather(images, indices), augmentation, step_seed(seed, step))
+            chosen = augment(tf.gather(images, indices), stream.augmentation, step_seed(seed, step))
             return to_floats(chosen, tf.gather(labels, indices))
 
-        return tf.data.Dataset.range(start_step, tf.int64.max).map(
+        return tf.data.Dataset.range(stream.start_step, tf.int64.max).map(
             batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
@@ -68,6 +61,6 @@ class ArraySource(DataSource):
 
 
 def _on_host(arrays: Arrays) -> tuple[tf.Tensor, tf.Tensor]:
-    # Without this a GPU machine would put the whole set into the GPU's memory.
+    # Without this, TensorFlow would put the whole set into a GPU's memory.
     with tf.device("CPU:0"):
         return tf.constant(arrays[0], tf.uint8), tf.constant(arrays[1], tf.int32)

@@ -1,8 +1,7 @@
-"""Random changes of training images, as pure functions of a seed.
+"""Random changes of training images. The same seed gives the same images.
 
-All work on batches of decoded images and keep shape and dtype, except `crop_of_jpeg`, which
-decodes only the part of a JPEG that it needs. A seed is an integer tensor of shape (2,), as for
-all stateless random operations of TensorFlow: the same seed gives the same images.
+All functions but `crop_of_jpeg` change batches of decoded images, and keep their shape and dtype. A
+seed is an integer tensor of shape (2,), as TensorFlow's stateless random operations take it.
 """
 
 import tensorflow as tf
@@ -17,8 +16,8 @@ def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         images: uint8 (B, H, W, C).
-        augmentation: "none"; "crop": `replicate_crop`; "crop_flip": that and `flip`;
-            "imagenet": `resized_crop` and `flip`.
+        augmentation: "none"; "crop" for `replicate_crop`; "crop_flip" for `replicate_crop` and
+            `flip`; "imagenet" for `resized_crop` and `flip`.
         seed: int64 (2,).
 
     Returns:
@@ -35,9 +34,9 @@ def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
 
 
 def replicate_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Shifts each image by up to 4 pixels a side, the edge pixels repeated outwards.
+    """Shifts each image by up to 4 pixels in each direction, and repeats its edge pixels.
 
-    The same as padding by 4 with the edge's values and cropping at random, without the padding.
+    The result is that of padding by 4 with the edge's values and cropping at random.
 
     Args:
         images: (B, H, W, C), any dtype.
@@ -53,11 +52,14 @@ def replicate_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def shift(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
-    """Image b's pixel (y, x) becomes its pixel (y + offsets[b, 0], x + offsets[b, 1]).
+    """Shifts each image by its own offset.
+
+    Pixel (y, x) of image b becomes its pixel (y + offsets[b, 0], x + offsets[b, 1]), or the nearest
+    edge pixel if that lies outside.
 
     Args:
         images: (B, H, W, C), any dtype.
-        offsets: int32 (B, 2), in pixels; where they point outside, the nearest edge pixel counts.
+        offsets: int32 (B, 2), in pixels.
 
     Returns:
         As `images`.
@@ -100,7 +102,7 @@ def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         tf.random.split(seed, count),
         fn_output_signature=tf.TensorSpec((4,), tf.int32),
     )
-    # crop_and_resize wants the first and the last pixel's centres as fractions of size − 1.
+    # crop_and_resize takes the centres of the first and the last pixel, as fractions of size − 1.
     first, size = tf.cast(windows[:, :2], tf.float32), tf.cast(windows[:, 2:], tf.float32)
     extent = tf.cast(tf.stack([height, width]), tf.float32) - 1
     boxes = tf.concat([first / extent, (first + size - 1) / extent], axis=1)
@@ -111,7 +113,7 @@ def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def crop_of_jpeg(
     encoded: tf.Tensor, channels: int, size: tuple[int, int], seed: tf.Tensor
 ) -> tf.Tensor:
-    """`resized_crop` of a JPEG, of which only the window is decoded.
+    """Does what `resized_crop` does for a JPEG file, of which only the window is decoded.
 
     Args:
         encoded: string (), the file's bytes.
@@ -128,7 +130,7 @@ def crop_of_jpeg(
 
 
 def random_window(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """A window of 8 to 100 % of an image's area, its aspect between 3/4 and 4/3.
+    """Draws a window of 8 to 100 % of an image's area, with an aspect between 3/4 and 4/3.
 
     Args:
         height: int32 (), in pixels.
@@ -136,8 +138,8 @@ def random_window(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tf.Te
         seed: integer (2,).
 
     Returns:
-        int32 (4,): first row, first column, height, width; the whole image where ten draws find
-        no window that fits.
+        int32 (4,): first row, first column, height, width. It is the whole image if none of ten
+        draws fits into it.
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.stack([height, width, 1]),
@@ -173,7 +175,7 @@ def cut(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Resizes one image or a batch bilinearly, smoothed first where it shrinks.
+    """Resizes one image or a batch bilinearly. Images that shrink are smoothed before.
 
     Args:
         image: uint8 (..., H, W, C).

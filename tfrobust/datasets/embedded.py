@@ -1,6 +1,6 @@
-"""The small real set shipped with the package: 12,000 images of Fashion-MNIST.
+"""The small data set that is shipped with the package: 12,000 images of Fashion-MNIST.
 
-Built by tools/make_embedded_images.py; embedded_data/PROVENANCE.md says from what.
+tools/make_embedded_images.py made it. embedded_data/PROVENANCE.md says from what.
 """
 
 import hashlib
@@ -39,17 +39,17 @@ CLASS_NAMES = (
 
 
 def load_embedded(image_size: int | None, held_out: int = 0) -> DataSource:
-    """Opens the embedded set.
+    """Opens the embedded data set.
 
     Args:
-        image_size: height and width in pixels; None: 28, as stored.
-        held_out: how many training images to test on, in the place of the test images.
+        image_size: height and width in pixels; None for 28, as stored.
+        held_out: how many of the training images take the place of the test images.
 
     Returns:
-        Its source, read and checked.
+        The data set, in memory.
 
     Raises:
-        InputError: the file is missing or damaged, or nothing is left to train on.
+        InputError: the file is missing or damaged, or no image is left to train on.
     """
     if held_out >= TRAIN_IMAGES:
         raise InputError(
@@ -84,16 +84,16 @@ def load_embedded(image_size: int | None, held_out: int = 0) -> DataSource:
 
 @cache
 def read(path: Path) -> Arrays:
-    """Reads and checks the file.
+    """Reads the file and checks its hash.
 
     Args:
-        path: of the xz file.
+        path: the xz file.
 
     Returns:
-        images uint8 (12000, 28, 28, 1), training images first, and labels int32 (12000,).
+        Images uint8 (12000, 28, 28, 1), the training images first, and labels int32 (12000,).
 
     Raises:
-        InputError: the file is missing or is not the one that was shipped.
+        InputError: the file is missing, or it is not the file that was shipped.
     """
     advice = "Install tfrobust again; in a clone: git checkout tfrobust/datasets/embedded_data"
     try:

@@ -1,4 +1,4 @@
-"""A folder of pictures too large for memory: files are read as they are needed."""
+"""A folder of pictures that is too large for memory. Files are read as they are needed."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,14 @@ from tfrobust.datasets.streamed import StreamedSource
 
 
 class FileSource(StreamedSource):
-    """A folder too large for memory: a record is a file's path."""
+    """A folder that is too large for memory. A record is a file's path.
+
+    Args:
+        info: what the data set is.
+        train: the pictures to train on.
+        test: the pictures to test on, in the order in which to give them.
+        skipped: the names of files that are left out.
+    """
 
     def __init__(
         self,
@@ -24,14 +31,6 @@ class FileSource(StreamedSource):
         test: Sequence[Picture],
         skipped: tuple[str, ...],
     ) -> None:
-        """Opens it.
-
-        Args:
-            info: what it is.
-            train: pictures to train on.
-            test: pictures to test on, in the order to give them.
-            skipped: files left out.
-        """
         super().__init__(info, skipped)
         self._train = _columns(train)
         self._test = _columns(test)
@@ -76,7 +75,7 @@ def _read_now(path: bytes, channels: int) -> np.ndarray:
     try:
         return read(Path(os.fsdecode(path)), channels)
     except PictureError as error:
-        raise OSError(f"{os.fsdecode(path)} became unreadable: {error}") from error
+        raise OSError(f"{os.fsdecode(path)} can no longer be read: {error}") from error
 
 
 def _columns(pictures: Sequence[Picture]) -> tuple[tf.Tensor, tf.Tensor]:

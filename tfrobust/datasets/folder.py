@@ -1,7 +1,7 @@
-"""A user's own images: `folder:/path`, one sub-folder a class, or train/ and test/ of such.
+"""A user's own images: `folder:/path`, with one sub-folder for each class, or train/ and test/.
 
-Images are brought to one size, their aspect kept; pictures.py says how each kind of file is read.
-The split of a folder without train/ and test/ follows from the file names; see folder_scan.py.
+Images are resized to one size without being distorted. pictures.py says how each kind of file is
+read. In a folder without train/ and test/ the file names decide the split; see folder_scan.py.
 """
 
 import logging
@@ -49,15 +49,16 @@ def load_folder(name: str, image_size: int | None) -> DataSource:
 
     Args:
         name: "folder:/path".
-        image_size: height and width in pixels; None: the size of the images where all share one
-            of at most 256, else 224.
+        image_size: height and width in pixels. None for the size of the images if they all share
+            one of at most 256, and for 224 otherwise.
 
     Returns:
-        A source in memory up to 1 GB of pixels, else one that reads the files as it needs them.
-        Grey if every image is. Test images are ordered so that the classes take turns.
+        The data set: in memory up to 1 GB of pixels, otherwise reading files as they are needed.
+        It is grey if every image is. The classes of the test images take turns.
 
     Raises:
-        InputError: no such folder, fewer than two classes, a class without a readable image.
+        InputError: there is no such folder, it has fewer than two classes, or a class has no
+            readable image.
     """
     folder = scan(folder_path(name))
     headers, reasons = apply_to_each(inspect, folder.pictures)
@@ -100,15 +101,16 @@ def split(
     """Decides what to train and what to test on, and in which order.
 
     Args:
-        folder: where they come from.
+        folder: the user's folder.
         readable: its readable pictures.
-        broken: the others.
+        broken: its other pictures.
 
     Returns:
-        Pictures to train on, in hash order, and to test on, classes taking turns.
+        The pictures to train on, in the order of their hashes, and the pictures to test on, in
+        which the classes take turns.
 
     Raises:
-        InputError: a class has no readable image for one of the two.
+        InputError: a class has no readable image to train on, or to test on.
     """
     if folder.is_split:
         train = [picture for picture in readable if picture.split == "train"]
@@ -122,21 +124,21 @@ def split(
 def require_split(
     folder: Folder, train: list[Picture], test: list[Picture], broken: list[Picture]
 ) -> None:
-    """Refuses a class without a readable image to train or to test on; see folder_scan.py."""
+    """Refuses a class without a readable image to train on, or to test on."""
     skipped = [picture.name for picture in broken]
     require_every_class(folder, train, "to train on", skipped)
     require_every_class(folder, test, "to test on", skipped)
 
 
 def common_shape(headers: Sequence[Header], image_size: int | None) -> Shape:
-    """The shape that all images are brought to: height, width, channels.
+    """The shape that all images are brought to.
 
     Args:
-        headers: of all readable pictures.
-        image_size: the user's wish, or None.
+        headers: the headers of all readable pictures.
+        image_size: as for `load_folder`.
 
     Returns:
-        As `load_folder` says.
+        Height, width and channels, as `load_folder` says.
     """
     channels = 1 if all(header.grey for header in headers) else 3
     sizes = {(header.height, header.width) for header in headers}
@@ -150,14 +152,14 @@ def common_shape(headers: Sequence[Header], image_size: int | None) -> Shape:
 def apply_to_each(
     function: Callable[[Path], Result], pictures: Sequence[Picture]
 ) -> tuple[dict[Picture, Result], dict[Picture, str]]:
-    """Applies a function to each picture's path, in threads, as Pillow works outside Python's lock.
+    """Applies a function to each picture's path, in threads. Pillow works outside Python's lock.
 
     Args:
         function: raises PictureError for a file that cannot be read.
-        pictures: any number.
+        pictures: any number of them.
 
     Returns:
-        Results of the readable pictures, in order, and the reasons of the others.
+        The results for readable pictures, in order, and the reasons for the others.
     """
 
     def attempt(picture: Picture) -> Result | PictureError:
@@ -183,12 +185,12 @@ def read_all(
     """Reads pictures into memory.
 
     Args:
-        pictures: in the order wanted.
-        shape: height, width, channels to bring them to.
-        reasons: receives why a picture could not be decoded.
+        pictures: in the order in which they are wanted.
+        shape: the height, width and channels to bring them to.
+        reasons: the reason for each picture that could not be decoded is added here.
 
     Returns:
-        The pictures that could be, and their images uint8 (N, *shape) and labels int32 (N,).
+        The pictures that could be decoded; their images uint8 (N, *shape) and labels int32 (N,).
     """
     images = np.empty((len(pictures), *shape), np.uint8)
     places = {picture.path: place for place, picture in enumerate(pictures)}
@@ -204,7 +206,7 @@ def read_all(
 
 
 def report_skipped(reasons: dict[Picture, str]) -> None:
-    """Logs how many files are left out, and the first ten with the reason."""
+    """Logs how many files are left out, and the reasons for the first ten."""
     if reasons:
         lines = [f"  {picture.name}: {reason}" for picture, reason in reasons.items()][:10]
         more = [f"  and {len(reasons) - 10} more"] if len(reasons) > 10 else []

@@ -1,4 +1,4 @@
-"""Finds the classes and the pictures of a user's folder, and splits them into train and test."""
+"""Finds the classes and pictures of a user's folder, and splits them into train and test."""
 
 import hashlib
 import os
@@ -22,12 +22,13 @@ Split = Literal["train", "test"]
 class Picture:
     """One picture file.
 
-    Attributes:
-        path: where it is.
-        label: index of its class.
-        name: relative to the user's folder, with "/".
-        key: in [0, 1), a hash of class and file name; decides split and order.
-        split: "train" or "test" where the folders say; None where `split_by_hash` is to decide.
+    Args:
+        path: the file.
+        label: the index of its class.
+        name: the path relative to the user's folder, with "/".
+        key: a hash of class and file name, in [0, 1). It decides the order, and the split where
+            the folders do not.
+        split: "train" or "test" if the folders say so; None if `split_by_hash` is to decide.
     """
 
     path: Path
@@ -41,10 +42,10 @@ class Picture:
 class Folder:
     """A user's folder.
 
-    Attributes:
-        root: where it is.
-        class_names: by label, sorted.
-        pictures: all files that look like pictures, by name.
+    Args:
+        root: the folder.
+        class_names: sorted, in the order of the labels.
+        pictures: all files that are pictures by their names, in the order of their names.
         is_split: whether sub-folders say what to train and what to test on.
     """
 
@@ -55,20 +56,20 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-    """Lists a folder of one sub-folder a class, or of train/ and test/ of such.
+    """Lists a folder that has one sub-folder for each class, or train/ and test/ with such.
 
-    Hidden files and files that are not .png, .jpg or .jpeg are passed over. test/ may also be
-    called val/ or validation/; where several are there, the first of these names counts.
+    Only files that end in .png, .jpg or .jpeg count, and hidden files do not. test/ may also be
+    called val/ or validation/. If there are several, the first of these three names counts.
 
     Args:
         root: an existing folder.
 
     Returns:
-        What it holds.
+        What the folder holds.
 
     Raises:
-        InputError: fewer than two classes, train/ and test/ with different classes, or a folder
-            that cannot be read.
+        InputError: there are fewer than two classes, train/ and test/ have different classes, or
+            the folder cannot be read.
     """
     try:
         parts = _parts(root)
@@ -93,16 +94,16 @@ def scan(root: Path) -> Folder:
 
 
 def split_by_hash(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """Splits each class: about one picture in five, chosen by the hash of its name, is to test.
+    """Splits each class: about one picture in five is tested on, chosen by the hash of its name.
 
-    A picture stays where it is when others are added, except in a class so small that one side
-    would be empty: there the picture nearest to the border crosses it.
+    A picture stays on its side when others are added. In a class so small that one side would be
+    empty, the picture whose hash is nearest to the border changes sides.
 
     Args:
-        pictures: of all classes.
+        pictures: the pictures of all classes.
 
     Returns:
-        Pictures to train on and pictures to test on.
+        The pictures to train on, and the pictures to test on.
     """
     train: list[Picture] = []
     test: list[Picture] = []
@@ -116,12 +117,12 @@ def split_by_hash(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Pict
 
 
 def in_hash_order(pictures: Iterable[Picture]) -> list[Picture]:
-    """Sorts by the hash of the name: an order without regard to class, date or camera."""
+    """Sorts by the hash of the name, which depends on neither class nor date nor camera."""
     return sorted(pictures, key=lambda picture: (picture.key, picture.name))
 
 
 def interleaved(pictures: Iterable[Picture]) -> list[Picture]:
-    """Sorts so that the classes take turns: a prefix holds as much of each as there is."""
+    """Sorts so that the classes take turns, and the first pictures are a fair sample."""
     turn: Counter[int] = Counter()
     keyed = []
     for picture in in_hash_order(pictures):
@@ -136,13 +137,13 @@ def require_every_class(
     """Refuses a class without a readable picture.
 
     Args:
-        folder: where they come from.
-        pictures: the readable ones.
+        folder: the user's folder.
+        pictures: the readable pictures.
         purpose: "to train on" or "to test on".
-        skipped: unreadable files, relative to the folder.
+        skipped: the names of unreadable files.
 
     Raises:
-        InputError: names the classes, what lies in them instead, and what to do.
+        InputError: a class has no readable picture.
     """
     counts = np.bincount([p.label for p in pictures], minlength=len(folder.class_names))
     if not counts.all():
@@ -158,7 +159,7 @@ def require_every_class(
 def _parts(root: Path) -> dict[Split | None, Path]:
     folders = _sub_folders(root)
     tests = [name for name in TEST_FOLDERS if name in folders]
-    # A class may be called "train": only split names and nothing else make a split.
+    # A class may be called "train". So the folder is split only if it has no other sub-folders.
     if not folders or not set(folders) <= {"train", *TEST_FOLDERS}:
         return {None: root}
     if "train" not in folders:
@@ -197,5 +198,5 @@ def _pictures(root: Path, folder: Path, label: int, split: Split | None) -> Iter
 
 def _key(name: str) -> float:
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    # 53 bits are what a float holds exactly, so that the quotient stays below 1.
+    # A float holds 53 bits exactly, so the quotient stays below 1.
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53

@@ -1,6 +1,6 @@
-"""The one call that opens a data set: by its name, or the folder that it lies in.
+"""Opens a data set by its name, or by the folder that it lies in.
 
-Importing this module does not import TensorFlow; `load` does.
+Importing this module does not import TensorFlow. `load` does.
 """
 
 import os
@@ -23,22 +23,23 @@ def load(
     """Opens a data set.
 
     Args:
-        name: "fashion_mnist_mini" (shipped with the package), the name of any image-classification
-            set of TensorFlow Datasets ("cifar10", "imagenet2012", "imagenet_resized/32x32", …), or
-            "folder:/path" for a folder with one sub-folder a class.
-        data_dir: folder of the prepared sets of TensorFlow Datasets; nothing is downloaded to a
-            folder given here. None: its default folder, to which a missing set is downloaded.
-        image_size: height and width in pixels to bring all images to; None: the images' own size
-            where they share one, else 224.
-        held_out: the last so many training images become the test images, and the set's own test
-            images stay untouched: what recipes are chosen by must not be what they are judged by.
+        name: "fashion_mnist_mini", which is shipped with the package; the name of any
+            image-classification set of TensorFlow Datasets ("cifar10", "imagenet2012",
+            "imagenet_resized/32x32", …); or "folder:/path" for a folder with one sub-folder for
+            each class.
+        data_dir: the folder that holds prepared sets of TensorFlow Datasets. Nothing is downloaded
+            to it. None for the default folder, to which a missing set is downloaded.
+        image_size: height and width in pixels to bring all images to. None for the images' own size
+            if they share one, and for 224 otherwise.
+        held_out: the last so many training images become the test images. Use it to choose between
+            recipes: the set's own test images must not be seen before the choice is made.
 
     Returns:
-        The source of its images; large sets stay on disk, small ones are read at first use.
+        The data set. Large sets stay on disk, small ones are read at first use.
 
     Raises:
-        InputError: unknown name, missing folder, a set that cannot be had or is no image
-            classification.
+        InputError: the name is unknown, the folder is missing, or the set cannot be had or is not
+            about image classification.
     """
     is_number = isinstance(image_size, int) and not isinstance(image_size, bool)
     if image_size is not None and not (is_number and 8 <= image_size <= 4096):

@@ -1,7 +1,7 @@
-"""What a data set may be called, and the checks that need no TensorFlow.
+"""The names of data sets and the checks that need no TensorFlow.
 
-The programs call `validate` before TensorFlow is imported, so that a mistyped name or a wrong
-folder is refused in well under a second. `load` does the full check.
+The programs call `validate` before they import TensorFlow. So a mistyped name or a wrong folder is
+refused in well under a second. `load` makes the full check.
 """
 
 import difflib
@@ -15,8 +15,8 @@ EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"
 AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
 
-# The sets of tensorflow-datasets 4.9.10 with one uint8 image and one class label an example.
-# Listing them through tfds itself takes three seconds, as it imports TensorFlow.
+# These sets of tensorflow-datasets 4.9.10 pair one uint8 image with one class label. To ask tfds
+# itself would take three seconds, as it imports TensorFlow.
 CATALOG_TEXT = """
 beans binary_alpha_digits caltech101 caltech_birds2010 caltech_birds2011 cars196 cassava
 cats_vs_dogs cifar10 cifar100 cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n
@@ -36,12 +36,12 @@ CATALOG = tuple(CATALOG_TEXT.split())
 
 
 def base_name(name: str) -> str:
-    """The set's own name: "imagenet_resized" of "imagenet_resized/32x32:0.1.0"."""
+    """The set's own name: "imagenet_resized" for "imagenet_resized/32x32:0.1.0"."""
     return name.split("/")[0].split(":")[0]
 
 
 def unknown_name(name: str) -> InputError:
-    """The error for a name that is no image-classification set, with the nearest names."""
+    """The error for a name that no image-classification set has. It lists the nearest names."""
     nearest = difflib.get_close_matches(base_name(name), (EMBEDDED, *CATALOG), n=4, cutoff=0.5)
     hint = f"Nearest names: {', '.join(nearest)}. " if nearest else ""
     return InputError(
@@ -51,13 +51,13 @@ def unknown_name(name: str) -> InputError:
 
 
 def prepared_sets(data_dir: str | os.PathLike[str]) -> list[str]:
-    """Names of the sets that lie prepared in a folder of TensorFlow Datasets.
+    """The names of the sets that a folder of TensorFlow Datasets holds.
 
     Args:
         data_dir: the folder.
 
     Returns:
-        Sorted names; empty where the folder is missing or holds none.
+        Sorted names. There are none if the folder is missing.
     """
     root = Path(data_dir).expanduser()
     found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
@@ -65,14 +65,14 @@ def prepared_sets(data_dir: str | os.PathLike[str]) -> list[str]:
 
 
 def not_prepared(name: str, data_dir: str | os.PathLike[str]) -> InputError:
-    """The error for a `data_dir` that the user named and that holds no such set.
+    """The error for a `data_dir` that does not hold the wanted set.
 
     Args:
         name: the data set.
-        data_dir: where it was looked for.
+        data_dir: the folder that the user gave.
 
     Returns:
-        The error to raise; it says how the set is obtained, and lists what the folder does hold.
+        The error to raise. It says how to obtain the set and what the folder does hold.
     """
     directory = Path(data_dir).expanduser()
     held = ", ".join(prepared_sets(directory)) or "no prepared set"
@@ -90,7 +90,7 @@ def not_prepared(name: str, data_dir: str | os.PathLike[str]) -> InputError:
 
 
 def imagenet_advice(data_dir: str | os.PathLike[str]) -> str:
-    """How ImageNet, which nobody may redistribute, is obtained, and where it goes."""
+    """How to obtain ImageNet, which nobody may redistribute, and where to put it."""
     return (
         "ImageNet is downloaded by hand: sign in at https://image-net.org/download.php, get "
         "ILSVRC2012_img_train.tar (138 GB) and ILSVRC2012_img_val.tar (6 GB), put both into "
@@ -131,10 +131,10 @@ def check_name(name: str) -> None:
     """Refuses a name that no data set has, without importing TensorFlow.
 
     Args:
-        name: as given to `load`.
+        name: as for `load`.
 
     Raises:
-        InputError: with the nearest names; or the folder of a "folder:" name is missing.
+        InputError: there is no such set or no such folder.
     """
     if not isinstance(name, str) or not name:
         raise InputError(f"expected the name of a data set, got {name!r}")
@@ -145,14 +145,14 @@ def check_name(name: str) -> None:
 
 
 def validate(name: str, data_dir: str | os.PathLike[str] | None = None) -> None:
-    """Refuses a wrong data set name or folder, without importing TensorFlow.
+    """Refuses a wrong name or folder, without importing TensorFlow.
 
     Args:
-        name: as given to `load`.
-        data_dir: as given to `load`; a bucket (gs://…) is left to `load`.
+        name: as for `load`.
+        data_dir: as for `load`. Only `load` itself can check a bucket (gs://…).
 
     Raises:
-        InputError: unknown name, missing folder, or a `data_dir` without that set.
+        InputError: the name is unknown, the folder is missing, or it does not hold that set.
     """
     if data_dir is None or "://" in str(data_dir):
         check_name(name)
@@ -171,7 +171,7 @@ def validate(name: str, data_dir: str | os.PathLike[str] | None = None) -> None:
 
 
 def _is_newer_set(name: str) -> bool:
-    """Whether an installed tfds newer than `CATALOG`, or the default folder, has this set."""
+    """Whether the installed tfds, or the default folder, has this set though `CATALOG` lacks it."""
     own = base_name(name)
     if not own.isidentifier():
         return False

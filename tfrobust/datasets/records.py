@@ -1,7 +1,7 @@
-"""The image-and-label records that TensorFlow Datasets keeps on disk, and a source that reads them.
+"""The records of images and labels that TensorFlow Datasets keeps on disk, and their data set.
 
-The files are read here rather than by `builder.as_dataset`, because an epoch's order must be a
-function of (seed, epoch) and nothing else: tf.data's shuffle also follows TensorFlow's global seed.
+The files are read here and not by `builder.as_dataset`: an epoch's order must depend on seed and
+epoch alone, but tf.data's shuffle also depends on TensorFlow's global seed.
 """
 
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ READ_BUFFER = 8 * 2**20
 class Records:
     """One split on disk.
 
-    Attributes:
+    Args:
         paths: its files.
-        skips: examples to leave out at the start of each file.
-        takes: examples to take after that; -1: all.
-        count: examples in all.
-        mean_bytes: size of an example.
-        image_key: feature with the encoded image.
-        label_key: feature with the class.
+        skips: how many examples to leave out at the start of each file.
+        takes: how many examples of each file to take after that; −1 for all.
+        count: the number of examples in all.
+        mean_bytes: the mean size of an example.
+        image_key: the name of the feature with the encoded image.
+        label_key: the name of the feature with the class.
     """
 
     paths: tuple[str, ...]
@@ -44,16 +44,16 @@ class Records:
 
     @classmethod
     def of_split(cls, splits: Any, name: str, image_key: str, label_key: str) -> "Records":
-        """The records of a split of TensorFlow Datasets.
+        """Finds the records of a split of TensorFlow Datasets.
 
         Args:
-            splits: tfds' SplitDict, info.splits.
+            splits: the builder's info.splits.
             name: a whole split such as "test", or a slice such as "train[:80%]".
-            image_key: name of the image feature.
-            label_key: name of the label feature.
+            image_key: the name of the image feature.
+            label_key: the name of the label feature.
 
         Returns:
-            Where its examples lie.
+            The split's records.
         """
         split, whole = splits[name], splits[name.split("[")[0]]
         parts = split.file_instructions
@@ -62,14 +62,14 @@ class Records:
             skips=tuple(part.skip for part in parts),
             takes=tuple(part.take for part in parts),
             count=split.num_examples,
-            # Of the whole split, as a slice does not know its bytes.
+            # A slice does not know its bytes, so the mean is taken over the whole split.
             mean_bytes=max(int(whole.num_bytes) // max(whole.num_examples, 1), 1),
             image_key=image_key,
             label_key=label_key,
         )
 
     def head(self, count: int) -> "Records":
-        """The first `count` examples, where the first file has so many; else that file's."""
+        """The first `count` examples, or those of the first file if it has fewer."""
         take = min(count, self.count if self.takes[0] < 0 else self.takes[0])
         return replace(self, paths=self.paths[:1], skips=self.skips[:1], takes=(take,), count=take)
 
@@ -78,7 +78,7 @@ class Records:
         return self._parts(tf.range(len(self.paths))).flat_map(_read_part)
 
     def parse(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes an encoded example string () apart: image's bytes string (), label int32 ()."""
+        """Splits an encoded example, string (), into the image's bytes and the label, int32 ()."""
         features = {
             self.image_key: tf.io.FixedLenFeature((), tf.string),
             self.label_key: tf.io.FixedLenFeature((), tf.int64),
@@ -87,23 +87,23 @@ class Records:
         return parsed[self.image_key], tf.cast(parsed[self.label_key], tf.int32)
 
     def first(self) -> tuple[bytes, int]:
-        """The bytes of the first image and its label."""
+        """The bytes of the first image, and its label. Without examples, b"" and −1."""
         for image, label in self.in_order().map(self.parse).take(1):
             return image.numpy(), int(label)
         return b"", -1
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
-        """Encoded examples in an order that is a function of (seed, epoch).
+        """Encoded examples in an order that depends on seed and epoch alone.
 
-        Files come in random order, 16 at a time in turn, and their examples are permuted within
-        windows of 256 MiB: a small set is permuted whole.
+        Files come in random order. Sixteen at a time take turns, and their examples are permuted
+        within windows of 256 MiB. So a small set is permuted as a whole.
 
         Args:
             seed: in [0, 2**31).
             epoch: int64 ().
 
         Returns:
-            Elements string ().
+            Elements of type string, shape ().
         """
         files = len(self.paths)
         order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -125,13 +125,13 @@ class Records:
         return windows.map(permute).unbatch()
 
     def arrays(self, image_shape: tuple[int, int, int]) -> Arrays:
-        """Decodes the whole split, for sets that are small and of one image shape.
+        """Decodes the whole split. This is meant for small sets.
 
         Args:
-            image_shape: height, width, channels to bring the images to.
+            image_shape: the height, width and channels to bring the images to.
 
         Returns:
-            images uint8 (N, *image_shape) and labels int32 (N,), in stored order.
+            Images uint8 (N, *image_shape) and labels int32 (N,), in stored order.
         """
         height, width, channels = image_shape
 
@@ -164,19 +164,17 @@ class Records:
 
 
 class RecordSource(StreamedSource):
-    """A large set of TensorFlow Datasets, decoded as it is read.
+    """A large set of TensorFlow Datasets, whose images are decoded as they are read.
 
-    Test images are the middle square of 87.5 % of the shorter side, resized.
+    Of a test image, the middle square with 87.5 % of the shorter side is resized.
+
+    Args:
+        info: what the data set is.
+        train: the training split.
+        test: the test split.
     """
 
     def __init__(self, info: DatasetInfo, train: Records, test: Records) -> None:
-        """Opens it.
-
-        Args:
-            info: what it is.
-            train: the training split.
-            test: the test split.
-        """
         super().__init__(info)
         self._train = train
         self._test = test

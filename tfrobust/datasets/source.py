@@ -1,7 +1,7 @@
 """What every data set offers: `DatasetInfo` and `DataSource`.
 
-A training stream is a function of (seed, step): batch k is the same whether the stream was run
-from its start or opened at k, so that an interrupted run goes on bit by bit as if it had not been.
+A training stream is a function of seed and step. Batch k is the same whether the stream ran from
+its start or was opened at k, so an interrupted training goes on exactly as if it had not stopped.
 """
 
 from abc import ABC, abstractmethod
@@ -20,15 +20,15 @@ Arrays = tuple[np.ndarray, np.ndarray]
 class DatasetInfo:
     """What a data set is.
 
-    Attributes:
-        name: usable as the name of a folder.
-        image_shape: height, width, channels.
-        class_names: by label.
-        train_images: how many there are to train on.
-        test_images: how many there are to test on.
-        provenance: one sentence for cards and reports: what data, where from, which licence.
-        mean: per channel, of images in [0, 1].
-        std: per channel, of images in [0, 1].
+    Args:
+        name: can be used as the name of a folder.
+        image_shape: (H, W, C).
+        class_names: the name of each class, in the order of the labels.
+        train_images: the number of images to train on.
+        test_images: the number of images to test on.
+        provenance: one sentence for cards and reports: which data, where from, which licence.
+        mean: of each channel, in units of pixels in [0, 1].
+        std: the standard deviation of each channel, likewise.
     """
 
     name: str
@@ -47,14 +47,15 @@ class DatasetInfo:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measures what the network's normalisation needs.
+    """Measures the mean and the standard deviation, which the network's first layer needs.
 
     Args:
         images: uint8 (N, H, W, C), a sample of the training images.
 
     Returns:
-        Mean and standard deviation per channel in units of [0, 1]; a channel without variation
-        gets .25, and no image at all .5 and .25, so that dividing by it is safe.
+        The mean and the standard deviation of each channel, in units of pixels in [0, 1]. To divide
+        by the deviation is safe: it is 0.25 for a channel that does not vary. Without images the
+        result is 0.5 and 0.25.
     """
     if not len(images):
         return (0.5,) * images.shape[-1], (0.25,) * images.shape[-1]
@@ -66,12 +67,23 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     )
 
 
-class DataSource(ABC):
-    """A data set, opened.
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Which training batches are wanted; see `DataSource.train` for the fields."""
 
-    Attributes:
-        info: what it is.
-        skipped: names of files that could not be read and are left out.
+    batch_size: int
+    seed: int
+    augmentation: str
+    start_step: int
+    rows: tuple[int, int]
+
+
+class DataSource(ABC):
+    """An opened data set.
+
+    Args:
+        info: what the data set is.
+        skipped: the names of files that could not be read and are left out.
     """
 
     def __init__(self, info: DatasetInfo, skipped: tuple[str, ...] = ()) -> None:
@@ -79,16 +91,16 @@ class DataSource(ABC):
         self.skipped = skipped
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Full batches in the training set; the remainder is left out of each epoch.
+        """The number of full batches in the training set. An epoch leaves out the remainder.
 
         Args:
-            batch_size: images a batch.
+            batch_size: images in a batch.
 
         Returns:
             train_images // batch_size, at least 1.
 
         Raises:
-            InputError: no batch can be filled.
+            InputError: there are too few images for a batch.
         """
         _require_whole("batch_size", batch_size, 1)
         if not self.info.train_images:
@@ -109,23 +121,24 @@ class DataSource(ABC):
         start_step: int = 0,
         rows: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
-        """An endless stream of training batches, shuffled anew each epoch.
+        """An endless stream of training batches, which are shuffled anew in each epoch.
 
         Args:
-            batch_size: images a batch.
-            seed: of shuffling and augmentation, in [0, 2**31).
-            augmentation: "none", "crop", "crop_flip" or "imagenet"; see augment.py.
-            start_step: the first batch to give; those before it are skipped without decoding.
-            rows: first and last + 1 of the rows to give of every batch, for one host of many;
-                the others are not decoded. None: all.
+            batch_size: images in a batch.
+            seed: of the order and of the augmentation, in [0, 2**31).
+            augmentation: "none", "crop", "crop_flip" or "imagenet"; see `augment.augment`.
+            start_step: the number of the first batch. Those before it are skipped without being
+                decoded.
+            rows: for one host of several: the first row to give of every batch, and the last + 1.
+                The other rows are not decoded. None gives all rows.
 
         Returns:
-            Batches (images float32 (B, H, W, C) in [0, 1], labels int32 (B,)). Batch k depends on
-            seed, k, batch_size and augmentation only, and none straddles two epochs; B is
-            batch_size, or the number of `rows`, which are those of the whole batch.
+            Batches of images float32 (B, H, W, C) in [0, 1] and labels int32 (B,), where B is
+            batch_size or the number of rows. Batch k depends on seed, k, batch_size and
+            augmentation alone. All its images are of one epoch.
 
         Raises:
-            InputError: an argument out of its range.
+            InputError: an argument is out of its range.
         """
         self.steps_per_epoch(batch_size)
         _require_whole("seed", seed, 0)
@@ -139,7 +152,15 @@ class DataSource(ABC):
         first, last = rows or (0, batch_size)
         if not 0 <= first < last <= batch_size:
             raise InputError(f"rows must lie within a batch of {batch_size}, got {rows}")
-        batches = self._training_batches(batch_size, seed, augmentation, start_step, (first, last))
+        batches = self._training_batches(
+            Stream(
+                batch_size=batch_size,
+                seed=seed,
+                augmentation=augmentation,
+                start_step=start_step,
+                rows=(first, last),
+            )
+        )
         if last - first < batch_size:
             batches = batches.map(lambda images, labels: (images[first:last], labels[first:last]))
         return batches.prefetch(tf.data.AUTOTUNE)
@@ -150,20 +171,20 @@ class DataSource(ABC):
         """One pass over the test images in their stored order.
 
         Args:
-            batch_size: images a batch.
-            limit: the first so many images only; None: all.
-            drop_remainder: leave out a last batch that is not full.
+            batch_size: images in a batch.
+            limit: only the first so many images; None for all.
+            drop_remainder: whether to leave out a last batch that is not full.
 
         Returns:
-            Batches (images float32 (B, H, W, C) in [0, 1], labels int32 (B,)).
+            Batches of images float32 (B, H, W, C) in [0, 1] and labels int32 (B,).
 
         Raises:
-            InputError: an argument out of its range.
+            InputError: an argument is out of its range.
         """
         _require_whole("batch_size", batch_size, 1)
         count = self._bounded(limit)
         examples = self._test_examples().take(count)
-        # The count is known here though not to every dataset, and progress bars ask for it.
+        # Progress bars ask for the count, which not every tf.data.Dataset knows.
         examples = examples.apply(tf.data.experimental.assert_cardinality(count))
         batches = examples.batch(batch_size, drop_remainder=drop_remainder)
         return batches.map(to_floats).prefetch(tf.data.AUTOTUNE)
@@ -171,20 +192,19 @@ class DataSource(ABC):
     def test_arrays(self, limit: int | None, *, seed: int = 0) -> Arrays:
         """Test images as arrays.
 
-        Every source's order is fixed, and no source is sorted by class: sets of TensorFlow
-        Datasets are stored shuffled, the others interleave their classes. So the first images
-        are a fair sample.
+        The stored order is fixed and not sorted by class: sets of TensorFlow Datasets are stored
+        shuffled, in the others the classes take turns. So the first images are a fair sample.
 
         Args:
-            limit: at most so many; None: all.
-            seed: 0 takes the first of the stored order; any other number a random pick, the same
-                for the same seed, in stored order.
+            limit: at most so many images; None for all.
+            seed: 0 takes the first images of the stored order. Any other number takes a random
+                sample, in stored order, which is the same for the same seed.
 
         Returns:
-            images float32 (N, H, W, C) in [0, 1] and labels int32 (N,).
+            Images float32 (N, H, W, C) in [0, 1] and labels int32 (N,).
 
         Raises:
-            InputError: an argument out of its range.
+            InputError: an argument is out of its range.
         """
         count = self._bounded(limit)
         _require_whole("seed", seed, 0)
@@ -204,19 +224,12 @@ class DataSource(ABC):
         return np.concatenate(images), np.concatenate(labels)
 
     @abstractmethod
-    def _training_batches(
-        self,
-        batch_size: int,
-        seed: int,
-        augmentation: str,
-        start_step: int,
-        rows: tuple[int, int],
-    ) -> tf.data.Dataset:
-        """Whole batches of `train` after its checks; what lies outside `rows` may be anything."""
+    def _training_batches(self, stream: Stream) -> tf.data.Dataset:
+        """The stream's whole batches. Rows outside of `stream.rows` may hold any pixels."""
 
     @abstractmethod
     def _test_examples(self) -> tf.data.Dataset:
-        """All test examples in stored order: image uint8 (H, W, C), label int32 ()."""
+        """All test examples in stored order: images uint8 (H, W, C) and labels int32 ()."""
 
     def _bounded(self, limit: int | None) -> int:
         if limit is not None:
@@ -225,13 +238,13 @@ class DataSource(ABC):
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The seed of what is random in one batch: int64 (2,), distinct from every epoch's."""
-    # The order of an epoch is seeded by (seed, epoch), which would meet (seed, step).
+    """The seed of all that is random in one batch: int64 (2,)."""
+    # An epoch's order is seeded by (seed, epoch). The offset keeps the two kinds of seeds apart.
     return tf.stack([tf.constant(seed + 2**32, tf.int64), tf.cast(step, tf.int64)])
 
 
 def to_floats(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turns images uint8 of any shape into float32 in [0, 1]; labels pass through."""
+    """Turns uint8 images of any shape into float32 in [0, 1]. Labels stay as they are."""
     return tf.cast(images, tf.float32) / 255, labels
 
 

@@ -1,4 +1,4 @@
-"""The model card: what a network is, what was measured of it, and what it is not for."""
+"""The model card: what a network is, how it was measured, and what it must not be used for."""
 
 import dataclasses
 import datetime
@@ -17,20 +17,20 @@ PICTURE_FILE = "explanations.png"
 NOT_MEASURED = "not measured"
 
 INTENDED_USE = (
-    "Classifies images like those it was trained on into the classes listed, and explains a "
-    "classification by the image that the network would need to see to be surer of a class, or "
-    "less sure. Made for research into robustness, and as the start of a product that is "
-    "validated anew for its own task and data."
+    "It classifies images like those that it was trained on into the classes listed. It explains "
+    "a classification by an image that would make the network surer of a class, or less sure. It "
+    "is made for research into robustness, and as the start of a product that is validated anew "
+    "for its own task and data."
 )
 LIMITS = (
-    "Every image gets one of the classes, also one that shows none of them.",
-    "Robustness is measured with the attacks named and on the images counted; a stronger attack "
-    "may find smaller perturbations, so the areas are upper bounds. It is measured against small "
+    "Every image gets one of the classes, even if it shows none of them.",
+    "Robustness was measured with the attacks named and on the images counted. A stronger attack "
+    "may find smaller perturbations, so the areas are upper bounds. It was measured against small "
     "perturbations (RMSE), not against rotation, blur, occlusion or another camera.",
-    "An explanation shows what moves this network, not what is true of the pictured thing. Where "
-    "its RMSE stays well below rho, gradients vanished and it says little.",
-    "Not for decisions about people's health, safety or rights without validation on data of "
-    "the place of use and a person who answers for them.",
+    "An explanation shows what moves this network, not what is true of the thing in the picture. "
+    "Where its RMSE stays well below rho, the gradients vanished and it says little.",
+    "It must not decide about people's health, safety or rights unless it was validated on data "
+    "from the place of use and a person answers for its decisions.",
 )
 
 
@@ -45,20 +45,20 @@ def build(
     recipe: Mapping[str, Any] | None,
     figures: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """All that the card says, but for the version.
+    """Collects all that the card says, except the version.
 
     Args:
-        name: the model's.
+        name: the model's name.
         input_shape: (None, H, W, C).
         class_names: K names.
-        signatures: name → {"inputs", "outputs"} → name → {"dtype", "shape"}.
-        parity: what the gate measured.
-        provenance: which images it was trained on, where they are from, under which licence.
+        signatures: the signature's name → "inputs" or "outputs" → name → "dtype" and "shape".
+        parity: how far the network's forms are apart.
+        provenance: which images it was trained on, where they are from and under which licence.
         recipe: how it was trained.
         figures: what was measured of it.
 
     Returns:
-        JSON's own types.
+        The card, made of JSON's own types.
     """
     return plain(
         {
@@ -85,7 +85,7 @@ def build(
 
 
 def file_bytes(folder: Path) -> dict[str, int]:
-    """The sizes of a version's files, but for the card's own."""
+    """The sizes of a version's files in bytes, without the card's own files."""
     return {
         str(path.relative_to(folder)): path.stat().st_size
         for path in sorted(folder.rglob("*"))
@@ -97,8 +97,8 @@ def write(folder: Path, card: Mapping[str, Any], *, version: int) -> None:
     """Writes model_card.json and MODEL_CARD.md.
 
     Args:
-        folder: where to.
-        card: what `build` gave.
+        folder: the version's folder.
+        card: what `build` gave, and `file_bytes`.
         version: the version's number.
     """
     card = {"name": card["name"], "version": version, **card}
@@ -136,8 +136,8 @@ def render(card: Mapping[str, Any]) -> str:
         "## Signatures",
         *(_signature(name, spec) for name, spec in card["signatures"].items()),
         "## Do its forms agree?",
-        "Largest absolute differences of logits from the Keras network's, and how far "
-        "explanations are apart (RMSE). The tolerance is for the logits.",
+        "The largest absolute differences of logits from the Keras network's, and the largest "
+        "distances between explanations (RMSE). The tolerance is for the logits.",
         _table(card["parity"]),
         "## Files (bytes)",
         _table(card["file_bytes"]),
@@ -148,10 +148,12 @@ def render(card: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Any figure as JSON's own types: NumPy's numbers unpacked, what is not finite as a word.
+    """Turns a value into JSON's own types.
+
+    NumPy's numbers and arrays become Python's. Numbers that are not finite become words.
 
     Raises:
-        TypeError: JSON has nothing for a value.
+        TypeError: JSON has no type for a value.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
@@ -185,7 +187,7 @@ def _cell(value: Any) -> str:
         return "; ".join(f"{key}: {_cell(entry)}" for key, entry in value.items())
     if isinstance(value, list):
         return ", ".join(_cell(entry) for entry in value)
-    # A bar or a line break would end the cell.
+    # A bar or a line break in the text would end the cell.
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

@@ -1,7 +1,8 @@
-"""PNG and JPEG to images inside a graph, as `datasets.pictures` reads and fits files.
+"""Decodes PNG and JPEG files inside a TensorFlow graph, as `datasets.pictures` does outside.
 
-Sizes are read from the file's first bytes before anything is decoded, so that a few kilobytes
-cannot become gigabytes. EXIF orientation is not applied, and 16 bits a pixel are cut to 8.
+A picture's size is read from the file's first bytes before anything is decoded, so a file of a few
+kilobytes cannot fill gigabytes. Two things differ from `datasets.pictures`: the EXIF orientation is
+not applied, and of 16 bits a pixel the lower 8 are dropped.
 """
 
 import tensorflow as tf
@@ -9,22 +10,21 @@ import tensorflow as tf
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 50_000_000
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-# Luma of ITU-R 601, as Pillow takes it.
+# Pillow uses the luma of ITU-R 601, too.
 LUMA = (0.299, 0.587, 0.114)
 
 
 def decoded(encoded: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor:
-    """Decodes files, and brings each to a size: its middle of the wanted aspect, resized.
+    """Decodes files and resizes each picture without distorting it, keeping its middle.
 
     Args:
-        encoded: string (B,), each the bytes of a PNG or JPEG file, at most 20 MB and 50
-            megapixels.
-        size: height and width in pixels.
+        encoded: string (B,), the bytes of PNG or JPEG files of at most 20 MB and 50 megapixels.
+        size: height and width of the result, in pixels.
         channels: 1 or 3.
 
     Returns:
-        float32 (B, H, W, channels) in [0, 1]. Files that are none, or too large, end the graph
-        with InvalidArgument, which says what was expected.
+        float32 (B, H, W, channels) in [0, 1]. If a file is no picture or is too large, the graph
+        fails with InvalidArgument, whose message says what was expected.
     """
     return tf.map_fn(
         lambda file: _decoded(file, size, channels),
@@ -57,10 +57,10 @@ def _decoded(file: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor
 
 
 def _png_size(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width, int32: big-endian after the signature and the first chunk's head."""
+    """Height and width, int32, from a PNG's first chunk, where they are big-endian."""
     parts = tf.cast(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.uint8), tf.int64)
     weights = tf.constant([2**24, 2**16, 2**8, 1], tf.int64)
-    # Beyond what int32 holds is beyond what is allowed, too.
+    # A size that int32 cannot hold is refused later in any case.
     width, height = (
         tf.cast(tf.minimum(tf.reduce_sum(part * weights), 2**31 - 1), tf.int32)
         for part in (parts[:4], parts[4:])
@@ -74,7 +74,7 @@ def _jpeg_size(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _png(file: tf.Tensor) -> tf.Tensor:
-    """float32 (h, w, 3), 0 to 255; what is transparent lies on white."""
+    """float32 (h, w, 3), 0 to 255. Transparent pixels are laid on white."""
     pixels = tf.cast(tf.io.decode_png(file, channels=4), tf.float32)
     opaque = pixels[..., 3:] / 255
     return pixels[..., :3] * opaque + 255 * (1 - opaque)
@@ -87,7 +87,7 @@ def _jpeg(file: tf.Tensor) -> tf.Tensor:
 
 
 def _fit(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The middle of the wanted aspect, resized bilinearly, smoothed where it shrinks."""
+    """Scales the picture until it covers the size, and keeps its middle."""
     wanted = tf.constant(size, tf.float32)
     own = tf.cast(tf.shape(pixels)[:2], tf.float32)
     scale = tf.reduce_max(wanted / own)

@@ -1,10 +1,9 @@
-"""What lies beside a SavedModel in assets.extra/: labels, card, input, and warm-up requests.
+"""Writes assets.extra/ of a SavedModel: labels, card, input specification, warm-up requests.
 
-TF Serving replays tf_serving_warmup_requests when it loads a version, so that the first request
-of a user does not wait for what is computed once.
+TF Serving replays the warm-up requests when it loads a version. A user's first request then does
+not wait for what TensorFlow prepares at a first call.
 """
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from tfrobust.datasets.pictures import encode_png
 
 FOLDER = "assets.extra"
 WARMUP_FILE = "tf_serving_warmup_requests"
@@ -21,17 +21,19 @@ RHO = 0.1
 
 
 def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -> None:
-    """Writes all of it.
+    """Writes the folder assets.extra/.
 
     Args:
-        folder: of the version.
+        folder: the version's folder.
         card: what `card.build` gave.
-        images: float32 (N, H, W, C) in [0, 1], N at least 1, of which the first warms up; grey
-            when None.
+        images: float32 (N, H, W, C) in [0, 1], N at least 1. The first is the image of the warm-up
+            requests; a grey image when None.
     """
     extras = folder / FOLDER
     extras.mkdir()
-    (extras / "labels.txt").write_text("".join(f"{_line(name)}\n" for name in card["classes"]))
+    # A label is a line, so line breaks in a name become spaces.
+    names = [" ".join(name.split()) for name in card["classes"]]
+    (extras / "labels.txt").write_text("".join(f"{name}\n" for name in names))
     (extras / "input.json").write_text(json.dumps(card["input"], indent=1) + "\n")
     (extras / "model_card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     shape = [1, *card["input"]["shape"][1:]]
@@ -47,11 +49,11 @@ def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -
 
 
 def request(model: str, signature: str, image: np.ndarray) -> predict_pb2.PredictRequest:
-    """A request for any of the signatures.
+    """Makes a request for one of the signatures.
 
     Args:
-        model: its name.
-        signature: its name.
+        model: the model's name.
+        signature: the signature's name.
         image: float32 (1, H, W, C) in [0, 1].
     """
     made = predict_pb2.PredictRequest()
@@ -64,19 +66,8 @@ def request(model: str, signature: str, image: np.ndarray) -> predict_pb2.Predic
             "rho": np.array([RHO], np.float32),
         }
     if signature == "predict_bytes":
-        inputs = {"encoded": np.array([_png(image[0])], object)}
+        file = encode_png(np.rint(image[0] * 255).astype(np.uint8))
+        inputs = {"encoded": np.array([file], object)}
     for name, value in inputs.items():
         made.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return made
-
-
-def _png(image: np.ndarray) -> bytes:
-    pixels = np.rint(image * 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def _line(name: str) -> str:
-    """A class's name on one line."""
-    return " ".join(str(name).split())

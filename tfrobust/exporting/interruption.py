@@ -1,4 +1,7 @@
-"""Ctrl-C between the steps of an export: inside them, libraries have swallowed it."""
+"""Delays Ctrl-C until a step of an export has ended.
+
+Inside a step, a library may catch the interruption and go on.
+"""
 
 import contextlib
 import signal
@@ -9,13 +12,10 @@ from types import FrameType
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], None]]:
-    """Keeps Ctrl-C, or SIGTERM, until it is asked for; a second one does not wait.
+    """Delays Ctrl-C and SIGTERM. A second one interrupts at once.
 
     Yields:
-        A function to call between steps.
-
-    Raises:
-        KeyboardInterrupt: from that function, if Ctrl-C was pressed.
+        A function to call between steps. It raises KeyboardInterrupt if a signal came.
     """
     pressed: list[int] = []
 
@@ -29,7 +29,7 @@ def deferred() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield look  # signals are the main thread's
+        yield look  # Python delivers signals to the main thread alone.
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, note) for number in numbers}

@@ -1,4 +1,4 @@
-"""The classifier and the explainer as ONNX files, for runtimes without TensorFlow."""
+"""Writes the classifier and the explainer as ONNX, for programs without TensorFlow."""
 
 import json
 import os
@@ -12,13 +12,15 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from tfrobust.errors import InputError
+from tfrobust.core.files import write_atomically
+from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting.onnx_gradients import HANDLERS
 from tfrobust.exporting.signatures import explain_inputs, explainer
 
 OPSET = 17
 CLASSIFIER = ("logits", "probabilities", "class_id")
-# As the signature's, but that ONNX has one name for one value: `target` is what goes in.
+# These are the signature's outputs, except that ONNX allows a name only once: `target` names the
+# input, so the class that was explained is called `class_id`.
 EXPLAINER = (
     "explanation",
     "difference",
@@ -33,16 +35,16 @@ EXPLAINER = (
 def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
     """Writes a network as ONNX: images → logits, probabilities, class_id.
 
-    The file's metadata hold the classes (`class_names`, a JSON list) and what the input must
-    be (`input`, JSON). The file appears whole or not at all.
+    The file's metadata hold the classes (`class_names`, a JSON list) and what the input must be
+    (`input`, JSON). The file appears whole or not at all.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        path: the file; one that is there is replaced.
+        path: the file to write. An existing file is replaced.
         class_names: K names.
 
     Raises:
-        InputError: a layer that cannot be written in ONNX.
+        InputError: a layer cannot be written in ONNX.
     """
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -58,18 +60,18 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
 
 
 def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
-    """Writes the whole adversarial explanation as ONNX: its steps are a Loop.
+    """Writes the whole adversarial explanation as ONNX, its steps as a Loop.
 
-    Inputs are those of the signature `explain`, outputs as well but for `target`, which is
-    `class_id` here. Metadata as for `write_classifier`.
+    The inputs are those of the signature `explain`. So are the outputs, except that `target` is
+    called `class_id` here. The metadata are those of `write_classifier`.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        path: the file; one that is there is replaced.
+        path: the file to write. An existing file is replaced.
         class_names: K names.
 
     Raises:
-        InputError: a layer whose gradient cannot be written in ONNX.
+        InputError: the gradient of a layer cannot be written in ONNX.
     """
     signature = explainer(lambda images: network(images, training=False))
 
@@ -82,11 +84,11 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
 
 
 def attach_card(path: Path, card: Mapping[str, Any]) -> None:
-    """Puts a model card into a file's metadata, as JSON under `card`."""
+    """Adds a model card to a file's metadata, as JSON under `card`."""
     model = onnx.load(str(path))
-    told = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, {**told, "card": json.dumps(card, allow_nan=False)})
-    _replace(model, path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**metadata, "card": json.dumps(card, allow_nan=False)})
+    write_atomically(path, model.SerializeToString())
 
 
 def _write(
@@ -97,11 +99,11 @@ def _write(
     path: Path,
     class_names: Sequence[str],
 ) -> None:
-    """Writes a function of a network; each of the network's weights stands in the file once.
+    """Writes a function of a network, with each of the network's weights once.
 
-    As constants, tf2onnx would fold them into others, transposed for the way back and scaled for
-    the way there. So they are converted as inputs, and become constants when that is done; what
-    is to be folded, runtimes fold when they load the file.
+    tf2onnx folds constants into others: a weight would stand in the file scaled for the forward
+    pass and transposed for the backward pass. So weights are converted as inputs, and become
+    constants afterwards. Runtimes fold them when they load the file.
     """
     variables = {f"weight_{place}": variable for place, variable in enumerate(network.variables)}
     weights = [tf.TensorSpec(each.shape, each.dtype, name) for name, each in variables.items()]
@@ -113,10 +115,9 @@ def _write(
 
     signature = [*inputs, *weights]
     before = os.environ.get("TF2ONNX_CATCH_ERRORS")
-    # Else tf2onnx copies the whole graph, weights included, before each of its passes.
+    # With its default, tf2onnx copies the whole graph before each of its passes, with the weights.
     os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
     try:
-        # Compiled by tf2onnx and judged by ONNX's checker: what a layer lacks, either may tell.
         model, _ = tf2onnx.convert.from_function(
             tf.function(of_weights, input_signature=signature, autograph=False),
             input_signature=signature,
@@ -125,31 +126,32 @@ def _write(
         )
         _keep_constant(model, {name: each.numpy() for name, each in variables.items()})
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # of any kind, by the layer
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # tf2onnx and ONNX's checker raise many kinds.
+        advice = "Replace the layer"
+        if path.name != "classifier.onnx":
+            advice += ", or export with explainer=False"
         raise InputError(
-            f"expected a network that ONNX can hold, but {path.name} cannot be written: {reason}. "
-            "Replace the layer"
-            + (", or export with explainer=False" if path.name != "classifier.onnx" else "")
+            f"expected a network that ONNX can hold, but {path.name} cannot be written: "
+            f"{reason_of(error)}. {advice}"
         ) from error
     finally:
         if before is None:
             del os.environ["TF2ONNX_CATCH_ERRORS"]
         else:
             os.environ["TF2ONNX_CATCH_ERRORS"] = before
-    # tf2onnx sorts the outputs by name; callers who take them by place get the first ones first.
+    # tf2onnx sorts the outputs by name. Callers who take them by position expect our order.
     by_name = {output.name: output for output in model.graph.output}
     del model.graph.output[:]
     model.graph.output.extend(by_name[name] for name in outputs)
-    told = {"name": "images", "dtype": "float32", "shape": network.input_shape, "range": [0, 1]}
+    images = {"name": "images", "dtype": "float32", "shape": network.input_shape, "range": [0, 1]}
     onnx.helper.set_model_props(
-        model, {"class_names": json.dumps(list(class_names)), "input": json.dumps(told)}
+        model, {"class_names": json.dumps(list(class_names)), "input": json.dumps(images)}
     )
-    _replace(model, path)
+    write_atomically(path, model.SerializeToString())
 
 
 def _keep_constant(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> None:
-    """Makes constants of those inputs that have a value."""
+    """Turns those inputs into constants that have a value."""
     inputs = list(model.graph.input)
     del model.graph.input[:]
     for each in inputs:
@@ -158,13 +160,3 @@ def _keep_constant(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> 
             model.graph.initializer.append(constant)
         else:
             model.graph.input.append(each)
-
-
-def _replace(model: onnx.ModelProto, path: Path) -> None:
-    """Writes the file beside its place, then renames it."""
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        unfinished.write_bytes(model.SerializeToString())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Export: a network becomes a version folder that TF Serving, Keras and onnxruntime can use."""
+"""Exports a network as a version folder that TF Serving, Keras and onnxruntime can use."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -34,33 +34,35 @@ def export(
     picture: Path | None = None,
     explainer: bool = True,
 ) -> Path:
-    """Writes the next version of a network, once all its forms are seen to agree.
+    """Writes a network as the next version, if all its forms give the same answers.
 
-    The version folder holds a SavedModel with the signatures of `signatures_of`, its labels, input
-    specification, card and warm-up requests in assets.extra/, network.keras, classifier.onnx,
-    explainer.onnx, model_card.json and MODEL_CARD.md. It appears whole or, after an error or
-    Ctrl-C, not at all.
+    The version folder holds a SavedModel with the signatures of `signatures_of`; in assets.extra/
+    its labels, input specification, card and warm-up requests; network.keras, classifier.onnx,
+    explainer.onnx, model_card.json and MODEL_CARD.md. It appears whole. After an error or Ctrl-C
+    nothing is left behind.
 
     Args:
         network: a Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        directory: where the versions are, as saved_models/fashion_mnist_mini; made if missing.
+        directory: the folder of versions, such as saved_models/fashion_mnist_mini. It is made if
+            it is missing.
         class_names: K names.
-        name: the model's name; the directory's when None.
-        provenance: for the card: which images it was trained on, from where, which licence.
+        name: the model's name; the directory's name when None.
+        provenance: for the card: which images the network was trained on, where they are from, and
+            their licence.
         recipe: for the card: how it was trained.
-        figures: for the card: what was measured; a figure with an interval and the attacks'
-            names is a mapping of its own.
-        reference_images: float (N, H, W, C) in [0, 1], the images that the forms are compared
-            on, the first 64 of them; seeded noise when None.
+        figures: for the card: what was measured. A figure with an interval and the attacks' names
+            is a mapping of its own.
+        reference_images: float (N, H, W, C) in [0, 1]. The forms are compared on the first 64.
+            Seeded noise when None.
         picture: for the card: a PNG file of explanations.
-        explainer: whether explainer.onnx is made: for a ResNet-44 most of the time an export takes.
+        explainer: whether to write explainer.onnx, which takes most of the time for a ResNet-44.
 
     Returns:
         `<directory>/<version>`.
 
     Raises:
-        InputError: an argument is not as said; nothing was computed.
-        ParityError: the forms disagree; nothing is left behind.
+        InputError: an argument is not as described. It is raised before anything is computed.
+        ParityError: the forms disagree.
     """
     if "://" in str(directory):
         raise InputError(f"expected a folder on this machine, got {directory}")
@@ -109,28 +111,29 @@ def export(
 def _write_saved_model(
     network: keras.Model, folder: Path, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Writes the SavedModel: → its signatures' names, types and shapes, for the card."""
+    """Writes the SavedModel, and gives the types and shapes of its signatures for the card."""
     functions = {
         name: function.get_concrete_function()
         for name, function in signatures_of(network, class_names).items()
     }
-    # keras.export.ExportArchive would store the weights twice; a module that owns the bare
-    # variables stores them once.
+    # keras.export.ExportArchive would store the weights twice. A module that owns the variables
+    # themselves stores them once.
     module = tf.Module()
     module.weights = [variable.value for variable in network.variables]
-    # Custom gradients are kept so that a loaded model can be attacked and explained anew.
+    # Custom gradients are kept so that the loaded model can be differentiated: attacks and
+    # explanations need it.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
     tf.saved_model.save(module, str(folder), signatures=functions, options=options)
     return {
         name: {
-            "inputs": _told({spec.name: spec for spec in function.structured_input_signature[0]}),
-            "outputs": _told(function.structured_outputs),
+            "inputs": _specs({spec.name: spec for spec in function.structured_input_signature[0]}),
+            "outputs": _specs(function.structured_outputs),
         }
         for name, function in functions.items()
     }
 
 
-def _told(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
+def _specs(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
     return {
         name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
         for name, spec in specs.items()

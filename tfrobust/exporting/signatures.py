@@ -1,4 +1,4 @@
-"""What an exported model answers, as TensorFlow functions."""
+"""The signatures of an exported model, as TensorFlow functions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,16 +16,18 @@ Tensors = dict[str, tf.Tensor]
 
 
 def explainer(logits_of: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Tensors]:
-    """`walk` with the gradient at its end: which way the class's confidence rises from there.
+    """Makes the function behind the signature `explain`.
 
-    With rho 0 the walk stays at the image, and the gradient is the image's.
+    It searches as `tfrobust.explain` does, and adds the gradient at the explanation: the direction
+    in which the confidence rises from there. With a rho of 0 the search stays at the image, and the
+    gradient is the image's.
 
     Args:
         logits_of: images (B, H, W, C) → logits (B, K).
 
     Returns:
-        images, target, direction, rho → what `walk` gives, and gradient float32 (B, H, W, C),
-        of the logarithm of the target's softmax.
+        A function of images, target, direction and rho. It gives what `walk` gives, and
+        `gradient`, float32 (B, H, W, C), of the logarithm of the target's probability.
     """
 
     def explain(
@@ -41,7 +43,11 @@ def explainer(logits_of: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Tens
 
 
 def explain_inputs(shape: tuple[int | None, ...]) -> list[tf.TensorSpec]:
-    """Of `explain`, for images of a shape (None, H, W, C)."""
+    """The inputs of the signature `explain`.
+
+    Args:
+        shape: of the images, (None, H, W, C).
+    """
     return [
         tf.TensorSpec(shape, tf.float32, "images"),
         tf.TensorSpec((None,), tf.int32, "target"),
@@ -51,22 +57,26 @@ def explain_inputs(shape: tuple[int | None, ...]) -> list[tf.TensorSpec]:
 
 
 def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str, Any]:
-    """What an exported model answers; every input and output has a leading batch dimension.
+    """Makes the signatures of an exported model.
+
+    Every input and output has a leading batch dimension. A request fails with INVALID_ARGUMENT if
+    its numbers are not finite, its target is no class, or its direction is neither 1 nor −1.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
         class_names: K names.
 
     Returns:
-        `serving_default`: images → logits, probabilities, class_id int32, class_name string.
-        `explain`: images, target int32 (−1: the predicted class), direction int32 (+1 or −1),
-        rho float32 (RMSE in units of pixels from 0 to 1) → what `explainer` gives.
-        `robustness`: images → rmse float32, the size of the smallest perturbation found that
-        changes the decision, infinite where none was; found bool; class_id and rival int32.
-        `predict_bytes`, of networks for grey or colour: encoded string, PNG or JPEG files → what
-        `serving_default` gives.
-        What is no answerable question is INVALID_ARGUMENT: numbers that are not finite, a target
-        that is no class, a direction that is none.
+        By name:
+
+        - `serving_default`: images → logits, probabilities, class_id int32, class_name string.
+        - `explain`: images, target int32 (−1 for the predicted class), direction int32 (+1 or −1),
+          rho float32 (RMSE of pixels in [0, 1]) → what `explainer` gives.
+        - `robustness`: images → rmse float32, the size of the smallest perturbation found that
+          changes the decision, infinite where none was found; found bool; class_id int32; rival
+          int32.
+        - `predict_bytes`, if images have 1 or 3 channels: encoded string, PNG or JPEG files → what
+          `serving_default` gives.
     """
     _, height, width, channels = network.input_shape
     images = tf.TensorSpec(network.input_shape, tf.float32, "images")
@@ -122,7 +132,7 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
 
 
 def _where(value: tf.Tensor, right: tf.Tensor, expected: str) -> tf.Tensor:
-    """A tensor that fails the request, with InvalidArgumentError, where it is not right."""
+    """The tensor itself. A request for which it is not right fails with InvalidArgumentError."""
     check = tf.debugging.Assert(tf.reduce_all(right), [expected + ", got", value], summarize=8)
     with tf.control_dependencies([check]):
         return tf.identity(value)
