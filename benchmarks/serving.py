@@ -121,7 +121,8 @@ def main() -> None:
     import tensorflow as tf
 
     from tfrobust.core.loading import version_folder
-    from tfrobust.serving.local import Server, Settings
+    from tfrobust.serving.local import Server
+    from tfrobust.serving.settings import Settings
 
     version = version_folder(flags.model)
     signatures = tf.saved_model.load(str(version)).signatures

@@ -19,7 +19,8 @@ from tensorflow_serving.apis import (
 
 from tfrobust.exporting import saved_model
 from tfrobust.models import resnet_cifar
-from tfrobust.serving.local import Server, Settings
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
 
 NAME = "tiny"
 CLASSES = [f"class {number}" for number in range(10)]

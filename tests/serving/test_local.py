@@ -31,7 +31,8 @@ from tensorflow_serving.apis import (
 from tfrobust.cli import check_server
 from tfrobust.errors import InputError, ReportedError
 from tfrobust.serving import Client, ServerError
-from tfrobust.serving.local import Server, Settings
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
 
 NAME = "tiny"
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)

@@ -52,7 +52,8 @@ def serve(values: Any) -> None:
     if not root.is_dir():
         raise InputError(f"expected --models to be a folder of models; {root} is none")
     program.import_tensorflow()
-    from tfrobust.serving.local import Server, Settings
+    from tfrobust.serving.local import Server
+    from tfrobust.serving.settings import Settings
 
     settings = Settings(
         host=values.host,

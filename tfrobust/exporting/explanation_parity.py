@@ -23,12 +23,10 @@ DELTAS, GRADIENT_TOLERANCE = 8, 1e-3
 STABLE, WALK_TOLERANCE = 1e-5, 1e-4
 
 
-def compare_gradients(
+def compare(
     network: keras.Model, images: np.ndarray, explainers: Mapping[str, Signature]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compares the gradients of perturbed images with the Keras network's.
-
-    With a rho of 0, `explain` stays at its images and gives their gradients.
+    """Compares gradients and explanations with the Keras network's.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
@@ -36,7 +34,42 @@ def compare_gradients(
         explainers: name → the signature `explain`.
 
     Returns:
-        The fields of `Parity` that are about gradients, and a sentence for each fault.
+        The fields of `Parity` about gradients and explanations, and a sentence for each fault.
+    """
+    gradients, gradient_faults = _compare_gradients(network, images, explainers)
+    explanations, explanation_faults = _compare_walks(network, images, explainers)
+    return {**gradients, **explanations}, [*gradient_faults, *explanation_faults]
+
+
+def contradictions(robustness: Signature, images: np.ndarray) -> Iterator[str]:
+    """Finds outputs of the signature `robustness` that contradict one another.
+
+    Its sizes are not compared between forms: rounding in float32 makes searches part.
+
+    Args:
+        robustness: the signature.
+        images: float32 (N, H, W, C) in [0, 1].
+
+    Yields:
+        A sentence for each fault.
+    """
+    outputs = robustness({"images": images[:3]})
+    found, size = outputs["found"], outputs["rmse"]
+    if not np.array_equal(found, np.isfinite(size)) or (size < 0).any():
+        yield "robustness: sizes that do not fit what was found"
+    if (
+        not np.array_equal(found, outputs["rival"] >= 0)
+        or (found & (outputs["rival"] == outputs["class_id"])).any()
+    ):
+        yield "robustness: a decision that did not change"
+
+
+def _compare_gradients(
+    network: keras.Model, images: np.ndarray, explainers: Mapping[str, Signature]
+) -> tuple[dict[str, Any], list[str]]:
+    """Compares gradients at perturbed images.
+
+    With a rho of 0, `explain` stays at its images and gives their gradients.
     """
     images = np.resize(images, (DELTAS, *images.shape[1:]))
     delta = np.random.default_rng(0).normal(size=images.shape)
@@ -68,19 +101,10 @@ def compare_gradients(
     return figures, faults
 
 
-def compare_walks(
+def _compare_walks(
     network: keras.Model, images: np.ndarray, explainers: Mapping[str, Signature]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compares two whole explanations, one for each direction, with the Keras network's.
-
-    Args:
-        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        images: float32 (N, H, W, C) in [0, 1].
-        explainers: name → the signature `explain`.
-
-    Returns:
-        The fields of `Parity` that are about explanations, and a sentence for each fault.
-    """
+    """Compares two whole explanations, one for each direction."""
     # There may be only one image, so the second one is the last.
     images = np.stack([images[0], images[-1]])
     target, direction = np.array([-1, 0], np.int32), np.array([1, -1], np.int32)
@@ -113,29 +137,6 @@ def compare_walks(
             if value.shape != shape or not np.isfinite(value).all():
                 faults.append(f"explain in {name}: {output} is not finite or not of {shape}")
     return {**figures, "explain_rmse": largest_size}, faults
-
-
-def contradictions(robustness: Signature, images: np.ndarray) -> Iterator[str]:
-    """Finds outputs of the signature `robustness` that contradict one another.
-
-    Its sizes are not compared between forms: rounding in float32 makes searches part.
-
-    Args:
-        robustness: the signature.
-        images: float32 (N, H, W, C) in [0, 1].
-
-    Yields:
-        A sentence for each fault.
-    """
-    outputs = robustness({"images": images[:3]})
-    found, size = outputs["found"], outputs["rmse"]
-    if not np.array_equal(found, np.isfinite(size)) or (size < 0).any():
-        yield "robustness: sizes that do not fit what was found"
-    if (
-        not np.array_equal(found, outputs["rival"] >= 0)
-        or (found & (outputs["rival"] == outputs["class_id"])).any()
-    ):
-        yield "robustness: a decision that did not change"
 
 
 def _norms(values: np.ndarray) -> np.ndarray:

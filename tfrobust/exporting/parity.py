@@ -139,10 +139,9 @@ def check(
         explainers = {"saved_model": python["explain"], "session": session["explain"]}
         if (folder / forms.EXPLAINER_FILE).exists():
             explainers["onnx"] = forms.onnx_file(folder / forms.EXPLAINER_FILE)
-        gradient_figures, gradient_faults = explanation_parity.compare_gradients(
+        explainer_figures, explainer_faults = explanation_parity.compare(
             network, images, explainers
         )
-        walk_figures, walk_faults = explanation_parity.compare_walks(network, images, explainers)
         contradictions = [
             fault
             for form in (python, session)
@@ -152,10 +151,9 @@ def check(
         images=len(images),
         random_images=random_images,
         **logit_figures,
-        **gradient_figures,
-        **walk_figures,
+        **explainer_figures,
     )
-    faults = [*logit_faults, *gradient_faults, *walk_faults, *contradictions]
+    faults = [*logit_faults, *explainer_faults, *contradictions]
     if faults:
         raise ParityError(faults, figures)
     return figures

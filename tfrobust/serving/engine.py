@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfrobust.errors import reason_of
 from tfrobust.serving.models import Models, Version
+from tfrobust.serving.settings import Settings
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -33,15 +34,14 @@ class Engine:
 
     Args:
         models: the models that it serves.
-        workers: how many requests are computed at once.
-        queue: how many more may wait. Any further request is refused with UNAVAILABLE.
-        most_bytes: the largest size of a request's inputs.
+        settings: how many requests are computed at once, and how many more may wait. Any further
+            request is refused with UNAVAILABLE.
     """
 
-    def __init__(self, models: Models, *, workers: int, queue: int, most_bytes: int) -> None:
-        self.models, self.most_bytes = models, most_bytes
-        self._computing = threading.BoundedSemaphore(workers)
-        self._room = threading.BoundedSemaphore(workers + queue)
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self.models, self.most_bytes = models, settings.message_bytes
+        self._computing = threading.BoundedSemaphore(settings.workers)
+        self._room = threading.BoundedSemaphore(settings.workers + settings.queue)
 
     def find(self, name: str, version: int | None = None) -> Version:
         """The version that a request asks for.

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
 from tfrobust.errors import ReportedError
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
 from tfrobust.serving.models import Version
+from tfrobust.serving.settings import Settings
 
 METADATA = "signature_def"
 
@@ -29,10 +30,7 @@ class GrpcServer:
 
     Args:
         engine: answers the requests.
-        host: the address to listen on.
-        port: 0 takes a free one.
-        message_bytes: the largest request.
-        threads: how many requests are taken at once.
+        settings: where to listen, and the largest request.
 
     Attributes:
         port: the port that it listens on.
@@ -41,13 +39,11 @@ class GrpcServer:
         ReportedError: the port is taken.
     """
 
-    def __init__(
-        self, engine: Engine, *, host: str, port: int, message_bytes: int, threads: int
-    ) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads),
+            futures.ThreadPoolExecutor(settings.threads),
             options=[
-                ("grpc.max_receive_message_length", message_bytes),
+                ("grpc.max_receive_message_length", settings.message_bytes),
                 ("grpc.max_send_message_length", -1),
                 # With it, a second server on the same port would get some of its requests.
                 ("grpc.so_reuseport", 0),
@@ -59,22 +55,24 @@ class GrpcServer:
         self._health = health.HealthServicer()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._grace = settings.grace
         try:
-            self.port: int = self._server.add_insecure_port(f"{host}:{port}")
+            self.port: int = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
         except RuntimeError:
             raise ReportedError(
-                f"cannot listen on {host}:{port}; is another server there? Name another port"
+                f"cannot listen on {settings.host}:{settings.port}; is another server there? "
+                "Name another port"
             ) from None
         self._server.start()
 
-    def stop(self, grace: float) -> threading.Event:
-        """Refuses new requests, and ends the others after `grace` seconds.
+    def stop(self) -> threading.Event:
+        """Refuses new requests, and ends the others after the settings' grace.
 
         Returns:
             An event that is set once all have ended.
         """
         self._health.enter_graceful_shutdown()
-        return self._server.stop(grace)
+        return self._server.stop(self._grace)
 
 
 class _Services(

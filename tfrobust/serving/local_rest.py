@@ -22,6 +22,7 @@ from tensorflow.core.framework import types_pb2
 from tfrobust.errors import ReportedError
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
 from tfrobust.serving.models import AVAILABLE, END, LOADING
+from tfrobust.serving.settings import Settings
 
 PAGE = Path(__file__).with_name("page.html")
 STATES = {LOADING: "LOADING", AVAILABLE: "AVAILABLE", END: "END"}
@@ -44,10 +45,7 @@ class RestServer:
 
     Args:
         engine: answers the requests.
-        host: the address to listen on.
-        port: 0 takes a free one.
-        message_bytes: the largest request.
-        threads: how many requests are taken at once.
+        settings: where to listen, and the largest request.
 
     Attributes:
         port: the port that it listens on.
@@ -56,20 +54,19 @@ class RestServer:
         ReportedError: the port is taken.
     """
 
-    def __init__(
-        self, engine: Engine, *, host: str, port: int, message_bytes: int, threads: int
-    ) -> None:
-        self._engine, self._most = engine, message_bytes
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine, self._most = engine, settings.message_bytes
         # AnyIO's own limit of 40 would keep the queue from ever being full.
-        self._threads = CapacityLimiter(threads)
+        self._threads = CapacityLimiter(settings.threads)
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, port))
+            listening.bind((settings.host, settings.rest_port or 0))
         except OSError as error:
             listening.close()
             raise ReportedError(
-                f"cannot listen on {host}:{port}: {error}; name another rest_port"
+                f"cannot listen on {settings.host}:{settings.rest_port}: {error}; name another "
+                "rest_port"
             ) from None
         self.port: int = listening.getsockname()[1]
         one = "/v1/models/{name:str}"
@@ -91,7 +88,7 @@ class RestServer:
             log_level="error",
             timeout_graceful_shutdown=10,
             # This bounds the bodies that are read, too.
-            limit_concurrency=threads,
+            limit_concurrency=settings.threads,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
