@@ -10,13 +10,8 @@ LINES = {path: len(path.read_text().splitlines()) for path in sorted(PACKAGE.rgl
 STILL_LONG = {
     "attacks/linearized_margin.py",
     "certification/smoothing.py",
-    "cli/explain.py",
-    "datasets/catalog.py",
-    "exporting/onnx_gradients.py",
-    "exporting/parity.py",
     "runs/recipes.py",
     "runs/stages.py",
-    "serving/channels.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""A network made into another on the same weights: with a smooth ReLU, in float32."""
+"""Converts a network into another with the same weights: with a smooth ReLU, or in float32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust.core.layers import HalfHuberReLU, half_huber_relu
 from tfrobust.core.logits import has_graph
+from tfrobust.core.logits import logits_network as logits_network  # one of the converters
 from tfrobust.errors import InputError
 
 FULL = "float32"
@@ -17,22 +18,22 @@ VARIANT_LAYERS = (keras.layers.LeakyReLU, keras.layers.PReLU)
 
 
 def half_huber(network: keras.Model) -> keras.Model:
-    """A copy of a network with `HalfHuberReLU` in the place of every ReLU.
+    """Copies a network, with `HalfHuberReLU` instead of every ReLU.
 
-    Layers of ReLU, relu as any layer's activation, and the operation keras.ops.relu, also inside
-    nested functional and Sequential models; smooth activations stay, and so does max pooling.
-    What the network computes changes (h(a) = a − ¼ above ½): train the copy.
+    It replaces ReLU layers, relu as the activation of any layer, and the operation keras.ops.relu,
+    also inside nested functional and Sequential models. Smooth activations and max pooling stay.
+    The copy computes something else (h(a) = a − ¼ above ½), so it has to be trained.
 
     Args:
-        network: a functional or Sequential model, built.
+        network: a built functional or Sequential model.
 
     Returns:
         A new model of the same kind with copies of the weights.
 
     Raises:
-        InputError: a subclassed model or a layer that holds ReLUs of its own, which cannot be
-            exchanged; a ReLU with a ceiling, slope or threshold (ReLU6, leaky), which has no
-            Half-Huber form; or no ReLU at all.
+        InputError: the model is subclassed, or a layer has ReLUs inside, which cannot be replaced;
+            a ReLU has a ceiling, slope or threshold (ReLU6, leaky ReLU), for which there is no
+            Half-Huber form; or there is no ReLU.
 
     Source: arXiv 1906.02896, Methods, "Half-Huber ReLU".
     """
@@ -40,21 +41,21 @@ def half_huber(network: keras.Model) -> keras.Model:
 
 
 def softplus(network: keras.Model, *, sharpness: float) -> keras.Model:
-    """A copy of a network with log(1 + exp(β·a))/β in the place of every ReLU.
+    """Copies a network, with the softplus log(1 + exp(β·a))/β instead of every ReLU.
 
-    It computes almost what the network does, and has second derivatives, which ReLUs have not.
+    The copy computes almost the same as the network. Unlike ReLUs, it has second derivatives.
 
     Args:
-        network: a functional or Sequential model, built.
-        sharpness: β, above 0; the larger, the nearer to ReLU.
+        network: a built functional or Sequential model.
+        sharpness: β, above 0. The larger it is, the nearer softplus comes to ReLU.
 
     Returns:
-        A new model of the same kind with copies of the weights; it is not made to be saved.
+        A new model of the same kind with copies of the weights. It cannot be saved.
 
     Raises:
-        InputError: as for `half_huber`, or a sharpness not above 0.
+        InputError: as for `half_huber`; or the sharpness is not above 0.
 
-    Source: arXiv 1710.10547, which attacks the maps of ReLU networks through softplus.
+    Source: arXiv 1710.10547, which attacks explanations of ReLU networks through softplus.
     """
     if not sharpness > 0:
         raise InputError(f"expected a sharpness above 0, got {sharpness}")
@@ -73,7 +74,7 @@ def _exchanged(
     activation: Callable[[tf.Tensor], tf.Tensor],
     layer: Callable[..., keras.layers.Layer],
 ) -> keras.Model:
-    """A copy with a smooth activation, or a layer of it, in the place of every ReLU."""
+    """Copies a network, with a smooth activation, or a layer of it, instead of every ReLU."""
     if not isinstance(network, keras.Model) or not has_graph(network):
         raise InputError(
             "expected a built functional or Sequential model, whose layers can be exchanged, got "
@@ -86,7 +87,7 @@ def _exchanged(
             found.append(operation.name)
             return _smooth_twin(operation, activation, layer)
         if not isinstance(operation, keras.layers.Layer):
-            return operation  # has no weights
+            return operation  # It has no weights, so both networks may use it.
         for part in operation._flatten_layers(include_self=False):
             if _is_relu(part):
                 raise InputError(
@@ -103,10 +104,10 @@ def _exchanged(
 
 
 def full_precision(network: keras.Model) -> keras.Model:
-    """A copy of a network whose layers all compute in float32, as what ships must.
+    """Copies a network so that all layers compute in float32, as an exported network must.
 
     Args:
-        network: a functional or Sequential model, such as one that was trained in bfloat16.
+        network: a built functional or Sequential model, such as one that was trained in bfloat16.
 
     Returns:
         A new model of the same kind with copies of the weights.
@@ -114,7 +115,7 @@ def full_precision(network: keras.Model) -> keras.Model:
 
     def exchanged(operation: keras.Operation) -> keras.Operation:
         if not isinstance(operation, keras.layers.Layer):
-            return operation  # has no weights
+            return operation
         return type(operation).from_config({**operation.get_config(), "dtype": FULL})
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
@@ -150,5 +151,5 @@ def _smooth_twin(
     config = operation.get_config()
     if isinstance(operation, keras.layers.ReLU):
         return layer(name=operation.name, dtype=config["dtype"])
-    # The layer stays one layer, so names, weights and their order stay as well.
+    # The activation stays inside its layer, so names, weights and their order stay as they are.
     return type(operation).from_config({**config, "activation": activation})

@@ -1,4 +1,4 @@
-"""A network that sees each image and its mirror image at once."""
+"""Makes a network that looks at an image and at its mirror image."""
 
 import keras
 from keras import ops
@@ -7,29 +7,30 @@ from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
 
 POOL = keras.layers.GlobalAveragePooling2D
-WIDTH = 2  # of (B, H, W, C)
+WIDTH = 2  # the axis of (B, H, W, C)
 
 
 def mirrored(network: keras.Model) -> keras.Model:
-    """A copy of a network that gives an image and its mirror image the same logits.
+    """Copies a network so that it gives an image and its mirror image the same logits.
 
-    The features before the global average pool are the mean of the image's and, mirrored back, of
-    its mirror image's, so that the map of features, and with it Grad-CAM, still lies on the image.
-    With a linear layer after the pool, as in the ResNets here, the logits are the mean of both
-    images'. It is one differentiable network, attacked through both, with the weights of the first
-    and twice its cost. Where left and right mean the same, as in photographs but not in letters,
-    smaller perturbations of one view no longer suffice, and the ARA grows without any training.
+    The copy computes the features of both before the global average pool. The mirror image's
+    features are mirrored back, so that Grad-CAM still shows the right place, and both are averaged.
+    If a linear layer follows the pool, as in the ResNets here, the logits are the mean of both
+    images' logits. An answer costs twice as much.
+
+    A perturbation now has to change both views, so the ARA grows without any training. Use it
+    where left and right mean the same, as in most photographs, but not for letters.
 
     Args:
-        network: a functional or Sequential model with a `GlobalAveragePooling2D` as one of its own
-            layers, float32 images (B, H, W, C) → logits (B, K).
+        network: a built functional or Sequential model, float32 images (B, H, W, C) → logits
+            (B, K), with one `GlobalAveragePooling2D` among its own layers.
 
     Returns:
         A functional model of the same shapes with copies of the weights, in the same order.
 
     Raises:
-        InputError: a subclassed model, one that was not built, of images of free size, or without
-            one such layer.
+        InputError: the model is subclassed or was not built, its images have no fixed size, or it
+            does not have one such layer.
     """
     if not isinstance(network, keras.Model) or not has_graph(network):
         raise InputError(
@@ -51,10 +52,10 @@ def mirrored(network: keras.Model) -> keras.Model:
         )
     (pool,) = pools
     features_of = keras.Model(twin.inputs[0], pool.input, name="both")
-    # Not `outputs`: a model of a list of one answers with a list inside other models.
+    # A model made from the list `twin.outputs` would give lists when it is nested in other models.
     logits_of = keras.Model(pool.input, twin.outputs[0], name="logits")
     images = keras.Input(network.input_shape[1:], name="images")
-    # One pass over both, in a batch twice as large, is half the graph of two passes.
+    # One pass over a batch of both makes half as large a graph as two passes.
     both = ops.stack([images, ops.flip(images, axis=WIDTH)])
     both = features_of(ops.reshape(both, (-1, *images.shape[1:])))
     there, back = ops.unstack(ops.reshape(both, (2, -1, *both.shape[1:])))

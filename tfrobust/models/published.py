@@ -1,8 +1,9 @@
-"""The authors' published CIFAR-10 networks, read into `resnet_cifar`'s structure."""
+"""Reads the networks that the paper's authors published for CIFAR-10."""
 
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,29 +12,29 @@ from tfrobust.errors import InputError
 from tfrobust.models import torch_checkpoint
 from tfrobust.models.resnet import resnet_cifar
 
-IMAGE_SIDE = 32  # CIFAR-10's; the weights themselves fit any
+IMAGE_SIDE = 32  # of CIFAR-10; the weights would fit images of any size
 HALF_HUBER_WIDTH = 0.5
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 TORCH_ENDINGS = (".pt", ".pth")
 
 
 def load(path: str | Path) -> keras.Model:
-    """Loads a published network: its PyTorch checkpoint, or that one's arrays.
+    """Loads a published network.
 
-    Depth, width, number of classes, normalisation and activation follow from the arrays: the
-    networks "robust" and "all" have Half-Huber ReLUs, "standard" and "adv-train" plain ones.
+    Depth, width, number of classes, normalisation and activation follow from its arrays. The
+    networks "robust" and "all" have Half-Huber ReLUs, "standard" and "adv-train" have plain ones.
 
     Args:
-        path: the checkpoint, .pt (see `torch_checkpoint.read`); or an .npz file with one array
-            for each name of its state dictionary ("pipe.1.0.main.0.weight", …), convolution
-            kernels as O, I, H, W.
+        path: the PyTorch checkpoint, .pt (see `torch_checkpoint.read`); or an .npz file with one
+            array for each name of its state dictionary ("pipe.1.0.main.0.weight", …), in which
+            convolution kernels are laid out as O, I, H, W.
 
     Returns:
         A functional Keras model: float32 images (B, 32, 32, C) in [0, 1] → logits (B, K).
 
     Raises:
-        InputError: no such file, neither of the two, arrays that do not make such a network, or
-            a checkpoint without PyTorch.
+        InputError: the file is missing or of another kind, its arrays do not make such a network,
+            or PyTorch is not installed to read a checkpoint.
 
     Source: arXiv 1906.02896, Methods; the networks of the authors' CIFAR-10 example.
     """
@@ -75,8 +76,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"expected an .npz of plain arrays, got {path}: {error}") from error
 
 
-def _structure(arrays: Mapping[str, np.ndarray]) -> dict:
-    """The arguments of `resnet_cifar` that the arrays call for."""
+def _structure(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The arguments with which `resnet_cifar` makes a network that fits the arrays."""
     stem, head = _array(arrays, "pipe.0.weight"), _array(arrays, "pipe.7.weight")
     offset = _array(arrays, "input_offset")
     if stem.ndim != 4 or head.ndim != 4:
@@ -104,7 +105,7 @@ def _structure(arrays: Mapping[str, np.ndarray]) -> dict:
 
 
 def _blocks(arrays: Mapping[str, np.ndarray]) -> int:
-    """Blocks per group."""
+    """The number of blocks in a group."""
     blocks = 0
     while f"pipe.1.{blocks}.main.0.weight" in arrays:
         blocks += 1
@@ -132,13 +133,13 @@ def _names(arrays: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 
 def _weighted_layers(network: keras.Model) -> list[keras.layers.Layer]:
-    # Keras orders layers by their distance from the output: a shortcut's convolution stands
-    # beside the last one of its block, and before it, as `Add` names it first.
+    # Keras orders layers by their distance from the output. A shortcut's convolution is as far
+    # from it as the last one of its block, and comes before it, as `Add` names it first.
     return [layer for layer in network.layers if layer.weights]
 
 
 def _weights(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """All names but the activations' widths and PyTorch's count of batches."""
+    """All names except those of the activations' widths and of PyTorch's counts of batches."""
     return [name for name in arrays if not name.endswith((".d", ".num_batches_tracked"))]
 
 

@@ -1,10 +1,11 @@
-"""Pre-activation ResNets (arXiv 1603.05027) as the paper trains them: see `resnet_cifar`."""
+"""Pre-activation ResNets (arXiv 1603.05027), for small and for large images."""
 
 from collections.abc import Sequence
 
 import keras
 
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization
+from tfrobust.errors import InputError
 from tfrobust.models.names import ACTIVATIONS
 
 IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
@@ -22,35 +23,35 @@ def resnet_cifar(
     std: Sequence[float] | None = None,
     synchronized: bool = False,
 ) -> keras.Model:
-    """A pre-activation ResNet for small images, as the paper's published CIFAR-10 networks.
+    """Makes a pre-activation ResNet for small images, like the paper's networks for CIFAR-10.
 
-    A 3×3 convolution to `width` channels; three groups of (depth − 2)/6 blocks with width,
-    2·width and 4·width channels, the second and third starting with stride 2; batch
-    normalisation, activation, average pool and a 1×1 convolution with bias to the logits.
-    The last convolution of every block starts at zero.
+    It begins with a 3×3 convolution to `width` channels. Three groups of (depth − 2)/6 blocks
+    follow, with width, 2·width and 4·width channels; the second and the third begin with stride 2.
+    It ends with batch normalisation, activation, average pool and a 1×1 convolution with bias to
+    the logits. The last convolution of every block starts at zero.
 
     Args:
-        depth: 6n + 2 layers: 8, 14, 20, 26, 32, 38, 44, …
+        depth: the number of layers, 6n + 2: 8, 14, 20, 26, 32, 38, 44, …
         num_classes: K, at least 2.
         input_shape: (H, W, C).
-        width: channels of the first group.
-        stem_stride: of the first convolution; 2 makes all after it four times cheaper, which
+        width: the number of channels in the first group.
+        stem_stride: of the first convolution. With 2, everything behind it costs a fourth, which
             pays for twice the width.
         activation: "half_huber_relu" or "relu".
-        mean: one float per channel, pixels from 0 to 1; 0.5 each when None.
-        std: likewise; 0.25 each when None.
-        synchronized: whether batch statistics span all replicas of a distribution strategy.
+        mean: of each channel, in units of pixels in [0, 1]; 0.5 when None.
+        std: the standard deviation of each channel, likewise; 0.25 when None.
+        synchronized: whether batch statistics are taken over all replicas of a strategy.
 
     Returns:
         A functional Keras model: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
 
     Raises:
-        ValueError: an argument outside what is said above.
+        InputError: an argument is out of its range.
     """
     if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"expected a depth of 6n + 2 (8, 14, 20, …), got {depth}")
+        raise InputError(f"expected a depth of 6n + 2 (8, 14, 20, …), got {depth}")
     if stem_stride not in (1, 2):
-        raise ValueError(f"expected a stem_stride of 1 or 2, got {stem_stride}")
+        raise InputError(f"expected a stem_stride of 1 or 2, got {stem_stride}")
     build = _Builder(activation, synchronized)
     images, features = _normalized_input(input_shape, mean, std)
     features = build.conv(features, width, 3, stem_stride)
@@ -73,31 +74,31 @@ def resnet_imagenet(
     std: Sequence[float] | None = None,
     synchronized: bool = False,
 ) -> keras.Model:
-    """A pre-activation ResNet for large images: 18, 34 or 50 layers.
+    """Makes a pre-activation ResNet for large images, with 18, 34 or 50 layers.
 
-    A 7×7 convolution with stride 2, a 3×3 pool with stride 2, four groups of blocks (basic
-    for 18 and 34, bottleneck for 50). The pool averages: a maximum has corners, which the
-    gradient of the gradient, and so the penalty, does not see. The paper gives no ImageNet
-    architecture in detail; this one is our choice.
+    It begins with a 7×7 convolution of stride 2 and a 3×3 pool of stride 2. Four groups of blocks
+    follow: basic ones for 18 and 34 layers, bottlenecks for 50. The pool averages, as the gradient
+    penalty differentiates twice and does not see the corners of a maximum. The paper does not
+    describe an architecture for ImageNet in detail. This one is our choice.
 
     Args:
         depth: 18, 34 or 50.
         num_classes: K, at least 2.
         input_shape: (H, W, C).
-        width: channels of the first group.
+        width: the number of channels in the first group.
         activation: "half_huber_relu" or "relu".
-        mean: one float per channel, pixels from 0 to 1; 0.5 each when None.
-        std: likewise; 0.25 each when None.
-        synchronized: whether batch statistics span all replicas of a distribution strategy.
+        mean: of each channel, in units of pixels in [0, 1]; 0.5 when None.
+        std: the standard deviation of each channel, likewise; 0.25 when None.
+        synchronized: whether batch statistics are taken over all replicas of a strategy.
 
     Returns:
         A functional Keras model: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
 
     Raises:
-        ValueError: an argument outside what is said above.
+        InputError: an argument is out of its range.
     """
     if depth not in IMAGENET_BLOCKS:
-        raise ValueError(f"expected a depth of {sorted(IMAGENET_BLOCKS)}, got {depth}")
+        raise InputError(f"expected a depth of {sorted(IMAGENET_BLOCKS)}, got {depth}")
     build = _Builder(activation, synchronized)
     images, features = _normalized_input(input_shape, mean, std)
     features = build.conv(features, width, 7, stride=2)
@@ -113,11 +114,11 @@ def resnet_imagenet(
 
 
 class _Builder:
-    """The parts of which both styles are made."""
+    """The parts that both kinds of ResNet are made of."""
 
     def __init__(self, activation: str, synchronized: bool) -> None:
         if activation not in ACTIVATIONS:
-            raise ValueError(f"expected an activation of {ACTIVATIONS}, got {activation!r}")
+            raise InputError(f"expected an activation of {ACTIVATIONS}, got {activation!r}")
         self.activation = activation
         self.synchronized = synchronized
 
@@ -130,8 +131,8 @@ class _Builder:
         zero: bool = False,
     ) -> keras.KerasTensor:
         if stride > 1 and size > 1:
-            # Keras' "same" pads strided convolutions unevenly; the published weights expect
-            # the same number of zeros on every side.
+            # Keras' "same" pads strided convolutions unevenly. The published weights expect the
+            # same number of zeros on every side.
             features = keras.layers.ZeroPadding2D(size // 2)(features)
         return keras.layers.Conv2D(
             channels,
@@ -196,7 +197,7 @@ def _normalized_input(
         dtype=keras.config.floatx(),
     )
     if len(normalize.mean) != channels:
-        raise ValueError(f"expected a mean for each of {channels} channels, got {mean}")
+        raise InputError(f"expected a mean for each of {channels} channels, got {mean}")
     return images, normalize(images)
 
 
@@ -204,8 +205,8 @@ def _head(
     images: keras.KerasTensor, features: keras.KerasTensor, num_classes: int, name: str
 ) -> keras.Model:
     if num_classes < 2:
-        raise ValueError(f"expected at least 2 classes, got {num_classes}")
-    # float32, or float64, whatever the precision policy: the loss and the penalty need it.
+        raise InputError(f"expected at least 2 classes, got {num_classes}")
+    # The loss and the penalty need float32 or float64, whatever the precision policy is.
     whole = keras.config.floatx()
     features = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=whole)(features)
     logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform", dtype=whole)(

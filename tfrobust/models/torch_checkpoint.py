@@ -1,4 +1,4 @@
-"""The state in a published PyTorch checkpoint, read so that nothing in the file can run."""
+"""Reads a published PyTorch checkpoint without running any code that the file may hold."""
 
 import re
 from pathlib import Path
@@ -8,27 +8,28 @@ import numpy as np
 
 from tfrobust.errors import InputError
 
-STATE = "model_params"  # beside it the authors keep how the network was trained
-STUB = "__main__.cifar10_preprocess"  # a function of theirs, named there and never needed
-SAFE_SINCE = (2, 10)  # before, a file could get past weights_only (CVE-2025-32434, CVE-2026-24747)
+STATE = "model_params"  # The authors' files also say how the network was trained.
+STUB = "__main__.cifar10_preprocess"  # The files name this function. It is not needed.
+# In older versions a file could get past weights_only (CVE-2025-32434, CVE-2026-24747).
+SAFE_SINCE = (2, 10)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Reads the state dictionary of a published checkpoint.
 
-    By PyTorch's weights-only reader: tensors and plain values, and the name of the one function
-    that the authors' files refer to. Needs PyTorch, which only the extra "published" installs.
+    PyTorch's weights-only reader is told to accept tensors, plain values, and the name of the one
+    function that the authors' files refer to. PyTorch comes with the extra "published" only.
 
     Args:
-        path: a file of torch.save, {"model_params": state dictionary, …}, in the published
-            legacy format or today's.
+        path: a file of torch.save, {"model_params": state dictionary, …}, in the legacy format, as
+            the authors published it, or in today's.
 
     Returns:
         The state's arrays by their names.
 
     Raises:
-        InputError: no such file; none of that kind; one that names any other class or function;
-            or no PyTorch.
+        InputError: the file is missing or of another kind, it names another class or function, or
+            PyTorch is not installed.
     """
     try:
         with path.open("rb") as file:
@@ -62,7 +63,7 @@ def _load(file: Any, path: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # a broken file raises a dozen kinds
+    except Exception as error:  # A broken file can raise a dozen kinds.
         if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
                 f"expected a published checkpoint, which names {STUB} and nothing else, got "
@@ -72,5 +73,5 @@ def _load(file: Any, path: Path) -> Any:
 
 
 def _refuse_call(*_: Any) -> NoReturn:
-    """Stands for the authors' function: a file may name it, not call it."""
+    """Stands for the authors' function. A file may name it, but not call it."""
     raise InputError(f"expected a checkpoint that only names {STUB}, got one that calls it")
