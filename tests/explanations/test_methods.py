@@ -27,12 +27,12 @@ METHODS: list[Method] = [
     Adversarial(rho=0.1, batch_size=4),
     Adversarial(rho=0.05, direction=-1, batch_size=4),
     SmallestChange(attack=LinearizedMargin(steps=12, batch_size=4)),
-    GradCAM(batch=4),
-    VanillaGradients(batch=4),
-    GradientsInputs(batch=4),
-    IntegratedGradients(steps=4, batch=4),
-    SmoothGrad(samples=3, batch=4),
-    Occlusion(patch=3, batch=60),
+    GradCAM(batch_size=4),
+    VanillaGradients(batch_size=4),
+    GradientsInputs(batch_size=4),
+    IntegratedGradients(steps=4, batch_size=4),
+    SmoothGrad(samples=3, batch_size=4),
+    Occlusion(patch=3, batch_size=60),
 ]
 IDS = [method.name for method in METHODS]
 IMAGES = np.random.default_rng(1).random((5, *SHAPE), np.float32)
@@ -140,7 +140,7 @@ def test_what_only_answers_is_explained_by_occlusion_alone(method: Method, netwo
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        (GradCAM, {"batch": 0}),
+        (GradCAM, {"batch_size": 0}),
         (IntegratedGradients, {"steps": 0}),
         (IntegratedGradients, {"baseline": 2.0}),
         (SmoothGrad, {"samples": 0}),

@@ -23,7 +23,7 @@ def confidence(images: np.ndarray, target: int) -> np.ndarray:
 
 @pytest.mark.parametrize("patch", [1, 3, 9])
 def test_each_patch_gets_what_covering_it_costs(patch: int) -> None:
-    found = Occlusion(patch=patch, fill=0.25, batch=50)(model, IMAGES, 1)
+    found = Occlusion(patch=patch, fill=0.25, batch_size=50)(model, IMAGES, 1)
     expected = np.zeros((3, 5, 7))
     for top in range(0, 5, patch):
         for left in range(0, 7, patch):

@@ -66,6 +66,8 @@ class Method(ABC):
 
     # Whether the method follows the model's gradient, which an `Opaque` one does not give.
     needs_gradient: ClassVar[bool] = True
+    # Whether the map keeps signs: positive values speak for the class, negative ones against it.
+    signed: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -107,8 +109,8 @@ class Method(ABC):
         return 1
 
     def pixels(self, attribution: Any) -> Any:
-        """An attribution (N, H, W, C) as a map (N, H, W): the sum of sizes over the channels."""
-        return tf.reduce_sum(tf.abs(attribution), axis=-1)
+        """An attribution (N, H, W, C) as a map (N, H, W): the sum over the channels."""
+        return tf.reduce_sum(attribution if self.signed else tf.abs(attribution), axis=-1)
 
     def check_model(self, model: Model) -> None:
         """Refuses a model that the method cannot explain.
@@ -128,21 +130,21 @@ class MapMethod(Method):
     """A method that says where the evidence is, and changes nothing.
 
     Args:
-        batch: images that the network sees at a time; lower it where memory runs out.
+        batch_size: images that the network sees at a time. Lower it if memory runs out.
     """
 
-    batch: int = 32
+    batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InputError(f"expected a batch of at least 1 image, got {self.batch}")
+        if self.batch_size < 1:
+            raise InputError(f"expected a batch_size of at least 1, got {self.batch_size}")
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method`."""
         self.check_model(model)
         images = np.asarray(images, np.float32)
         check_images(images, np.zeros(images.shape[:1]), model)
-        size = max(1, self.batch // max(1, self.passes(images)))
+        size = max(1, self.batch_size // max(1, self.passes(images)))
         found = []
         for block in blocks(model, images, chosen_targets(targets, len(images)), size):
             values = program(self)(model, block.images, block.targets)

@@ -1,52 +1,32 @@
-"""Maps made of the gradient of the target's logit: plain, times the image, smoothed, integrated.
-
-The mean of gradients over points around an image is tf-explain's. What its own `explain` does
-beside is mended here: it takes one class for a whole batch; standardises |gradient| and casts it
-to 8 bits, which wraps around; draws SmoothGrad's noise anew for each call, with a deviation of
-1, and follows a cross-entropy that takes logits for probabilities; counts both ends of Integrated
-Gradients' path in full and does not multiply by (image − baseline).
-"""
+"""Maps made of the gradient of the target's logit: plain, times the image, smoothed, integrated."""
 
 import dataclasses
-from abc import abstractmethod
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
-from tf_explain.core.integrated_gradients import IntegratedGradients as _Integration
 
 from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
+from tfrobust.explanations import tf_explain
 from tfrobust.explanations.base import MapMethod
 
 
 class GradientMethod(MapMethod):
-    """A method that follows gradients of the target's logit at one or more points an image."""
+    """A method that averages the gradient of the target's logit over points around each image."""
 
     def points(self, images: tf.Tensor) -> tf.Tensor:
-        """Where gradients are taken: (B, H, W, C) → (B, S, H, W, C)."""
+        """The S points of each image: (B, H, W, C) → (B, S, H, W, C)."""
         return images[:, None]
 
-    @abstractmethod
     def weighted(self, images: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """The attribution, from the images and the points' mean gradient: both (B, H, W, C)."""
+        """The attribution, from the images and the mean gradients, both (B, H, W, C)."""
+        return gradient
 
     def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`."""
-        points = self.points(images)
-        samples = points.shape[1]
-        classes = tf.repeat(targets, samples)
-
-        def score(inputs: tf.Tensor) -> tf.Tensor:
-            # One column, each image's own class: tf-explain knows one class for a batch.
-            return tf.gather(model(inputs), classes, batch_dims=1)[:, None]
-
-        # Without the tf.function that tf-explain puts around it, which would trace every model
-        # anew and keep it for good.
-        mean_gradient = _Integration.get_integrated_gradients.python_function(
-            tf.reshape(points, (-1, *points.shape[2:])), score, 0, samples
-        )
-        return self.weighted(images, mean_gradient)
+        gradient = tf_explain.mean_gradient(model, self.points(images), targets)
+        return self.weighted(images, gradient)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,19 +34,12 @@ class VanillaGradients(GradientMethod):
     """The gradient of the target's logit.
 
     Args:
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Source: arXiv 1312.6034.
     """
 
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return "Vanilla Gradients"
-
-    def weighted(self, images: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """The gradient itself."""
-        return gradient
+    name: ClassVar[str] = "Vanilla Gradients"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,36 +47,33 @@ class GradientsInputs(GradientMethod):
     """The gradient of the target's logit times the image: each pixel's share of a linear logit.
 
     Args:
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Source: arXiv 1605.01713.
     """
 
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return "Gradients×Inputs"
+    name: ClassVar[str] = "Gradients×Inputs"
+    signed: ClassVar[bool] = True
 
     def weighted(self, images: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """Gradient times image."""
+        """The gradient times the image."""
         return images * gradient
-
-    def pixels(self, attribution: Any) -> Any:
-        """The sum over the channels: shares of one logit add up, signs included."""
-        return tf.reduce_sum(attribution, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IntegratedGradients(GradientMethod):
-    """Each pixel's share of the logit's rise on the straight way from a baseline to the image.
+    """Each pixel's share of the rise of the logit on the straight way from a baseline to the image.
 
     Args:
-        steps: points on the way, at the middles of as many equal parts.
+        steps: the way is cut into so many equal parts, and gradients are taken in their middles.
         baseline: the value of every pixel at the start, from 0 (black) to 1.
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Source: arXiv 1703.01365.
     """
+
+    name: ClassVar[str] = "Integrated Gradients"
+    signed: ClassVar[bool] = True
 
     steps: int = 32
     baseline: float = 0.0
@@ -116,28 +86,19 @@ class IntegratedGradients(GradientMethod):
                 f"{self.steps}, {self.baseline}"
             )
 
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return "Integrated Gradients"
-
     def passes(self, images: np.ndarray) -> int:
-        """One a step."""
+        """One for each step."""
         return self.steps
 
     def points(self, images: tf.Tensor) -> tf.Tensor:
-        """The middles of the way's parts."""
+        """The middles of the parts of the way."""
         share = (np.arange(self.steps, dtype=np.float32) + 0.5) / self.steps
         share = share[:, None, None, None]
         return self.baseline + share * (images - self.baseline)[:, None]
 
     def weighted(self, images: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """Gradient times the whole way."""
+        """The gradient times the whole way."""
         return (images - self.baseline) * gradient
-
-    def pixels(self, attribution: Any) -> Any:
-        """The sum over the channels: shares of one logit add up, signs included."""
-        return tf.reduce_sum(attribution, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,13 +106,15 @@ class SmoothGrad(GradientMethod):
     """The mean gradient of the target's logit over noisy copies of the image.
 
     Args:
-        samples: copies.
-        noise: the noise's standard deviation, pixels from 0 to 1.
-        seed: of the noise, the same for every image and call.
-        batch: images that the network sees at a time.
+        samples: the number of copies.
+        noise: the noise's standard deviation, in units of pixels in [0, 1].
+        seed: of the noise, which is the same for every image and call.
+        batch_size: images that the network sees at a time.
 
-    Source: arXiv 1706.03825, which takes 10 to 20 % of the pixels' range.
+    Source: arXiv 1706.03825, which takes noise of 10 to 20 % of the range of pixels.
     """
+
+    name: ClassVar[str] = "SmoothGrad"
 
     samples: int = 16
     noise: float = 0.1
@@ -161,26 +124,17 @@ class SmoothGrad(GradientMethod):
         super().__post_init__()
         if self.samples < 1 or not self.noise >= 0:
             raise InputError(
-                "expected at least 1 sample and noise not below 0, got "
-                f"{self.samples}, {self.noise}"
+                f"expected at least 1 sample and noise not below 0, got {self.samples}, "
+                f"{self.noise}"
             )
 
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return "SmoothGrad"
-
     def passes(self, images: np.ndarray) -> int:
-        """One a sample."""
+        """One for each copy."""
         return self.samples
 
     def points(self, images: tf.Tensor) -> tf.Tensor:
-        """Noisy copies."""
+        """The noisy copies."""
         shape = (self.samples, *images.shape[1:])
         return images[:, None] + tf.random.stateless_normal(
             shape, (self.seed, 0), stddev=self.noise, alg="philox"
         )
-
-    def weighted(self, images: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-        """The mean gradient itself."""
-        return gradient

@@ -1,12 +1,7 @@
-"""Occlusion: what the target's confidence loses when a patch of the image is covered.
-
-The idea of tf-explain's OcclusionSensitivity, computed anew: that one covers with 127.5, which
-is right for pixels up to 255 only, swaps rows and columns of images that are not square, takes
-logits for probabilities, and knows one class for a batch.
-"""
+"""Occlusion: how much confidence the target loses when a patch of the image is covered."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,21 +14,23 @@ from tfrobust.explanations.blocks import confidence
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Occlusion(MapMethod):
-    """What the target's confidence loses when a patch is covered; needs no gradient.
+    """How much confidence the target loses when a patch is covered. It needs no gradient.
 
     Args:
-        patch: the patches' side in pixels, beside each other from the upper left corner on; an
-            eighth of the image's longer side when None.
-        fill: the value that covers, from 0 to 1.
-        batch: images that the network sees at a time.
+        patch: the side of a patch in pixels. Patches lie side by side from the upper left corner
+            on. None takes an eighth of the image's longer side.
+        fill: the value of covered pixels, from 0 to 1.
+        batch_size: images that the network sees at a time.
 
     Source: arXiv 1311.2901.
     """
 
+    name: ClassVar[str] = "Occlusion"
+    needs_gradient: ClassVar[bool] = False
+    signed: ClassVar[bool] = True
+
     patch: int | None = None
     fill: float = 0.5
-
-    needs_gradient: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,17 +40,12 @@ class Occlusion(MapMethod):
                 f"{self.patch}, {self.fill}"
             )
 
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return "Occlusion"
-
     def passes(self, images: np.ndarray) -> int:
-        """One a patch."""
+        """One for each patch."""
         return len(self.patches(*images.shape[1:3]))
 
     def patches(self, height: int, width: int) -> np.ndarray:
-        """Which pixels each patch covers: bool (P, H, W); none of them twice."""
+        """The pixels that each of P patches covers: bool (P, H, W). Patches do not overlap."""
         side = self.patch or max(1, round(max(height, width) / 8))
         across = -(-width // side)
         rows, columns = np.arange(height) // side, np.arange(width) // side
@@ -61,7 +53,7 @@ class Occlusion(MapMethod):
         return number == np.unique(number)[:, None, None]
 
     def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """See `Method.attribution`: (B, H, W, 1), positive where covering costs confidence."""
+        """See `Method.attribution`: (B, H, W, 1), positive where covering loses confidence."""
         patches = self.patches(*images.shape[1:3])[..., None]
         covered = tf.where(patches, self.fill, images[:, None])
         logits = model(tf.reshape(covered, (-1, *images.shape[1:])))
@@ -70,7 +62,3 @@ class Occlusion(MapMethod):
             without, (-1, len(patches))
         )
         return tf.einsum("bp,phwc->bhwc", drops, patches.astype(np.float32))
-
-    def pixels(self, attribution: Any) -> Any:
-        """The drop, with its sign."""
-        return tf.reduce_sum(attribution, axis=-1)
