@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrobust.cli.explain import METHODS, chosen_class, readable
+from tfrobust.cli.explain import METHODS, chosen_class
+from tfrobust.cli.pictures import readable
 from tfrobust.errors import InputError
 
 

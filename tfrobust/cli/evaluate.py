@@ -197,50 +197,29 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         InputError: the one does not fit the other.
     """
     from tfrobust import datasets
-    from tfrobust.attacks import Opaque
     from tfrobust.core import answers
     from tfrobust.core.loading import class_names, load_model, shapes
+    from tfrobust.datasets.fitting import check_classes, load_fitting
 
-    source = datasets.load(values.dataset, data_dir=values.data_dir)
     if values.model.startswith(answers.PREFIX):
+        # A function does not say what it takes: it is tried on the images.
+        source = datasets.load(values.dataset, data_dir=values.data_dir)
         images, labels = source.test_arrays(values.images)
         network: Any = answers.load_function(values.model, images)
-        image_shape, classes = shapes(network)
-    else:
-        is_onnx = Path(values.model).suffix == ".onnx"
-        network = answers.load_onnx(values.model) if is_onnx else load_model(values.model)
-        image_shape, classes = shapes(network)
-        height, width, _ = image_shape
-        native = source.info.image_shape
-        if native[:2] != (height, width) and height == width:
-            source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=height)
-            print(f"images of {source.info.name} are resized to {height} × {width}")
-        if source.info.image_shape != image_shape:
-            raise InputError(
-                f"the network takes images of {image_shape}, but {values.dataset} has {native}; "
-                "name a data set that fits"
-            )
-        images, labels = source.test_arrays(values.images)
-    if source.info.num_classes != classes:
-        raise InputError(
-            f"the network tells {classes} classes apart, but {values.dataset} "
-            f"has {source.info.num_classes}; name a data set that fits"
-        )
-    if isinstance(network, Opaque):
+        check_classes(source, shapes(network)[1])
         return network, source, images, labels
-    told, named = class_names(values.model), list(source.info.class_names)
-    if told and told != named:
-        if sorted(told) == sorted(named):
-            raise InputError(
-                f"the network's classes are those of {values.dataset} in another order: "
-                f"{', '.join(told[:5])}… there, {', '.join(named[:5])}… here; its labels would "
-                "be taken for others. Rename the folders, or train on this set"
-            )
-        print(
-            f"the network's classes have other names ({', '.join(told[:3])}…) than those of "
-            f"{values.dataset} ({', '.join(named[:3])}…): they are taken by number"
-        )
-    return network, source, images, labels
+    is_onnx = Path(values.model).suffix == ".onnx"
+    network = answers.load_onnx(values.model) if is_onnx else load_model(values.model)
+    image_shape, classes = shapes(network)
+    source, notes = load_fitting(
+        values.dataset,
+        data_dir=values.data_dir,
+        image_shape=image_shape,
+        num_classes=classes,
+        class_names=None if is_onnx else class_names(values.model),
+    )
+    print(*notes, sep="\n", end="\n" if notes else "")
+    return network, source, *source.test_arrays(values.images)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Draws what a network would need to see to be surer of a class, or less sure."""
 
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,6 @@ METHODS = {
     "smallest_change": "SmallestChange",
     "smooth_grad": "SmoothGrad",
 }
-SUFFIXES = (".png", ".jpg", ".jpeg")
 MOST_IMAGES = 64  # rows of one picture
 
 FLAGS = flags.FlagValues()
@@ -80,13 +78,13 @@ flags.DEFINE_string(
 )
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     """What is to be explained.
 
     Args:
-        names: a short one for each image, for files' names.
+        names: a short name for each image, for the names of files.
         images: float32 (N, H, W, C) in [0, 1].
-        labels: int32 (N,), the true classes; None where they are not known.
+        labels: int32 (N,), the true classes; None if they are not known.
     """
 
     names: list[str]
@@ -96,6 +94,8 @@ class Pictures(NamedTuple):
 
 def explain(values: Any) -> None:
     """Checks the flags, then draws."""
+    from tfrobust.cli import pictures
+
     model_path = shipped.find(values.model, "--model to be a .keras file or a folder")
     if (values.image is None) == (values.dataset is None):
         raise InputError("expected either --image, a file or folder, or --dataset, a data set")
@@ -108,7 +108,7 @@ def explain(values: Any) -> None:
     program.check_writable(output.resolve().parent)
     paths: list[Path] = []
     if values.dataset is None:
-        paths = readable(Path(values.image), values.images)
+        paths = pictures.readable(Path(values.image), values.images)
     else:
         from tfrobust.datasets.names import validate
 
@@ -123,9 +123,10 @@ def explain(values: Any) -> None:
 
     network = load_model(model_path)
     shape, classes = shapes(network)
-    names = class_names(model_path) or [str(number) for number in range(classes)]
+    known = class_names(model_path)
+    names = known or [str(number) for number in range(classes)]
     target = chosen_class(values.target, names)
-    found = _read(paths, shape) if paths else _test_images(values, shape, classes)
+    found = _pictures(paths, shape) if paths else _test_images(values, shape, known, classes)
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
     write_atomically(
         output,
@@ -174,41 +175,6 @@ def check_methods(methods: list[str]) -> None:
         raise InputError(f"expected each of --methods once, got {','.join(methods)}")
 
 
-def readable(path: Path, most: int) -> list[Path]:
-    """The pictures that --image means, checked for damage: a file, or the first of a folder.
-
-    Raises:
-        InputError: not a readable PNG or JPEG, or a folder without one.
-    """
-    from tfrobust.datasets import pictures
-
-    if not path.is_dir():
-        try:
-            pictures.inspect(path)
-        except pictures.PictureError as error:
-            raise InputError(
-                f"expected --image to be a readable PNG or JPEG; {path} is not: {error}"
-            ) from None
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    found: list[Path] = []
-    for file in files:
-        if len(found) == most:
-            break
-        try:
-            pictures.inspect(file)
-        except pictures.PictureError as error:
-            print(f"left out, unreadable: {file}: {error}", file=sys.stderr)
-        else:
-            found.append(file)
-    if not found:
-        raise InputError(f"expected pictures in {path}, PNG or JPEG; there is none to read")
-    if len(files) > len(found):
-        print(f"note: {path} has {len(files)} pictures, of which {len(found)} are explained; "
-              "--images takes more", file=sys.stderr)  # fmt: skip
-    return found
-
-
 def _stem(values: Any) -> str:
     """What the files are called by default."""
     if values.dataset is None:
@@ -216,60 +182,32 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _read(paths: list[Path], shape: tuple[int, int, int]) -> Pictures:
-    """Decodes pictures, resized to the network's size with a notice."""
-    import numpy as np
+def _pictures(paths: list[Path], shape: tuple[int, int, int]) -> Images:
+    from tfrobust.cli import pictures
 
-    from tfrobust.datasets import pictures
-
-    images: list[np.ndarray] = []
-    for path in paths:
-        picture = pictures.read(path, shape[2])
-        if picture.shape[:2] != shape[:2]:
-            print(
-                f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
-                f"is resized to the network's {shape[0]} × {shape[1]}",
-                file=sys.stderr,
-            )
-        if pictures.inspect(path).transparent:
-            print(f"note: {path} has transparent pixels; they are laid on white", file=sys.stderr)
-        images.append(pictures.fit(picture, shape[:2]).astype(np.float32) / 255)
     stems = [path.stem for path in paths]
-    # a.png and a.jpg of one folder have pages of their own.
-    names = [
-        path.name if stems.count(stem) > 1 else stem
-        for stem, path in zip(stems, paths, strict=True)
-    ]
-    return Pictures(names, np.stack(images), None)
+    # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
+    names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
+    return Images(names, pictures.read(paths, shape), None)
 
 
-def _test_images(values: Any, shape: tuple[int, int, int], classes: int) -> Pictures:
-    """The first test images of a data set.
+def _test_images(
+    values: Any, shape: tuple[int, int, int], class_names: list[str] | None, classes: int
+) -> Images:
+    from tfrobust.cli import pictures
+    from tfrobust.datasets.fitting import load_fitting
 
-    Raises:
-        InputError: a set of other images or classes than the network's.
-    """
-    from tfrobust import datasets
-
-    source = datasets.load(values.dataset, data_dir=values.data_dir)
-    own = source.info.image_shape
-    if own[:2] != shape[:2] and shape[0] == shape[1]:
-        print(f"note: images of {values.dataset} are resized from {own[0]} × {own[1]} to "
-              f"{shape[0]} × {shape[1]}", file=sys.stderr)  # fmt: skip
-        source = datasets.load(values.dataset, data_dir=values.data_dir, image_size=shape[0])
-        own = source.info.image_shape
-    if own != shape:
-        raise InputError(
-            f"the network takes images of {shape}, but {values.dataset} has {own}; name another "
-            "--dataset"
-        )
-    if source.info.num_classes != classes:
-        raise InputError(
-            f"the network tells {classes} classes apart, but {values.dataset} has "
-            f"{source.info.num_classes}; name another --dataset"
-        )
+    source, notes = load_fitting(
+        values.dataset,
+        data_dir=values.data_dir,
+        image_shape=shape,
+        num_classes=classes,
+        class_names=class_names,
+    )
+    for text in notes:
+        pictures.note(f"note: {text}")
     images, labels = source.test_arrays(values.images)
-    return Pictures([str(number) for number in range(len(images))], images, labels)
+    return Images([str(number) for number in range(len(images))], images, labels)
 
 
 def _tell(network: Any, image: Any, names: list[str], name: str) -> None:

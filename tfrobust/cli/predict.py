@@ -1,6 +1,5 @@
-"""Asks a server that serves an exported network about pictures."""
+"""Asks a server what pictures show."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,10 @@ flags.DEFINE_float("timeout", 30.0, "seconds", flag_values=FLAGS, lower_bound=0.
 
 def predict(values: Any) -> None:
     """Checks the flags, then asks."""
-    import numpy as np
-
-    from tfrobust.datasets import pictures
+    from tfrobust.cli import pictures
 
     paths = [Path(name) for name in values.image]
-    try:
-        for path in paths:
-            pictures.inspect(path)
-    except pictures.PictureError as error:
-        raise InputError(
-            f"expected --image to be readable PNG or JPEG files; {path} is not: {error}"
-        ) from None
+    pictures.check(paths)
     if "://" not in values.server:
         program.import_tensorflow()
     from tfrobust.serving import Client
@@ -65,18 +56,7 @@ def predict(values: Any) -> None:
                 f"expected {values.model} at {values.server} to take images (B, H, W, C) of one "
                 f"size, got {taken}"
             )
-        _, height, width, channels = shape
-        images = []
-        for path in paths:
-            picture = pictures.read(path, channels)
-            if picture.shape[:2] != (height, width):
-                print(
-                    f"note: the middle of {path}, {picture.shape[0]} × {picture.shape[1]}, is "
-                    f"resized to {height} × {width}",
-                    file=sys.stderr,
-                )
-            images.append(pictures.fit(picture, (height, width)))
-        found = client.predict(np.stack(images).astype(np.float32) / 255)
+        found = client.predict(pictures.read(paths, shape[1:]))
     for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
         print(f"{path}: {name}, {shares.max():.1%}")
 

@@ -1,0 +1,92 @@
+"""Reads the pictures that a program's flags name, and tells what was done to them."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfrobust.datasets import pictures
+from tfrobust.errors import InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def check(paths: Sequence[Path]) -> None:
+    """Refuses files that are no readable pictures, before TensorFlow is imported.
+
+    Raises:
+        InputError: names the first such file.
+    """
+    for path in paths:
+        try:
+            pictures.inspect(path)
+        except pictures.PictureError as error:
+            raise InputError(
+                f"expected --image to be a readable PNG or JPEG; {path} is not: {error}"
+            ) from None
+
+
+def readable(path: Path, most: int) -> list[Path]:
+    """The pictures that --image means: one file, or the first ones of a folder.
+
+    Files of a folder that cannot be read are left out, with a notice.
+
+    Args:
+        path: a file or a folder.
+        most: how many pictures of a folder to take.
+
+    Raises:
+        InputError: the file is no readable PNG or JPEG, or the folder has none.
+    """
+    if not path.is_dir():
+        check([path])
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    found: list[Path] = []
+    for file in files:
+        if len(found) == most:
+            break
+        try:
+            pictures.inspect(file)
+        except pictures.PictureError as error:
+            note(f"left out, unreadable: {file}: {error}")
+        else:
+            found.append(file)
+    if not found:
+        raise InputError(f"expected pictures in {path}, PNG or JPEG; there is none to read")
+    if len(files) > len(found):
+        note(
+            f"note: {path} has {len(files)} pictures, of which {len(found)} are explained; "
+            "--images takes more"
+        )
+    return found
+
+
+def read(paths: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
+    """Reads pictures in a network's size.
+
+    Args:
+        paths: readable PNG or JPEG files.
+        shape: height, width and channels of the result.
+
+    Returns:
+        float32 (N, H, W, C) in [0, 1].
+    """
+    images = []
+    for path in paths:
+        picture = pictures.read(path, shape[2])
+        if picture.shape[:2] != shape[:2]:
+            note(
+                f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
+                f"is resized to the network's {shape[0]} × {shape[1]}"
+            )
+        if pictures.inspect(path).transparent:
+            note(f"note: {path} has transparent pixels; they are laid on white")
+        images.append(pictures.fit(picture, shape[:2]))
+    return np.stack(images).astype(np.float32) / 255
+
+
+def note(text: str) -> None:
+    """Prints a line for the user beside the program's output."""
+    print(text, file=sys.stderr)

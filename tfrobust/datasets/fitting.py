@@ -1,0 +1,87 @@
+"""Opens a data set for a network, and refuses one that does not fit it."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tfrobust.datasets.loading import load
+from tfrobust.datasets.source import DataSource
+from tfrobust.errors import InputError
+
+
+class Fitting(NamedTuple):
+    """A data set that fits a network.
+
+    Args:
+        source: the data set, resized if that makes it fit.
+        notes: sentences for the user, such as that images are resized.
+    """
+
+    source: DataSource
+    notes: list[str]
+
+
+def load_fitting(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    class_names: Sequence[str] | None = None,
+) -> Fitting:
+    """Opens a data set for a network.
+
+    Args:
+        name: as for `load`.
+        data_dir: as for `load`.
+        image_shape: the images that the network takes, (H, W, C). If they are square, the set's
+            images are resized to them.
+        num_classes: how many classes the network knows.
+        class_names: the names of these classes; None if they are not known.
+
+    Returns:
+        The data set and notes about it.
+
+    Raises:
+        InputError: the set has other images or another number of classes than the network, or the
+            same classes in another order.
+    """
+    source, notes = load(name, data_dir=data_dir), []
+    own = source.info.image_shape
+    height, width, _ = image_shape
+    if own[:2] != (height, width) and height == width:
+        source = load(name, data_dir=data_dir, image_size=height)
+        notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
+    if source.info.image_shape != image_shape:
+        raise InputError(
+            f"the network takes images of {image_shape}, but {name} has {own}; name a data set "
+            "that fits"
+        )
+    check_classes(source, num_classes)
+    named = list(source.info.class_names)
+    if class_names is not None and list(class_names) != named:
+        theirs, ours = ", ".join(class_names[:5]), ", ".join(named[:5])
+        if sorted(class_names) == sorted(named):
+            raise InputError(
+                f"the network's classes are those of {name} in another order: {theirs}… there, "
+                f"{ours}… here. So its labels would be mistaken for others. Rename the folders, or "
+                "train on this set"
+            )
+        notes.append(
+            f"the network's classes have other names ({theirs}…) than those of {name} ({ours}…); "
+            "classes of the same number are taken for the same"
+        )
+    return Fitting(source, notes)
+
+
+def check_classes(source: DataSource, num_classes: int) -> None:
+    """Refuses a data set with another number of classes than a network.
+
+    Raises:
+        InputError: the numbers differ.
+    """
+    if source.info.num_classes != num_classes:
+        raise InputError(
+            f"the network tells {num_classes} classes apart, but {source.info.name} has "
+            f"{source.info.num_classes}; name a data set that fits"
+        )
