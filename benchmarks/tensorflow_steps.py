@@ -21,12 +21,8 @@ KINDS = ("plain", "plain_relu", "penalty", "adversarial", "stock_fit")
 
 def main() -> None:
     """Compiles and warms up, then runs steps as training_speed.py asks for them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = turns.parser(__doc__)
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--depth", type=int, default=44)
-    parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=turns.cores())
-    parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--compiled", action=argparse.BooleanOptionalAction, default=True)
     flags = parser.parse_args()
 

@@ -165,12 +165,8 @@ class Trainer:
 
 def main() -> None:
     """Warms up, then runs steps as training_speed.py asks for them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = turns.parser(__doc__)
     parser.add_argument("step", choices=("plain", "penalty"))
-    parser.add_argument("--depth", type=int, default=44)
-    parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=turns.cores())
-    parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--channels_last", action=argparse.BooleanOptionalAction, default=False)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)

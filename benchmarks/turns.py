@@ -6,6 +6,7 @@ median.
 Needs the standard library only: the PyTorch twin's interpreter has nothing else of ours.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -18,6 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The flags that all programs have whose steps are measured."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--depth", type=int, default=44)
+    made.add_argument("--batch_size", type=int, default=128)
+    made.add_argument("--threads", type=int, default=cores())
+    made.add_argument("--warmup", type=int, default=2)
+    return made
 
 
 def serve(run: Callable[[int], list[float]], facts: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A server of TF Serving's protocol over one exported network, small enough to read."""
+"""A small exported network, the local server over it, and one that can be told to fail."""
 
 import shutil
 import threading
@@ -7,78 +7,37 @@ from concurrent import futures
 import grpc
 import keras
 import pytest
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from tfrobust.exporting import saved_model
 from tfrobust.models import resnet_cifar
 from tfrobust.serving.local import Server
+from tfrobust.serving.local_grpc import Services
 from tfrobust.serving.settings import Settings
 
 NAME = "tiny"
 CLASSES = [f"class {number}" for number in range(10)]
 
 
-class Service(
-    prediction_service_pb2_grpc.PredictionServiceServicer,
-    model_service_pb2_grpc.ModelServiceServicer,
-):
-    """Predict, GetModelMetadata and GetModelStatus as TF Serving answers them.
+class Faulty(Services):
+    """The local server's services, which can be told to fail.
 
-    `unavailable` requests are refused first; requests for the model "slow" never end in time.
+    `unavailable` requests are refused first. Requests for the model "slow" do not end in time.
     """
 
-    def __init__(self, folder) -> None:
-        self.model = tf.saved_model.load(str(folder))
-        proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        self.signatures = proto.meta_graphs[0].signature_def
+    def __init__(self, engine) -> None:
+        super().__init__(engine)
         self.unavailable = self.asked = 0
         self.release = threading.Event()
 
-    def _check(self, request, context) -> None:
+    def Predict(self, request, context):
         self.asked += 1
         if self.unavailable:
             self.unavailable -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
         if request.model_spec.name == "slow":
             self.release.wait(10)
-        elif request.model_spec.name != NAME:
-            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request")
-
-    def Predict(self, request, context):
-        self._check(request, context)
-        name = request.model_spec.signature_name
-        if name not in self.model.signatures:
-            context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION, f"Serving signature {name} not found"
-            )
-        inputs = {key: tf.constant(tf.make_ndarray(one)) for key, one in request.inputs.items()}
-        reply = predict_pb2.PredictResponse()
-        for key, value in self.model.signatures[name](**inputs).items():
-            reply.outputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
-        return reply
-
-    def GetModelMetadata(self, request, context):
-        self._check(request, context)
-        reply = get_model_metadata_pb2.GetModelMetadataResponse()
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name in self.signatures:
-            signatures.signature_def[name].CopyFrom(self.signatures[name])
-        reply.metadata["signature_def"].Pack(signatures)
-        return reply
-
-    def GetModelStatus(self, request, context):
-        self._check(request, context)
-        reply = get_model_status_pb2.GetModelStatusResponse()
-        reply.model_version_status.add(version=3, state=30)
-        return reply
+        return super().Predict(request, context)
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +51,8 @@ def version(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def service(version):
-    return Service(version[1])
+def service(server):
+    return Faulty(server.engine)
 
 
 @pytest.fixture(scope="session")

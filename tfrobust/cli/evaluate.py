@@ -26,22 +26,14 @@ In parts, by several processes or machines that share the output folder:
   evaluate.py --model … --dataset … --output runs/big --merge"""
 
 FLAGS = flags.FlagValues()
+OPAQUE = "an .onnx file or python:module:function, which are attacked without gradients"
+DATASET = "fashion_mnist_mini, a set of TensorFlow Datasets, or folder:/path"
+
 flags.DEFINE_string(
-    "model",
-    None,
-    "a .keras file, a SavedModel's folder, a shipped network's name; or, attacked without "
-    "gradients, an .onnx file or python:module:function",
-    flag_values=FLAGS,
-    required=True,
+    "model", None, f"{program.MODEL}; or {OPAQUE}", flag_values=FLAGS, required=True
 )
-flags.DEFINE_string(
-    "dataset",
-    None,
-    "fashion_mnist_mini, a set of TensorFlow Datasets, or folder:/path",
-    flag_values=FLAGS,
-    required=True,
-)
-flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its sets", flag_values=FLAGS)
+flags.DEFINE_string("dataset", None, DATASET, flag_values=FLAGS, required=True)
+flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_enum(
     "preset",
@@ -58,22 +50,15 @@ flags.DEFINE_float(
     flag_values=FLAGS,
     lower_bound=1e-3,
 )
-flags.DEFINE_integer(
-    "draws", 1000, "noises an image with --certify", flag_values=FLAGS, lower_bound=1
-)
+flags.DEFINE_integer("draws", 1000, "noises an image to certify", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_string(
     "output", None, "folder to write to; default: runs/evaluate-MODEL-DATASET", flag_values=FLAGS
 )
 flags.DEFINE_bool("fresh", False, "forget what is already measured there", flag_values=FLAGS)
 flags.DEFINE_string("shard", None, "do one part, e.g. 3/8, and write no report", flag_values=FLAGS)
 flags.DEFINE_bool("merge", False, "write the report of finished parts", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "workers",
-    None,
-    "processes that share the work; default: one for each GPU",
-    flag_values=FLAGS,
-    lower_bound=1,
-)
+WORKERS = "processes that share the work; default: one for each GPU"
+flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
 
 
 def evaluate(values: Any) -> None:

@@ -29,18 +29,12 @@ METHODS = {
 MOST_IMAGES = 64  # rows of one picture
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "model",
-    None,
-    "a .keras file, a SavedModel's folder, or a shipped network's name",
-    flag_values=FLAGS,
-    required=True,
-)
+flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
 flags.DEFINE_string("image", None, "a PNG or JPEG file, or a folder of them", flag_values=FLAGS)
 flags.DEFINE_string(
     "dataset", None, "test images of this data set, in place of --image", flag_values=FLAGS
 )
-flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its sets", flag_values=FLAGS)
+flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer(
     "images",
     8,

@@ -15,13 +15,7 @@ give the same answers. For instance:
   export.py --model network.keras --output saved_models/radiographs --class_names healthy,ill"""
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "model",
-    None,
-    "a .keras file, an exported version's folder, or a shipped network's name",
-    flag_values=FLAGS,
-    required=True,
-)
+flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
 flags.DEFINE_string(
     "output",
     None,

@@ -17,6 +17,10 @@ FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
+# Help texts of flags that several programs have.
+MODEL = "a .keras file, a SavedModel's folder, or a shipped network's name"
+DATA_DIR = "where TensorFlow Datasets keeps its sets"
+
 
 def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> NoReturn:
     """Parses the command line, runs the program, and ends with its exit status.

@@ -6,21 +6,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.errors import InputError
+
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 def half_huber_relu(inputs: tf.Tensor) -> tf.Tensor:
     """A ReLU whose corner is a parabola of width 0.5, so that its gradient is continuous.
 
-    As a function it is an activation for any Keras layer, saved by its name.
-
-    h(a) = 0 for a ≤ 0; a² for 0 < a ≤ ½; a − ¼ above: the paper's δ = 0.5
-    (arXiv 1906.02896, Methods, "Half-Huber ReLU").
+    h(a) is 0 for a ≤ 0, a² for 0 < a ≤ ½, and a − ¼ above. This is the paper's δ = 0.5
+    (arXiv 1906.02896, Methods, "Half-Huber ReLU"). The function can be the activation of any Keras
+    layer, which saves it by its name.
 
     Args:
         inputs: floats of any shape.
 
     Returns:
-        h(inputs), of the same shape. The backward pass is one clip.
+        h(inputs), of the same shape.
     """
     return _half_huber_relu(inputs)
 
@@ -31,7 +32,7 @@ def _half_huber_relu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor]
     slope = tf.clip_by_value(inputs, 0.0, 0.5)
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        # Clipped anew: the second derivative needs the path from `inputs`.
+        # The second derivative needs the path from `inputs`, so the clip is computed again.
         return upstream * (2.0 * tf.clip_by_value(inputs, 0.0, 0.5))
 
     return slope * (2.0 * inputs - slope), gradient
@@ -52,25 +53,25 @@ class HalfHuberReLU(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class InputNormalization(keras.layers.Layer):
-    """(image − mean) / standard deviation per channel, inside the network.
+    """Normalises images inside the network: (image − mean) / standard deviation, by channel.
 
-    So attacks, exports and users all speak in pixels from 0 to 1.
+    So attacks, exports and users all give pixels in [0, 1].
 
     Args:
-        mean: one float per channel, in units of pixels from 0 to 1.
-        std: one positive float per channel, in the same unit.
+        mean: one float for each channel, in units of pixels in [0, 1].
+        std: one positive float for each channel, in the same units.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        if len(self.mean) != len(self.std) or min(self.std) <= 0:
-            raise ValueError(
+        if not self.mean or len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise InputError(
                 f"expected as many means as positive deviations, got mean={mean}, std={std}"
             )
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Normalises float images (B, H, W, C) with pixels from 0 to 1."""
+        """Normalises float images (B, H, W, C) with pixels in [0, 1]."""
         mean, std = (tf.constant(values, images.dtype) for values in (self.mean, self.std))
         return (images - mean) / std
 

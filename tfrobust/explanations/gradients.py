@@ -44,7 +44,9 @@ class VanillaGradients(GradientMethod):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientsInputs(GradientMethod):
-    """The gradient of the target's logit times the image: each pixel's share of a linear logit.
+    """The gradient of the target's logit times the image.
+
+    For a network with linear logits, it is each pixel's share of the logit.
 
     Args:
         batch_size: images that the network sees at a time.

@@ -26,18 +26,7 @@ METADATA = "signature_def"
 
 
 class GrpcServer:
-    """Listens for gRPC requests in threads of its own.
-
-    Args:
-        engine: answers the requests.
-        settings: where to listen, and the largest request.
-
-    Attributes:
-        port: the port that it listens on.
-
-    Raises:
-        ReportedError: the port is taken.
-    """
+    """Listens on `port` for gRPC requests, in threads of its own."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._server = grpc.server(
@@ -49,7 +38,7 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
             ],
         )
-        services = _Services(engine)
+        services = Services(engine)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, self._server)
         self._health = health.HealthServicer()
@@ -75,10 +64,16 @@ class GrpcServer:
         return self._server.stop(self._grace)
 
 
-class _Services(
+class Services(
     prediction_service_pb2_grpc.PredictionServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
 ):
+    """Answers TF Serving's requests.
+
+    Args:
+        engine: computes the answers.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -41,18 +41,7 @@ POLICY = (
 
 
 class RestServer:
-    """Listens for HTTP requests in a thread of its own.
-
-    Args:
-        engine: answers the requests.
-        settings: where to listen, and the largest request.
-
-    Attributes:
-        port: the port that it listens on.
-
-    Raises:
-        ReportedError: the port is taken.
-    """
+    """Listens on `port` for HTTP requests, in a thread of its own."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self._most = engine, settings.message_bytes
