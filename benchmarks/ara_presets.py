@@ -1,13 +1,13 @@
-"""Area against cost: the presets of `evaluate` beside the paper's attack, in one run.
+"""Compares the presets of `evaluate` with the paper's attack: the area found, and its cost.
 
     make bench-presets            # or: python benchmarks/ara_presets.py --images 128
 
-The network and images are those of ../shared/reference, on which nothing was tuned; without it
-nothing is run. Cost is counted in evaluations of the network's gradient per image, by a small
-network that counts them as they happen: no attack here asks for fewer or more of another.
-Seconds are those of the compiled attacks, the paper's among them, warmed up on one image.
+It uses the network and the images of ../shared/reference, on which nothing was tuned. Without them
+nothing runs. The cost is the number of gradients of the network for each image. A small network
+counts them as they are computed; no attack asks for more or fewer on another network. The seconds
+are those of the compiled attacks, warmed up on one image. The paper's attack is one of them.
 
-Prints a table and writes benchmarks/results/ara_presets.json and docs/images/ara_presets.png.
+Prints a table, and writes benchmarks/results/ara_presets.json and docs/images/ara_presets.png.
 """
 
 import argparse
@@ -37,7 +37,7 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 GOALS: dict[str, Criterion] = {"attack": Misclassified(), "btr": BelowChance()}
-# Gradients an image at most, and the area to reach, for each goal.
+# For each goal: the largest number of gradients for an image, and the area to reach.
 MARKS = {
     "fast": {"attack": (24, 0.0116)},
     "standard": {"attack": (60, 0.0112), "btr": (60, 0.0390)},
@@ -46,7 +46,7 @@ MARKS = {
 
 
 class Counting:
-    """A network that counts its gradients, where TensorFlow does not compile."""
+    """A network that counts its gradients, as long as TensorFlow does not compile it."""
 
     def __init__(self, network: Any) -> None:
         self.network, self.gradients = network, 0
@@ -67,7 +67,7 @@ class Counting:
 
 
 def counted(attacks: list[Attack], images: np.ndarray, goal: Criterion) -> int:
-    """Gradients per image of all attacks in turn, on two images that meet no goal as they are."""
+    """The number of gradients for each image, for all attacks one after the other."""
     shape, images = images.shape[1:], images[:2]
     counting = Counting(resnet_cifar(depth=8, width=2, input_shape=shape))
     labels = counting(images).numpy().argmax(axis=1)

@@ -1,15 +1,17 @@
-"""Our attacks against Foolbox's DDN and CleverHans' Carlini-Wagner: sizes and seconds.
+"""Compares our attacks with Foolbox's DDN and CleverHans' Carlini-Wagner: sizes and seconds.
 
     make bench-attacks            # or: python benchmarks/attack_speed.py --images 32
 
-One network, the published ResNet-44, and one set of images: the first that it has right of the
-CIFAR-10 (JPEG copy) test set from number 3000 on. Both come from ../shared; without it nothing is
-run. Foolbox is left out where it is not installed. Every attack stays in [0, 1], as those two do,
-and gets the same compiled network; each is warmed up, so that no compilation is timed, and then
-they run in turns, round by round. Sizes are RMSE of all images, not found counts as infinite, and
-whatever is called found is judged again by the same compiled network.
+The network is the published ResNet-44. The images are the first from number 3000 of CIFAR-10's test
+set on (a JPEG copy) that it classifies correctly. Both come from ../shared; without it nothing
+runs. Foolbox is left out if it is not installed.
 
-Prints a table and writes benchmarks/results/attack_speed.json.
+Every attack stays in [0, 1], as Foolbox's and CleverHans' do, and gets the same compiled network.
+Each is warmed up, so no compilation is timed. Then they take turns, round by round. Sizes are the
+RMSE over all images, infinite where nothing was found. Whatever an attack calls found is judged
+again by the same compiled network.
+
+Prints a table, and writes benchmarks/results/attack_speed.json.
 """
 
 import argparse

@@ -1,13 +1,15 @@
-"""The shipped CIFAR-10 network beside the published one, on the same test images.
+"""Compares the shipped CIFAR-10 network with the published one, on the same test images.
 
     python benchmarks/cifar10.py --data_dir ../shared/tfds --reference ../shared/reference
 
-Attacks both by the "standard" preset on the first 1,000 test images that are none of the 128 of
-the reference, ours also at the temperature where both are equally sure, and with --mirrored the
-published one also mirrored as ours is, which takes most of the time. Prints a table with the paired
-ratios of their areas, and writes benchmarks/results/cifar10.json, or with --preset thorough
-cifar10_thorough.json. An interrupted measurement goes on. `python benchmarks/leaderboard.py` puts
-the first into saved_models/README.md.
+It attacks both by the preset "standard", on the first 1,000 test images that are not among the 128
+of the reference. Our network is also attacked at the temperature at which both are equally sure.
+With --mirrored the published network is also attacked after it was mirrored as ours is, which takes
+most of the time. An interrupted measurement goes on.
+
+Prints a table with the paired ratios of the areas, and writes benchmarks/results/cifar10.json; with
+--preset thorough, cifar10_thorough.json. `python benchmarks/leaderboard.py` puts the first into
+saved_models/README.md.
 """
 
 import argparse
@@ -25,18 +27,18 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 ROOT = Path(__file__).resolve().parents[1]
-# A photograph that went through JPEG differs from itself by about one grey level a value; the
-# most alike of two different ones by far more.
+# Mean difference in grey levels. A photograph that went through JPEG differs from itself by about
+# one. Even the most similar of two different photographs differ by far more.
 SAME = 3.0
 
 
 def disjoint(images: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the first images that are none of others.
+    """The indices of the first images that are not among others.
 
     Args:
         images: uint8 (N, H, W, C).
         others: uint8 (M, H, W, C).
-        count: how many.
+        count: how many indices to give.
 
     Returns:
         int (count,).
@@ -85,8 +87,8 @@ def main() -> None:
     known = np.load(flags.reference / "resnet44-all.expected.npz")["images"]
     chosen = disjoint(np.rint(images * 255).astype(np.uint8), known, flags.images)
     network, rival = load_model(flags.model), published.load(weights)
-    # How far it is to a probability of 1/K depends on the logits' scale, how far to another
-    # decision does not: BTR ARAs compare where both networks are equally sure.
+    # The distance to a probability of 1/K depends on the scale of the logits, that to another
+    # decision does not. So BTR ARAs are comparable only where both networks are equally sure.
     logits = network.predict(images[chosen], verbose=0)
     sure = confidence(rival.predict(images[chosen], verbose=0))
     temperature = brentq(lambda scale: confidence(logits, scale) - sure, 0.01, 100)

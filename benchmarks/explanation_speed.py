@@ -1,13 +1,13 @@
-"""How long an explanation takes, beside PyTorch and beside tf-explain's methods.
+"""Measures how long an explanation takes, beside PyTorch and beside tf-explain's methods.
 
     python benchmarks/explanation_speed.py --torch_python /path/to/python
 
-One 32×32 image on a ResNet-44: g_explain+ of 35 steps, the same walk in PyTorch, and 64 images in
-one call. Then every other method of ours, and those of tf-explain as they come. All are warmed up
-and run in turns, round by round; the PyTorch process stands still meanwhile. The network has the
-weights that it begins with, of which no time depends.
+The network is a ResNet-44 and the image has 32×32 pixels. Measured are g_explain+ of 35 steps, the
+same walk in PyTorch, and 64 images in one call; then all our other methods, and tf-explain's own.
+All are warmed up and take turns, round by round. The PyTorch process stands still meanwhile. The
+network is not trained, as no time depends on its weights.
 
-Prints a table and writes benchmarks/results/explanation_speed.json.
+Prints a table, and writes benchmarks/results/explanation_speed.json.
 """
 
 import argparse
@@ -25,12 +25,13 @@ import turns
 
 HERE = Path(__file__).resolve().parent
 BATCH = 64
-# Seconds after the first call; of PyTorch's time; times faster an image than one by one.
+# The most seconds after the first call; the largest share of PyTorch's time; how many times faster
+# an image must be in a batch than alone.
 MARKS = {"one": 0.5, "torch": 0.6, "batch": 1.5}
 
 
 def methods() -> dict[str, Any]:
-    """Ours by name, g_explain apart."""
+    """Our methods by name, without g_explain."""
     from tfrobust import explanations
 
     kinds = ["GradCAM", "GradientsInputs", "IntegratedGradients", "Occlusion", "SmoothGrad"]
@@ -38,7 +39,7 @@ def methods() -> dict[str, Any]:
 
 
 def tf_explains(network: Any, image: Any) -> dict[str, Callable[[], Any]]:
-    """tf-explain's own, with the settings that ours have."""
+    """tf-explain's own methods, with the settings that ours have."""
     from tf_explain import core
 
     data = (image[None], None)
@@ -59,7 +60,7 @@ def tf_explains(network: Any, image: Any) -> dict[str, Callable[[], Any]]:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Of one call."""
+    """The time of one call."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began

@@ -1,13 +1,13 @@
-"""How far explanations can be trusted, on the robust network and on its plain twin.
+"""Measures how far explanations can be trusted, on the robust network and on its plain twin.
 
     make bench-explanations       # or: python benchmarks/explanations.py --images 32
 
-The networks are those of benchmarks/measure.py, which trains them if need be (--robust and --plain
-name others). On the same test images of the embedded set, every method: does the confidence
-follow, deletion, insertion, randomised weights, noise (`metrics.compare`); and its maps under
-an attack that keeps the class (`metrics.compare_attacked`).
+The networks are those that benchmarks/measure.py trained; --robust and --plain name others. On the
+same test images of the embedded set, every method is measured: whether the confidence follows,
+deletion, insertion, randomised weights, noise (`metrics.compare`); and how its maps change under an
+attack that keeps the class (`metrics.compare_attacked`).
 
-Prints the README's tables, writes benchmarks/results/explanations.json.
+Prints the tables of the documentation, and writes benchmarks/results/explanations.json.
 """
 
 import argparse
@@ -30,7 +30,7 @@ MODELS = ROOT / "runs" / "measure" / "saved_models"
 
 
 def methods() -> list[explanations.Method]:
-    """All that a table compares."""
+    """The methods that the tables compare."""
     return [
         explanations.Adversarial(rho=0.1),
         explanations.Adversarial(rho=0.1, direction=-1),
@@ -44,7 +44,7 @@ def methods() -> list[explanations.Method]:
 
 
 def told(found: metrics.Table) -> dict[str, Any]:
-    """A table as JSON: mean and interval of each field."""
+    """A table as JSON: the mean and the interval of each field."""
     rows: dict[str, Any] = {}
     for name, fields in found.rows.items():
         rows[name] = {

@@ -1,12 +1,13 @@
-"""Measures the ImageNet input pipeline: images a second and core, and what its fused crop saves.
+"""Measures the input pipeline for ImageNet: images a second and core, and what its crop saves.
 
     make bench-input              # or: python benchmarks/input_speed.py --data_dir /data/tfds
 
 Two processes of one thread each take turns over the same photographs, in batches of 224 × 224 with
-random windows and flips: "fused" is the package's stream, which decodes of a JPEG only the window;
-"naive" decodes the whole picture and then cuts. Both windows are the same. Default photographs: the
-1,000 of ../shared/tfds; without them nothing is run. Prints, and writes
-benchmarks/results/input_speed.json.
+random windows and flips. "fused" is the package's stream, which decodes only the window of a JPEG.
+"naive" decodes the whole picture and cuts the same window out of it. The photographs are the 1,000
+of ../shared/tfds by default. Without photographs nothing runs.
+
+Prints a table, and writes benchmarks/results/input_speed.json.
 """
 
 import argparse

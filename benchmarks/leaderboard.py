@@ -1,4 +1,4 @@
-"""saved_models/README.md: the shipped networks side by side, from their cards.
+"""Writes saved_models/README.md, which compares the shipped networks, from their cards.
 
 python benchmarks/leaderboard.py
 """
@@ -18,24 +18,27 @@ RATIOS = {
 }
 ABOUT = """# saved_models/
 
-`<name>/<integer version>/` as TF Serving wants it. `tools/train.py` and `tools/export.py` write
-the next version; git ignores what is not shipped. Each version folder holds a SavedModel,
-network.keras, classifier.onnx, explainer.onnx and a model card (MODEL_CARD.md for people,
-model_card.json for programs). `tfrobust.load("{first}")` gives a shipped one as a Keras network,
-offline.
+The folders are `<name>/<integer version>/`, as TF Serving wants them. `tools/train.py` and
+`tools/export.py` write the next version. Git ignores versions that are not shipped. Each version
+folder holds a SavedModel, network.keras, classifier.onnx, explainer.onnx and a model card
+(MODEL_CARD.md for people, model_card.json for programs). `tfrobust.load("{first}")` loads a
+shipped network with Keras, offline.
 
-The tables are made of the cards by `python benchmarks/leaderboard.py`. Brackets are 95 % intervals
-over images. An ARA is an upper bound by the attacks named: the area under accuracy against size of
-perturbation (RMSE, pixels from 0 to 1), above a guess's accuracy; larger is better.
+`python benchmarks/leaderboard.py` makes the tables from the cards. Brackets are 95 % intervals over
+images. An ARA is the area under the accuracy against the size of the perturbation (RMSE of pixels
+in [0, 1]), above the accuracy of a guess. It is an upper bound by the attacks named. Larger is
+better.
 """
 
 
 def cards(folder: Path) -> dict[str, dict[str, Any]]:
-    """Of what is shipped, each model's first version: name/version → card."""
+    """The cards of the shipped networks, by name/version."""
     found = {}
     for path in sorted(folder.glob("*/1/model_card.json")):
         card = json.loads(path.read_text())
-        if "robust accuracy in [0, 1] at L2" in card["figures"]:  # made to be shipped
+        if (
+            "robust accuracy in [0, 1] at L2" in card["figures"]
+        ):  # only networks that were made to be shipped have it
             found[f"{path.parents[1].name}/1"] = card
     return found
 
@@ -49,12 +52,12 @@ def area(found: Mapping[str, Any], digits: int = 4) -> str:
 
 
 def table(header: str, rows: list[list[str]]) -> list[str]:
-    """Markdown."""
+    """A table in Markdown."""
     return [header, "|" + " --- |" * header.count("|", 1), *(f"| {' | '.join(r)} |" for r in rows)]
 
 
 def lines(folder: Path, results: Path) -> Iterator[str]:
-    """All of the file."""
+    """The lines of the file."""
     found = cards(folder)
     yield ABOUT.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0])
     measured, boxed = [], []
@@ -73,7 +76,7 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
             f"{figures['training seconds'] / 60:.0f} min, {figures['machine']}",
             f"{sum(card['file_bytes'].values()) / 1e6:.1f} MB",
         ])  # fmt: skip
-    yield "## Without a box, as in the paper\n"
+    yield "## Perturbed images may leave [0, 1], as in the paper\n"
     yield from table(
         "| network | images | clean accuracy | attack ARA | BTR ARA | attacks |", measured
     )
@@ -99,10 +102,10 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
         as_sure = told["ours as sure to theirs"]["btr_ara"]
         rows.append(["the same where both are equally sure", "", "", area(as_sure, 2)])
         yield from table("| network | clean accuracy | attack ARA | BTR ARA |", rows)
-    yield "\n## In [0, 1]\n"
+    yield "\n## Perturbed images stay in [0, 1]\n"
     yield (
-        "Robust accuracy at L2 sizes, pixels from 0 to 1, on the same images. The certified ARA is "
-        "of the smoothed\nnetwork, a lower bound for that one and none for the network itself: of "
+        "Robust accuracy on the same images, at L2 sizes of pixels in [0, 1]. The certified ARA is "
+        "a lower bound for\nthe smoothed network, not for the network itself. It was measured on "
         "the first images, with Gaussian noise of\n0.25 and α 0.001 (arXiv 1902.02918).\n"
     )
     yield from table(

@@ -1,14 +1,14 @@
-"""Measures the embedded set's robust network against its plain twin, and keeps the twin's figures.
+"""Measures the robust network of the embedded set against its plain twin.
 
     python benchmarks/measure.py [--thorough]
 
-Trains both recipes (a finished one is not trained again), attacks the same 500 test images of
-each by the recipes' preset, or besides by the "thorough" one, prints the README's table and writes
+It trains both recipes, unless that was done before. It attacks the same 500 test images of each by
+the recipes' preset, and with --thorough also by the strongest one. It prints a table and writes
 
-- tfrobust/runs/twins/fashion_mnist_mini.json: the plain twin, with which every run of the
+- tfrobust/runs/twins/fashion_mnist_mini.json: the plain twin's figures, with which every run of the
   default recipe compares itself;
 - benchmarks/results/measure.json: the figures of the table;
-- docs/images/: the README's pictures.
+- docs/images/: pictures of explanations.
 """
 
 import argparse

@@ -1,13 +1,14 @@
-"""Recipes for CIFAR-10 on two CPU cores, side by side at equal time.
+"""Compares recipes for CIFAR-10 on two CPU cores that all get the same time.
 
     python benchmarks/recipe_search.py --data_dir ../shared/tfds --minutes 4 [--only l2_min]
 
-The steps of all recipes are timed first, compiled and warm, with nothing else running; each is then
-trained for as many steps as fit into the time, which others may disturb. The attacked images are of
-the last 5,000 of the training split, held out: the test split is not looked at. A recipe that is in
-the results already, at the same time, is not run again, and an interrupted training goes on.
+First, the steps of all recipes are timed, compiled and warm, while nothing else runs. Then each
+recipe is trained for as many steps as fit into the time; other programs may disturb that. The
+attacked images are from the last 5,000 of the training split, which are not trained on. The test
+split is not looked at. A recipe that is in the results already, for the same time, is not run
+again. An interrupted training goes on.
 
-Prints a table and writes benchmarks/results/recipe_search.json and, by recipe, runs/search/.
+Prints a table, and writes benchmarks/results/recipe_search.json and, for each recipe, runs/search/.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Repeats every figure of the README and prints the old beside the new.
+"""Repeats every figure of the documentation, and prints the old ones beside the new ones.
 
     python benchmarks/reproduce.py [--only serving] [--torch_python PATH]
 
-Each file of benchmarks/results/ tells the command that made it; that is what runs here, one after
-the other, and the file is written anew. In a clean clone everything is done from scratch, which
-takes hours; finished work in runs/ would be used again, so that such a folder is refused.
+Each file of benchmarks/results/ holds the command that made it. These commands are run, one after
+the other, and write their files anew. In a fresh clone everything is done from scratch, which takes
+hours. Finished work in runs/ would be used again, so such a folder is refused.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 WITH_TORCH = ("training_speed", "explanation_speed")  # take --torch_python
-# What a second run need not give again: when and on what, and lists of raw rounds.
+# A second run need not give these again: when and on which machine it ran.
 ASIDE = ("machine", "date", "load_before", "recipe")
 
 
 def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of a result, by its place; of lists their length aside."""
+    """Every number of a result, by its path. Lists are left out."""
     if isinstance(value, bool):
         return
     if isinstance(value, int | float):
@@ -37,7 +37,7 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
 
 
 def side_by_side(old: Any, new: Any) -> str:
-    """Markdown: place, old, new and their ratio."""
+    """A Markdown table of each number: its path, the old one, the new one and their ratio."""
     before, after = dict(numbers(old)), dict(numbers(new))
     lines = ["| what | old | new | new / old |", "| --- | --- | --- | --- |"]
     for place in {**before, **after}:
@@ -49,7 +49,7 @@ def side_by_side(old: Any, new: Any) -> str:
 
 
 def command_of(told: str, torch_python: str | None) -> list[str]:
-    """A result's command, for this machine."""
+    """The command that made a result, for this machine."""
     words = shlex.split(told)
     if "--torch_python" in words:
         place = words.index("--torch_python")
@@ -60,11 +60,11 @@ def command_of(told: str, torch_python: str | None) -> list[str]:
 
 
 def again(path: Path, torch_python: str | None) -> bool:
-    """Makes a result anew and prints it beside the old one, which stays where that fails."""
+    """Makes a result anew, and prints it beside the old one. If that fails, the old one stays."""
     before = path.read_text()
     command = command_of(json.loads(before)["command"], torch_python)
     print(shlex.join(command), file=sys.stderr, flush=True)
-    # What is left there a benchmark may take for its own finished work.
+    # A benchmark may take an existing result for its own finished work.
     path.unlink()
     began = time.monotonic()
     try:

@@ -1,13 +1,13 @@
-"""The local server under load, on loopback: what it adds to a direct call.
+"""Measures the local server under load on this machine, beside direct calls of the same model.
 
     python benchmarks/serving.py --model saved_models/fashion_mnist_mini [--requests 20000]
 
-Clients run in a process of their own and share the cores. Batch 1: one client and eight, beside
-direct calls of the same SavedModel from one thread and eight; an explanation likewise; memory at a
-tenth of the requests and at the end; explainer.onnx beside the SavedModel. Time is bounded by
---seconds a part.
+The clients run in a process of their own and share the cores with the server. Measured are requests
+of one image from one client and from eight, beside direct calls of the SavedModel from one thread
+and from eight; explanations likewise; explainer.onnx beside the SavedModel; and the server's memory
+after a tenth of the requests and at the end. Each part takes at most --seconds.
 
-Prints a table and writes benchmarks/results/serving.json.
+Prints a table, and writes benchmarks/results/serving.json.
 """
 
 import argparse
@@ -30,13 +30,13 @@ import turns
 
 HERE = Path(__file__).resolve().parent
 CLIENTS = 8
-# Milliseconds that one client's p50 may be above a direct call; share of direct calls from eight
-# threads that eight clients reach; memory at the end to that at a tenth.
+# How many milliseconds one client's p50 may be above a direct call; the share of direct calls from
+# eight threads that eight clients must reach; the memory at the end over that at a tenth.
 MARKS = {"added_ms": 3.0, "share": 0.4, "memory": 1.05}
 
 
 def hammer(call: Callable[[], Any], threads: int, seconds: float, most: int) -> dict[str, float]:
-    """Calls from some threads until the time or number is up: → rate, p50 and p99."""
+    """Calls from some threads until the time or the number is up, and gives rate, p50 and p99."""
     took: list[float] = []
     end, left = time.perf_counter() + seconds, [most]
 
@@ -66,7 +66,7 @@ def hammer(call: Callable[[], Any], threads: int, seconds: float, most: int) -> 
 
 
 def inputs_of(signature: str, image: np.ndarray) -> dict[str, np.ndarray]:
-    """One request's arrays."""
+    """The arrays of one request."""
     if signature == "serving_default":
         return {"images": image}
     wishes = {"target": np.array([-1], np.int32), "direction": np.array([1], np.int32)}
@@ -74,7 +74,7 @@ def inputs_of(signature: str, image: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def clients(flags: argparse.Namespace) -> None:
-    """The clients' process: hammers, and prints what it measured."""
+    """The clients' process: sends requests, and prints what it measured."""
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -95,7 +95,7 @@ def clients(flags: argparse.Namespace) -> None:
 
 
 def resident_mib() -> float:
-    """Of this process, now."""
+    """The memory of this process, now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -104,7 +104,7 @@ def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a folder of versions")
-    parser.add_argument("--requests", type=int, default=20_000, help="of the memory's test")
+    parser.add_argument("--requests", type=int, default=20_000, help="in the test of memory")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "serving.json")
     for name in ("server", "name", "signature", "image"):

@@ -1,7 +1,7 @@
-"""g_explain+ in PyTorch, as well as we can write it: to compare with, used nowhere else.
+"""g_explain+ in PyTorch, as fast as we can write it, for explanation_speed.py to compare with.
 
-The walk of arXiv 1906.02896 on the network of torch_twin.py: 35 steps, overshoot 5, no momentum.
-Run by explanation_speed.py; torch and the standard library are all that it needs.
+It is the walk of arXiv 1906.02896 on the network of torch_twin.py, with 35 steps, an overshoot of 5
+and no momentum. It needs torch and the standard library only.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def lengths() -> list[float]:
 
 
 def explain(network: ResNet, images: torch.Tensor, target: torch.Tensor, rho: float) -> float:
-    """The walk; → the RMSE where it ended."""
+    """Walks, and gives the RMSE at the end."""
     size = math.sqrt(images[0].numel())
     delta = torch.zeros_like(images)
     for length in lengths():

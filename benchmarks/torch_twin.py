@@ -1,9 +1,8 @@
-"""The training step in PyTorch, as well as we can write it: to compare with, used nowhere else.
+"""The training step in PyTorch, as fast as we can write it, for training_speed.py to compare with.
 
-The network of `tfrobust.models.resnet_cifar`, the penalty of arXiv 1906.02896 and SGD, on the CPU.
-Run by training_speed.py; torch and the standard library are all that it needs.
-
-torch.compile has no part in it: it cannot differentiate a gradient again.
+It is the network of `tfrobust.models.resnet_cifar` with the penalty of arXiv 1906.02896 and SGD, on
+the CPU. It needs torch and the standard library only. torch.compile is not used, as it cannot
+differentiate a gradient again.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from torch.nn import functional
 
 
 class _HalfHuberSlope(torch.autograd.Function):
-    """upstream·h'(a), differentiable again: left to autograd, it would keep more and pass twice."""
+    """upstream·h'(a), which can be differentiated again at less memory than autograd takes."""
 
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
@@ -30,7 +29,7 @@ class _HalfHuberSlope(torch.autograd.Function):
     def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs, upstream = ctx.saved_tensors
         slope = inputs.clamp(0.0, 0.5)
-        # h'' is 2 where the clamp moved nothing.
+        # h'' is 2 where the clamp changed nothing.
         curved = (above * upstream).mul_(2.0).mul_(slope == inputs)
         return curved, slope.mul_(above).mul_(2.0)
 

@@ -1,14 +1,17 @@
-"""Measures training steps: plain, with the penalty, adversarial; compiled or not; beside peers.
+"""Measures training steps: plain, with the penalty, adversarial; compiled or not; beside others.
 
     python benchmarks/training_speed.py --torch_python /path/with/torch/bin/python
 
-Each configuration is a process of its own that steps on one CIFAR-shaped batch of random images;
-the processes take turns. Prints a Markdown table and writes benchmarks/results/training_speed.json:
+Each configuration is a process of its own, which trains on one batch of random images of CIFAR-10's
+shape. The processes take turns. The configurations are
 
-- plain, penalty, adversarial: ResNet-44 with Half-Huber ReLU by recipe cifar10_published_all,
-  the last two with the penalty, the last with "L2,min" on half the images; plain_relu: with ReLU;
-- stock_fit: the plain network by Keras' own `fit`, compiled as Keras chooses;
-- torch_plain, torch_penalty: the same steps in PyTorch, which it cannot compile (torch_twin.py).
+- plain, penalty, adversarial: ResNet-44 with Half-Huber ReLU by the recipe cifar10_published_all.
+  The last two have the penalty, the last also "L2,min" on half of the images;
+- plain_relu: the plain one with ReLU;
+- stock_fit: the plain one by Keras' own `fit`, compiled as Keras chooses;
+- torch_plain, torch_penalty: the same steps in PyTorch, which cannot compile them (torch_twin.py).
+
+Prints a Markdown table, and writes benchmarks/results/training_speed.json.
 """
 
 import argparse
@@ -35,11 +38,11 @@ CONFIGURATIONS = (
     "penalty_uncompiled",
     "adversarial_uncompiled",
 )
-# What is asked of the step: configuration, base, the most that it may take of the base's time.
+# A configuration, another one, and the largest share of its time that the first may take.
 LIMITS = (
     ("penalty", "plain", 2.5),
     ("penalty", "torch_penalty", 0.75),
-    # On CPUs Keras' own fit does without XLA: like is compared with like.
+    # On CPUs Keras' own fit does not use XLA, so it is compared with an uncompiled step.
     ("plain_uncompiled", "stock_fit", 1.0),
     ("penalty_uncompiled", "torch_penalty", 0.75),
 )

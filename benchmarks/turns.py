@@ -1,9 +1,10 @@
-"""Measures several processes in turns, so that what else the machine does meets all of them.
+"""Measures several processes that take turns, so that all are disturbed alike by other programs.
 
-One process a configuration, for its own peak of memory; each compiles and warms up once and then
-waits for its turns, stopped: A B C A B C … A ratio is taken round by round, and of those the
-median.
-Needs the standard library only: the PyTorch twin's interpreter has nothing else of ours.
+Each configuration is a process of its own, whose peak of memory is its own. It compiles and warms
+up once, and is stopped until its turn comes: A B C A B C … Ratios are taken round by round, and the
+result is their median.
+
+This module needs the standard library only, as the PyTorch twin's interpreter has nothing of ours.
 """
 
 import argparse
@@ -35,8 +36,8 @@ def serve(run: Callable[[int], list[float]], facts: dict[str, Any]) -> None:
     """The process' side: says that it is ready, then runs as many steps as each line asks for.
 
     Args:
-        run: number of steps → seconds of each; already compiled and warm.
-        facts: what the process tells of itself, JSON's own types.
+        run: takes a number of steps and gives the seconds of each. It is compiled and warm.
+        facts: what the process tells about itself, in JSON's own types.
     """
     peak = _peak_mib()
     print(json.dumps({**facts, "process_peak_mib": peak}), flush=True)
@@ -50,7 +51,7 @@ def serve(run: Callable[[int], list[float]], facts: dict[str, Any]) -> None:
 
 
 def timed(step: Callable[[], object]) -> Callable[[int], list[float]]:
-    """Of one step that returns when it is done, what `serve` wants."""
+    """Makes of one step, which returns when it is done, what `serve` wants."""
 
     def run(steps: int) -> list[float]:
         seconds = []
@@ -64,7 +65,7 @@ def timed(step: Callable[[], object]) -> Callable[[int], list[float]]:
 
 
 class Worker:
-    """The driver's side of one process; leaving the context ends it.
+    """The driver's side of one process. Leaving the context ends the process.
 
     Args:
         command: what to start, which calls `serve`.

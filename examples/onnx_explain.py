@@ -1,9 +1,10 @@
-"""Classifies and explains a picture by the ONNX files of an export: no TensorFlow, no tfrobust.
+"""Classifies and explains a picture with the ONNX files of an export.
 
     python examples/onnx_explain.py saved_models/fashion_mnist_mini/1 picture.png [--target Coat]
 
-Needs onnxruntime, numpy and pillow. Writes explanation.png: the picture, what the network would
-need to see to be surer of the class, and the difference around grey.
+It needs onnxruntime, numpy and pillow, but neither TensorFlow nor tfrobust. It writes
+explanation.png: the picture, the picture changed so that the network is surer of the class, and the
+difference around grey.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps
 
 
 def picture_of(path: Path, shape: list) -> np.ndarray:
-    """A file as float32 (1, H, W, C) in [0, 1], its middle resized to the network's size."""
+    """Reads a picture, resized to the network's size, as float32 (1, H, W, C) in [0, 1]."""
     _, height, width, channels = shape
     try:
         with Image.open(path) as file:
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("version", type=Path, help="a version folder")
     parser.add_argument("picture", type=Path)
     parser.add_argument("--target", help="a class's name; default: the predicted class")
-    parser.add_argument("--rho", type=float, default=0.1, help="how far to go, RMSE")
+    parser.add_argument("--rho", type=float, default=0.1, help="the size of the change, RMSE")
     parser.add_argument("--output", type=Path, default=Path("explanation.png"))
     flags = parser.parse_args()
     for name in ("classifier.onnx", "explainer.onnx"):
@@ -44,8 +45,8 @@ def main() -> None:
         onnxruntime.InferenceSession(flags.version / name, providers=["CPUExecutionProvider"])
         for name in ("classifier.onnx", "explainer.onnx")
     )
-    told = classifier.get_modelmeta().custom_metadata_map
-    names, shape = json.loads(told["class_names"]), json.loads(told["input"])["shape"]
+    metadata = classifier.get_modelmeta().custom_metadata_map
+    names, shape = json.loads(metadata["class_names"]), json.loads(metadata["input"])["shape"]
     if flags.target is not None and flags.target not in names:
         sys.exit(f"error: expected --target to be one of {', '.join(names)}, got {flags.target}")
     image = picture_of(flags.picture, shape)
