@@ -7,7 +7,13 @@ from concurrent import futures
 import grpc
 import keras
 import pytest
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from tfrobust.exporting import saved_model
 from tfrobust.models import resnet_cifar
@@ -87,3 +93,28 @@ def server(models_folder):
     settings = Settings(port=0, rest_port=0, poll_seconds=0.1, message_bytes=2**20)
     with Server(models_folder, settings) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def channel(server):
+    options = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="session")
+def ask(channel):
+    """TF Serving's stub, not our client."""
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def ask(signature: str = "", model: str = NAME, version: int | None = None, **inputs):
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = model, signature
+        if version is not None:
+            request.model_spec.version.value = version
+        for name, value in inputs.items():
+            made = isinstance(value, tensor_pb2.TensorProto)
+            request.inputs[name].CopyFrom(value if made else tf.make_tensor_proto(value))
+        return stub.Predict(request, timeout=60)
+
+    return ask

@@ -1,0 +1,95 @@
+"""Requests with anything wrong about them: they are refused, and leave the server as it was."""
+
+import os
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from tfrobust.serving.local import Server
+
+NAME = "tiny"
+DTYPES = [1, 2, 3, 7, 9, 10, 14, 0, 99]  # of types.proto: float, double, int32, string, …
+IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+PNG = tf.io.encode_png((IMAGES[0] * 255).astype(np.uint8)).numpy()
+# The same picture, which claims to have 60,000 × 60,000 pixels.
+BOMB = PNG[:16] + 2 * (60_000).to_bytes(4, "big") + PNG[24:]
+
+
+def resident_mib() -> float:
+    """Of this process, where server and clients are."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@st.composite
+def hostile(draw) -> predict_pb2.PredictRequest:
+    """A request with anything wrong about it, or nothing."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = draw(st.sampled_from([NAME, NAME, NAME, "", "../tiny", "é\x00"]))
+    names = ["serving_default", "explain", "robustness", "predict_bytes", "", "__init__", "x" * 99]
+    request.model_spec.signature_name = draw(st.sampled_from(names))
+    if draw(st.integers(0, 9)) == 0:
+        request.model_spec.version.value = draw(st.integers(-(2**62), 2**62))
+    for name in draw(
+        st.lists(st.sampled_from(["images", "target", "direction", "rho", "encoded"]))
+    ):
+        tensor = request.inputs[name]
+        tensor.dtype = draw(st.sampled_from(DTYPES))
+        sizes = draw(st.sampled_from([[1, 28, 28, 1], [1], [0], [2**40], [-3, 28, 28, 1], [], [2]]))
+        del tensor.tensor_shape.dim[:]
+        for size in sizes:
+            tensor.tensor_shape.dim.add(size=size)
+        number = draw(st.sampled_from([0.5, float("nan"), float("inf"), -1.0, 1e30]))
+        kind = draw(st.sampled_from(["float_val", "int_val", "string_val", "content", "nothing"]))
+        if kind == "content":
+            tensor.tensor_content = draw(st.binary(max_size=64))
+        elif kind == "string_val":
+            tensor.string_val.append(draw(st.sampled_from([PNG[:40], PNG, BOMB, b"\xff\xd8\xff"])))
+        elif kind == "int_val":
+            tensor.int_val.append(draw(st.integers(-(2**31), 2**31 - 1)))
+        elif kind == "float_val":
+            tensor.float_val.append(number)
+    return request
+
+
+def _answered(server: Server, request: predict_pb2.PredictRequest) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        try:
+            stub.Predict(request, timeout=60)
+        except grpc.RpcError as error:
+            told = error.code().name, error.details()
+            assert told[0] in ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"), told
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(request=hostile())
+def test_hostile_requests_are_refused(server, request) -> None:
+    _answered(server, request)
+
+
+@pytest.mark.slow
+def test_a_thousand_hostile_requests_leave_the_server_as_it_was(server, ask) -> None:
+    seen: list[float] = []
+
+    @settings(max_examples=1000, deadline=None)
+    @given(request=hostile())
+    def asked(request: predict_pb2.PredictRequest) -> None:
+        _answered(server, request)
+        seen.append(resident_mib())
+
+    for signature in ("serving_default", "robustness"):  # what they take once, they keep
+        ask(signature, images=IMAGES)
+    asked()
+    assert ask(images=IMAGES).outputs
+    # Memory of the whole process: hypothesis' own, allocators' and a few requests at a time, but
+    # not the 10 GB of the picture that claims to be large.
+    assert max(seen) < seen[0] + 500
