@@ -1,4 +1,4 @@
-"""Asks a server what TF Serving's clients rely on, and says what it answers."""
+"""Checks that a server answers as TF Serving does."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,19 +9,21 @@ from tfrobust.cli import program
 from tfrobust.errors import InputError, ReportedError
 
 ABOUT = """Checks that a server answers as TF Serving does: every signature of a model, and the
-error code of every kind of wrong request. Of any server: TF Serving or tools/serve.py.
+error code for every kind of wrong request. The server may be TF Serving or tools/serve.py.
 For instance:
   check_server.py --server localhost:8500 --model fashion_mnist_mini"""
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC", flag_values=FLAGS)
-flags.DEFINE_string("model", None, "a model that it serves", flag_values=FLAGS, required=True)
+flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC port", flag_values=FLAGS)
+flags.DEFINE_string(
+    "model", None, "the name of a model that it serves", flag_values=FLAGS, required=True
+)
 
 Check = tuple[str, str, Callable[[], Any]]
 
 
 def check(values: Any) -> None:
-    """Runs the list; a line for each."""
+    """Runs the checks, and prints a line for each."""
     if "://" in values.server:
         raise InputError(
             f"expected --server as host:port of gRPC, whose error codes are checked, got "
@@ -48,9 +50,10 @@ def check(values: Any) -> None:
 
 
 def checks(client: Any, values: Any) -> Iterator[Check]:
-    """What is asked: a name, the code that TF Serving gives, and the call."""
+    """The checks: a name, the code that TF Serving gives, and the call."""
     import numpy as np
 
+    from tfrobust.datasets.pictures import encode_png
     from tfrobust.serving import Client
 
     signatures = client.metadata()
@@ -66,7 +69,8 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     if "robustness" in signatures:
         yield "Predict, robustness", "OK", lambda: client.robustness(image)
     if "predict_bytes" in signatures:
-        yield "Predict, predict_bytes", "OK", lambda: client.predict_files([_png(shape)])
+        file = encode_png(np.full((*shape[1:3], 1), 127, np.uint8))
+        yield "Predict, predict_bytes", "OK", lambda: client.predict_files([file])
         wrong = "INVALID_ARGUMENT"
         yield "predict_bytes of no picture", wrong, lambda: client.predict_files([b"no picture"])
     other = Client(values.server, model="no such model", timeout=30)
@@ -89,17 +93,6 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     )
     yield "an input of another shape", wrong, lambda: ask("serving_default", images=image[..., 0])
     yield "Predict once more", "OK", lambda: client.predict(image)
-
-
-def _png(shape: list[int]) -> bytes:
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(np.full(shape[1:3], 127, np.uint8)).save(file, "PNG")
-    return file.getvalue()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Measures the Accuracy-Robustness Area of any network on any data set."""
+"""Measures the Accuracy-Robustness Area of a network on a data set."""
 
 import contextlib
 import dataclasses
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from tfrobust.robustness.report import AraReport
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
-and report.html. The same command goes on where an interrupted one stopped. For instance:
+and report.html. After an interruption, the same command goes on. For instance:
   evaluate.py --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini
-In parts, by several processes or machines that share the output folder:
+Several processes or machines that share the output folder can do parts of it:
   evaluate.py --model … --dataset … --output runs/big --shard 1/8        (and so on, to 8/8)
   evaluate.py --model … --dataset … --output runs/big --merge"""
 
@@ -46,17 +46,26 @@ flags.DEFINE_bool("box", False, "keep adversarial images in [0, 1]", flag_values
 flags.DEFINE_float(
     "certify",
     None,
-    "also certify the smoothed network, with noise of this standard deviation, e.g. 0.25",
+    "also certify the smoothed network, with noise of this standard deviation, such as 0.25",
     flag_values=FLAGS,
     lower_bound=1e-3,
 )
-flags.DEFINE_integer("draws", 1000, "noises an image to certify", flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_integer(
+    "draws", 1000, "noisy copies of an image to certify", flag_values=FLAGS, lower_bound=1
+)
 flags.DEFINE_string(
-    "output", None, "folder to write to; default: runs/evaluate-MODEL-DATASET", flag_values=FLAGS
+    "output",
+    None,
+    "the folder to write to; default: runs/evaluate-MODEL-DATASET",
+    flag_values=FLAGS,
 )
 flags.DEFINE_bool("fresh", False, "forget what is already measured there", flag_values=FLAGS)
-flags.DEFINE_string("shard", None, "do one part, e.g. 3/8, and write no report", flag_values=FLAGS)
-flags.DEFINE_bool("merge", False, "write the report of finished parts", flag_values=FLAGS)
+flags.DEFINE_string(
+    "shard", None, "do one part, such as 3/8, and write no report", flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "merge", False, "write the report of all parts, which are done", flag_values=FLAGS
+)
 WORKERS = "processes that share the work; default: one for each GPU"
 flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
 
@@ -80,7 +89,7 @@ def evaluate(values: Any) -> None:
     program.check_writable(folder)
     if values.fresh:
         shutil.rmtree(folder / "evaluation", ignore_errors=True)
-    # Used before its workers start, TensorFlow would take all GPUs' memory from them.
+    # If TensorFlow were used before the workers start, it would take all the GPUs' memory.
     program.import_tensorflow(many_hosts=True)
     count = 1 if shard or values.merge else values.workers or workers.gpus()
     if count > 1:
@@ -105,8 +114,8 @@ def evaluate(values: Any) -> None:
             evaluation.run(shard or (1, 1))
     if shard:
         print(
-            f"shard {values.shard} is done, in {folder / 'evaluation'}; once all are, the same "
-            "command with --merge in place of --shard writes the report"
+            f"shard {values.shard} is done, in {folder / 'evaluation'}. Once all shards are done, "
+            "the same command with --merge instead of --shard writes the report"
         )
         return
     report = evaluation.report()
@@ -135,7 +144,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _command(values: Any, folder: Path) -> list[str]:
-    """This command for a worker, to which its shard is added."""
+    """This command as a worker runs it. Its shard is still to be added."""
     same = ("model", "dataset", "data_dir", "images", "preset", "box")
     given = {name: values[name].value for name in same if values[name].value is not None}
     words = [f"--{name}={value}" for name, value in {**given, "output": folder}.items()]
@@ -143,10 +152,10 @@ def _command(values: Any, folder: Path) -> list[str]:
 
 
 def _check_certificate(values: Any) -> None:
-    """Refuses what could not be certified once the attacks are done.
+    """Refuses a certificate that could not be made, before the attacks begin.
 
     Raises:
-        InputError: a network without gradients, a part of the images, or too few draws.
+        InputError: the network has no gradients, a shard is asked for, or there are too few draws.
     """
     from tfrobust.certification.certificate import ALPHA, CHOOSING_DRAWS, check_settings
 
@@ -158,7 +167,7 @@ def _check_certificate(values: Any) -> None:
 
 
 def _shard(values: Any) -> tuple[int, int] | None:
-    """The part to do, checked; None for all.
+    """The part to do; None for all.
 
     Raises:
         InputError: it is no part, or the flags contradict each other.
@@ -176,10 +185,10 @@ def _shard(values: Any) -> tuple[int, int] | None:
 
 
 def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
-    """The network, the data, and as many of its test images and labels as wanted.
+    """The network, the data set, and its first test images and labels.
 
     Raises:
-        InputError: the one does not fit the other.
+        InputError: the data set does not fit the network.
     """
     from tfrobust import datasets
     from tfrobust.core import answers

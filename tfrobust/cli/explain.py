@@ -1,4 +1,4 @@
-"""Draws what a network would need to see to be surer of a class, or less sure."""
+"""Explains a network's decisions about pictures, and draws the explanations."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,14 +9,15 @@ from tfrobust.cli import program
 from tfrobust.core import shipped
 from tfrobust.errors import InputError
 
-ABOUT = """Explains a network's decisions about pictures: writes a PNG, a row a picture, with the
-adversarial explanations for a class and for its rival, and other methods beside them; on wish a
-page with a slider over the explanation's size, or an animation. For instance:
+ABOUT = """Explains a network's decisions about pictures. It writes a PNG with a row for each
+picture: adversarial explanations for a class and for its rival, and other methods beside them.
+--html adds a page with a slider over the explanation's size, --animation a moving picture. For
+instance:
   explain.py --model saved_models/fashion_mnist_mini --image x.png --target Coat --html
   explain.py --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
   explain.py --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
 
-# By name, the class in tfrobust.explanations.
+# The class in tfrobust.explanations that each name stands for.
 METHODS = {
     "grad_cam": "GradCAM",
     "gradients": "VanillaGradients",
@@ -32,24 +33,27 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
 flags.DEFINE_string("image", None, "a PNG or JPEG file, or a folder of them", flag_values=FLAGS)
 flags.DEFINE_string(
-    "dataset", None, "test images of this data set, in place of --image", flag_values=FLAGS
+    "dataset", None, "test images of this data set, instead of --image", flag_values=FLAGS
 )
 flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer(
     "images",
     8,
-    "how many of a folder or data set, the first ones",
+    "how many images of a folder or data set to take, the first ones",
     flag_values=FLAGS,
     lower_bound=1,
     upper_bound=MOST_IMAGES,
 )
 flags.DEFINE_string(
-    "target", None, "class to explain, name or number; default: the predicted", flag_values=FLAGS
+    "target",
+    None,
+    "the class to explain, name or number; default: the predicted one",
+    flag_values=FLAGS,
 )
 flags.DEFINE_float(
     "rho",
     0.1,
-    "size of the explanation, RMSE of pixels from 0 to 1",
+    "the size of the explanation, RMSE of pixels in [0, 1]",
     flag_values=FLAGS,
     lower_bound=1e-6,
     upper_bound=1.0,
@@ -58,17 +62,23 @@ flags.DEFINE_list(
     "methods", ["grad_cam"], f"other methods to show: {', '.join(METHODS)}", flag_values=FLAGS
 )
 flags.DEFINE_bool(
-    "html", False, "besides a page with a slider over the size, for each image", flag_values=FLAGS
+    "html",
+    False,
+    "also write a page with a slider over the size, for each image",
+    flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "animation",
     None,
     ["gif", "png"],
-    "besides the explanation growing, for each image",
+    "also write an animation of the growing explanation, for each image",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "output", None, "PNG to write; default: NAME-explained.png here", flag_values=FLAGS
+    "output",
+    None,
+    "the PNG to write; default: NAME-explained.png in this folder",
+    flag_values=FLAGS,
 )
 
 
@@ -157,7 +167,7 @@ def explain(values: Any) -> None:
 
 
 def check_methods(methods: list[str]) -> None:
-    """Refuses names of methods that there are not.
+    """Refuses unknown names of methods.
 
     Raises:
         InputError: says which there are.
@@ -170,7 +180,7 @@ def check_methods(methods: list[str]) -> None:
 
 
 def _stem(values: Any) -> str:
-    """What the files are called by default."""
+    """The name of the written files by default."""
     if values.dataset is None:
         return Path(values.image).resolve().stem
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
@@ -218,7 +228,7 @@ def _tell(network: Any, image: Any, names: list[str], name: str) -> None:
 
 
 def chosen_class(target: str | None, names: list[str]) -> int:
-    """The class that --target means: a name, or a number from 0; −1 when None.
+    """The class that --target names: by its name or its number from 0. −1 for None.
 
     Raises:
         InputError: no such class.

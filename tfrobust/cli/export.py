@@ -9,9 +9,8 @@ from tfrobust.cli import program
 from tfrobust.core import shipped
 from tfrobust.errors import InputError
 
-ABOUT = """Exports a network: SavedModel with the signatures serving_default and explain,
-network.keras, classifier.onnx and a model card, as the next version of a folder, once all forms
-give the same answers. For instance:
+ABOUT = """Exports a network as the next version of a folder: SavedModel, network.keras, ONNX files
+and a model card. The version appears if all its forms give the same answers. For instance:
   export.py --model network.keras --output saved_models/radiographs --class_names healthy,ill"""
 
 FLAGS = flags.FlagValues()
@@ -19,17 +18,17 @@ flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=Tr
 flags.DEFINE_string(
     "output",
     None,
-    "folder of versions, such as saved_models/NAME",
+    "the folder of versions, such as saved_models/NAME",
     flag_values=FLAGS,
     required=True,
 )
 flags.DEFINE_list(
-    "class_names", None, "one name a class; default: the model card's", flag_values=FLAGS
+    "class_names", None, "a name for each class; default: the model card's", flag_values=FLAGS
 )
 flags.DEFINE_bool(
     "explainer",
     True,
-    "explainer.onnx as well, most of the time an export takes",
+    "also write explainer.onnx, which takes most of the time of an export",
     flag_values=FLAGS,
 )
 

@@ -8,7 +8,7 @@ from absl import flags
 from tfrobust.cli import program
 from tfrobust.errors import InputError
 
-ABOUT = """Asks TF Serving, or a server of its protocol, what pictures show. For instance:
+ABOUT = """Asks TF Serving, or a server that speaks its protocol, what pictures show. For instance:
   predict.py --server localhost:8500 --model fashion_mnist_mini --image x.png"""
 
 FLAGS = flags.FlagValues()
@@ -18,22 +18,28 @@ flags.DEFINE_string(
     "host:port of its gRPC port, or http://host:port of its REST port",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("model", None, "the model's name there", flag_values=FLAGS, required=True)
-flags.DEFINE_integer(
-    "version", None, "of the model; default: the newest", flag_values=FLAGS, lower_bound=0
+flags.DEFINE_string(
+    "model", None, "the model's name on the server", flag_values=FLAGS, required=True
 )
-flags.DEFINE_list("image", None, "PNG or JPEG files, by comma", flag_values=FLAGS, required=True)
+flags.DEFINE_integer(
+    "version", None, "the model's version; default: the newest", flag_values=FLAGS, lower_bound=0
+)
+flags.DEFINE_list(
+    "image", None, "PNG or JPEG files, separated by commas", flag_values=FLAGS, required=True
+)
 flags.DEFINE_string(
     "certificate",
     None,
     "PEM file that the server's certificate must be signed by; default: no TLS",
     flag_values=FLAGS,
 )
-flags.DEFINE_float("timeout", 30.0, "seconds", flag_values=FLAGS, lower_bound=0.01)
+flags.DEFINE_float(
+    "timeout", 30.0, "seconds that the request may take", flag_values=FLAGS, lower_bound=0.01
+)
 
 
 def predict(values: Any) -> None:
-    """Checks the flags, then asks."""
+    """Checks the flags, then asks the server."""
     from tfrobust.cli import pictures
 
     paths = [Path(name) for name in values.image]

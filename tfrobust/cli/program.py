@@ -1,4 +1,4 @@
-"""What every program shares: flags, help, complaints, interruption."""
+"""What all programs share: flags, help, complaints, interruption."""
 
 import contextlib
 import os
@@ -27,8 +27,8 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
 
     Args:
         main: takes the parsed flags.
-        values: the program's flags, and no others: absl's and TensorFlow's stay out of --help.
-        about: what the program does, the first lines of its --help.
+        values: the program's flags alone, so that --help does not list absl's and TensorFlow's.
+        about: what the program does. It begins the --help.
     """
     name = Path(sys.argv[0]).name
     if any(re.fullmatch("--?(help|h|helpfull|helpshort)", word) for word in sys.argv[1:]):
@@ -41,7 +41,7 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     except (flags.Error, InputError) as error:
         print(f"error: {error}\n{name} --help lists the flags.", file=sys.stderr)
         sys.exit(USAGE_ERROR)
-    # A scheduler that takes its machine back says so by SIGTERM: as good as Ctrl-C.
+    # A scheduler that takes its machine back sends SIGTERM, which works like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         main(values)
@@ -53,26 +53,27 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
         print(f"\ninterrupted.{kept}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:
-        # A full disk or a vanished folder is no fault of the program's either.
+        # A full disk or a vanished folder is no fault of the program.
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FAILED)
     sys.exit(0)
 
 
 def _interrupt(number: int, _: object) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows saves
+    # A second signal must not disturb what is saved now.
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None:
-    """Imports TensorFlow; on a machine without a GPU, without its notices about that.
+    """Imports TensorFlow. Without a GPU its notices about that are left out.
 
     Args:
-        cpu_devices: into how many logical devices to split the CPU, to test distribution.
-        many_hosts: whether TensorFlow must stay unused until its strategy is made.
+        cpu_devices: the number of logical devices to split the CPU into, to test distribution.
+        many_hosts: whether TensorFlow must not be used before its strategy is made.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Where there is a GPU, they tell why TensorFlow cannot use it.
+    # With a GPU, the notices tell why TensorFlow cannot use it.
     quiet = contextlib.nullcontext if Path("/dev/nvidiactl").exists() else _stderr_to_nothing
     with quiet():
         import tensorflow as tf
@@ -88,7 +89,7 @@ def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None
 
 @contextlib.contextmanager
 def _stderr_to_nothing() -> Iterator[None]:
-    # The lines come from C++: they go past sys.stderr.
+    # The notices come from C++ and do not pass through sys.stderr.
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nothing:
@@ -101,7 +102,7 @@ def _stderr_to_nothing() -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes a folder, and refuses one that cannot be written to.
+    """Makes a folder, and refuses it if it cannot be written to.
 
     Raises:
         InputError: names the folder and the reason.

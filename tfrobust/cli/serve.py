@@ -1,4 +1,4 @@
-"""Serves a folder of models, for development."""
+"""Serves a folder of models for development."""
 
 import signal
 import threading
@@ -10,10 +10,10 @@ from absl import flags
 from tfrobust.cli import program
 from tfrobust.errors import InputError
 
-ABOUT = """Serves the models of a folder by TF Serving's gRPC and REST, with a page to look at them.
-For development: in production TF Serving does it (serving/README.md). For instance:
+ABOUT = """Serves the models of a folder over TF Serving's gRPC and REST, with a page to try them.
+It is for development. In production use TF Serving (serving/README.md). For instance:
   serve.py --models saved_models/
-and then http://localhost:8501/. A new version in the folder is taken up by itself."""
+Then open http://localhost:8501/. New versions in the folder are loaded while it runs."""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -25,24 +25,36 @@ flags.DEFINE_string(
     "the address to listen on; 0.0.0.0 lets every machine in, as no password is asked for",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("port", 8500, "of gRPC", flag_values=FLAGS, lower_bound=0, upper_bound=65535)
+flags.DEFINE_integer(
+    "port", 8500, "the gRPC port", flag_values=FLAGS, lower_bound=0, upper_bound=65535
+)
 flags.DEFINE_integer(
     "rest_port",
     8501,
-    "of REST and the page; -1: none",
+    "the port of REST and of the page; -1: neither",
     flag_values=FLAGS,
     lower_bound=-1,
     upper_bound=65535,
 )
-flags.DEFINE_integer("workers", 2, "requests computed at once", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_integer(
-    "queue", 64, "requests that wait; one more is refused", flag_values=FLAGS, lower_bound=0
+    "workers", 2, "how many requests are computed at once", flag_values=FLAGS, lower_bound=1
+)
+flags.DEFINE_integer(
+    "queue",
+    64,
+    "how many more may wait; any further one is refused",
+    flag_values=FLAGS,
+    lower_bound=0,
 )
 flags.DEFINE_integer(
     "message_bytes", 64 * 2**20, "the largest request", flag_values=FLAGS, lower_bound=1024
 )
 flags.DEFINE_float(
-    "poll_seconds", 2.0, "between looks for new versions", flag_values=FLAGS, lower_bound=0.05
+    "poll_seconds",
+    2.0,
+    "seconds between two looks for new versions",
+    flag_values=FLAGS,
+    lower_bound=0.05,
 )
 
 
@@ -72,7 +84,7 @@ def serve(values: Any) -> None:
         if server.rest_port is not None:
             print(f"page http://{values.host}:{server.rest_port}/", flush=True)
         ended.wait()
-        print("stopping: requests that are there may end", flush=True)
+        print("stopping, once the requests that came have ended", flush=True)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One evaluation by several processes of this machine, each with a shard and a GPU of its own."""
+"""Runs an evaluation in several processes, each with a shard and a GPU of its own."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from tfrobust.errors import InputError, ReportedError
 
-TOLD = 1500  # characters of a failed worker's log that are shown
+TOLD = 1500  # how many characters of a failed worker's log are shown
 POLL = 0.5  # seconds
 
 
 def gpus() -> int:
-    """How many GPUs this process may use; none of their memory is taken by asking."""
+    """How many GPUs this process may use. To ask takes none of their memory."""
     import tensorflow as tf
 
     return len(tf.config.list_physical_devices("GPU"))
@@ -27,14 +27,14 @@ def run(command: Sequence[str], count: int, folder: Path, images: int) -> None:
     """Starts a command once for each shard, and waits until all are done.
 
     Args:
-        command: to which --shard=i/n is added.
-        count: processes.
-        folder: the evaluation's; each worker's output goes to worker-N.log in it.
-        images: in the evaluation, for the bar.
+        command: --shard=i/n is added to it.
+        count: the number of processes.
+        folder: the evaluation's folder. Each worker's output goes to worker-N.log in it.
+        images: the number of images in the evaluation, for the progress bar.
 
     Raises:
         InputError: a worker refused its input.
-        ReportedError: a worker failed otherwise; the others are ended, what they finished kept.
+        ReportedError: a worker failed otherwise. The others are ended; what they finished is kept.
     """
     allowed = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
     devices = allowed or [str(number) for number in range(gpus())] or [""]
@@ -55,11 +55,11 @@ def run(command: Sequence[str], count: int, folder: Path, images: int) -> None:
                 )
         _wait(processes, folder / "evaluation", images)
     finally:
-        # After Ctrl-C, or when one has failed; the others keep what they finished.
+        # After Ctrl-C, or when a worker failed, the others are ended. What they finished is kept.
         for process in processes:
             process.terminate()
         codes = [process.wait() for process in processes]
-    # Those that were ended because of another's failure are not the reason.
+    # A worker that was ended because another one failed is not the reason.
     failed = [number for number, code in enumerate(codes) if code > 0 and code != 130]
     for number in failed or [number for number, code in enumerate(codes) if code]:
         told = logs[number].read_text(errors="replace").strip()[-TOLD:]
@@ -68,7 +68,7 @@ def run(command: Sequence[str], count: int, folder: Path, images: int) -> None:
 
 
 def _wait(processes: Sequence[subprocess.Popen], partials: Path, images: int) -> None:
-    """Shows how far they are, until all have ended or one has failed."""
+    """Shows the progress until all have ended or one has failed."""
     with tqdm(desc="attacking", unit="block", file=sys.stderr) as bar:
         while any(process.poll() is None for process in processes):
             time.sleep(POLL)
@@ -79,7 +79,7 @@ def _wait(processes: Sequence[subprocess.Popen], partials: Path, images: int) ->
 
 
 def _units(partials: Path, images: int) -> int | None:
-    """How many results there will be; None as long as no worker has said."""
+    """How many results there will be. None as long as no worker has said so."""
     try:
         manifest = json.loads((partials / "evaluation.json").read_text())
     except (OSError, ValueError):
