@@ -137,7 +137,7 @@ def test_the_program(root: Path, address: str, server, tmp_path: Path) -> None:
 
     done = run("--server", address, "--model", NAME, "--image", f"{path},{path}")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count(": class ") == 2 and "resized to 28 × 28" in done.stderr
+    assert done.stdout.count(": class ") == 2 and "network's 28 × 28" in done.stderr
     by_rest = run(
         "--server", f"http://127.0.0.1:{server.rest_port}", "--model", NAME, "--image", path
     )
