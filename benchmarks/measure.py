@@ -26,8 +26,7 @@ from tfrobust.core.files import write_atomically
 from tfrobust.core.loading import load_model
 from tfrobust.robustness import AraReport, compare
 from tfrobust.robustness.evaluate import evaluate
-from tfrobust.runs import recipes
-from tfrobust.runs import stages as pipeline
+from tfrobust.runs import recipes, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "measure"
@@ -36,10 +35,10 @@ IMAGES = 500
 
 def measured(name: str) -> tuple[AraReport, Path]:
     """Trains and measures a recipe, unless that was done; → its report and run folder."""
-    recipe = dataclasses.replace(recipes.RECIPES[name](), eval_images=IMAGES)
+    config = recipes.RECIPES[name]().replace({"measure.images": IMAGES})
     folder = RUNS / name
     if not (folder / "finished.json").exists():
-        pipeline.run(recipe, run_dir=folder, saved_models=RUNS / "saved_models")
+        stages.run(config, run_dir=folder, saved_models=RUNS / "saved_models")
     return AraReport.from_json(folder / "ara.json"), folder
 
 

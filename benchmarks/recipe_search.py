@@ -19,7 +19,10 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfrobust.runs.config import Config
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -27,60 +30,62 @@ ROOT = Path(__file__).resolve().parents[1]
 HELD_OUT = 5000
 # One cycle of the rate, as short trainings want it (arXiv 2001.03994).
 SHORT = {
-    "learning_rate": 0.2,
-    "learning_rate_schedule": "cosine",
-    "learning_rate_warmup": 0.2,
-    "weight_decay": 5e-4,
+    "optimizer.learning_rate": 0.2,
+    "optimizer.learning_rate_schedule": "cosine",
+    "optimizer.learning_rate_warmup": 0.2,
+    "optimizer.weight_decay": 5e-4,
 }
 # RMSE: of an L2 of .5, 1, 1.5 and 2 on 32×32×3 values.
 HALF, ONE, MORE, TWO = (size / 3072**0.5 for size in (0.5, 1.0, 1.5, 2.0))
-SMALL: dict[str, Any] = {"depth": 8, "width": 16, **SHORT}
-NO_PENALTY: dict[str, Any] = {**SMALL, "penalty": False}
-MADRY = {**NO_PENALTY, "adversarial": "madry_l2", "adversarial_steps": 1}
+SMALL: dict[str, Any] = {"network.depth": 8, "network.width": 16, **SHORT}
+NO_PENALTY: dict[str, Any] = {**SMALL, "penalty.on": False}
+MADRY = {**NO_PENALTY, "adversarial.method": "madry_l2", "adversarial.steps": 1}
 GROWING = {
-    **MADRY, "adversarial_epsilon": ONE, "adversarial_growth": 0.5, "precision": "bfloat16",
+    **MADRY, "adversarial.epsilon": ONE, "adversarial.growth": 0.5,
+    "training.precision": "bfloat16",
 }  # fmt: skip
-WIDE = {**GROWING, "width": 64, "stem_stride": 2}
+WIDE = {**GROWING, "network.width": 64, "network.stem_stride": 2}
 # What each differs in from the published recipe.
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": NO_PENALTY,
     "penalty": SMALL,
-    "penalty + l2_min": {**SMALL, "adversarial": "l2_min"},
+    "penalty + l2_min": {**SMALL, "adversarial.method": "l2_min"},
     "penalty + madry_l2 1 step, 1.0": {
-        **MADRY, "penalty": True, "adversarial_epsilon": ONE, "adversarial_share": 1.0,
+        **MADRY, "penalty.on": True, "adversarial.epsilon": ONE, "adversarial.share": 1.0,
     },
-    "madry_l2 1 step, 0.5": {**MADRY, "adversarial_epsilon": HALF},
-    "madry_l2 1 step, 1.0": {**MADRY, "adversarial_epsilon": ONE},
-    "madry_l2 1 step, 1.5": {**MADRY, "adversarial_epsilon": MORE},
-    "madry_l2 1 step, 2.0": {**MADRY, "adversarial_epsilon": TWO},
-    "madry_l2 3 steps, 1.5": {**MADRY, "adversarial_epsilon": MORE, "adversarial_steps": 3},
+    "madry_l2 1 step, 0.5": {**MADRY, "adversarial.epsilon": HALF},
+    "madry_l2 1 step, 1.0": {**MADRY, "adversarial.epsilon": ONE},
+    "madry_l2 1 step, 1.5": {**MADRY, "adversarial.epsilon": MORE},
+    "madry_l2 1 step, 2.0": {**MADRY, "adversarial.epsilon": TWO},
+    "madry_l2 3 steps, 1.5": {**MADRY, "adversarial.epsilon": MORE, "adversarial.steps": 3},
     "trades_l2 2 steps, 1.0": {
-        **NO_PENALTY, "adversarial": "trades_l2", "adversarial_steps": 2,
-        "adversarial_epsilon": ONE,
+        **NO_PENALTY, "adversarial.method": "trades_l2", "adversarial.steps": 2,
+        "adversarial.epsilon": ONE,
     },
     "madry_l2 1 step, 1.5, growing": {
-        **MADRY, "adversarial_epsilon": MORE, "adversarial_growth": 0.5,
+        **MADRY, "adversarial.epsilon": MORE, "adversarial.growth": 0.5,
     },
-    "penalty, quick ψ": {**SMALL, "psi_initial": 2000.0, "psi_gain": 0.2},
-    "growing 1.0, bfloat16, width 32": {**GROWING, "width": 32},
+    "penalty, quick ψ": {**SMALL, "psi.initial": 2000.0, "psi.gain": 0.2},
+    "growing 1.0, bfloat16, width 32": {**GROWING, "network.width": 32},
     "wide: growing 1.0, bfloat16, width 64, stem of stride 2": WIDE,
-    "wide, no crops": {**WIDE, "augmentation": "none"},
-    "wide, ReLU": {**WIDE, "activation": "relu"},
-    "wide, 1.5": {**WIDE, "adversarial_epsilon": MORE},
-    "wide, 2.0": {**WIDE, "adversarial_epsilon": TWO},
-    "wide, penalty": {**WIDE, "penalty": True, "adversarial_share": 1.0},
+    "wide, no crops": {**WIDE, "data.augmentation": "none"},
+    "wide, ReLU": {**WIDE, "network.activation": "relu"},
+    "wide, 1.5": {**WIDE, "adversarial.epsilon": MORE},
+    "wide, 2.0": {**WIDE, "adversarial.epsilon": TWO},
+    "wide, penalty": {**WIDE, "penalty.on": True, "adversarial.share": 1.0},
 }  # fmt: skip
 
 
-def step_seconds(recipe: Any, source: Any, jit: bool) -> float:
+def step_seconds(config: "Config", source: Any, jit: bool) -> float:
     """The median of a few steps, compiled and warm."""
     import tensorflow as tf
 
     from tfrobust.runs.build import build
 
-    classifier = build(recipe, source.info, 100)
+    classifier = build(config, source.info, 100)
     step = tf.function(classifier.optimize, jit_compile=jit)
-    batches = iter(source.train(recipe.batch_size, seed=0, augmentation=recipe.augmentation))
+    batch_size, augmentation = config.training.batch_size, config.data.augmentation
+    batches = iter(source.train(batch_size, seed=0, augmentation=augmentation))
     seconds = []
     for _ in range(12):
         images, labels = next(batches)
@@ -90,12 +95,16 @@ def step_seconds(recipe: Any, source: Any, jit: bool) -> float:
     return statistics.median(seconds[4:])
 
 
-def recipe_of(name: str, flags: argparse.Namespace) -> Any:
-    """The whole recipe, its steps aside."""
+def config_of(name: str, flags: argparse.Namespace) -> "Config":
+    """The whole configuration, its steps aside."""
     from tfrobust.runs import recipes
 
-    changes = {"dataset": flags.dataset, "data_dir": flags.data_dir, "held_out": HELD_OUT}
-    return dataclasses.replace(recipes.cifar10_published_robust(), **changes, **RECIPES[name])
+    changes = {
+        "data.name": flags.dataset,
+        "data.data_dir": flags.data_dir,
+        "data.held_out": HELD_OUT,
+    }
+    return recipes.cifar10_published_robust().replace({**changes, **RECIPES[name]})
 
 
 def folder_of(name: str, flags: argparse.Namespace) -> Path:
@@ -107,7 +116,7 @@ def planned_steps(name: str, source: Any, flags: argparse.Namespace) -> int:
     """How many steps fit into the time; measured once."""
     planned = folder_of(name, flags) / "steps.txt"
     if not planned.exists():
-        seconds = step_seconds(recipe_of(name, flags), source, flags.jit)
+        seconds = step_seconds(config_of(name, flags), source, flags.jit)
         planned.parent.mkdir(parents=True, exist_ok=True)
         planned.write_text(str(max(1, int(60 * flags.minutes / seconds))))
     return int(planned.read_text())
@@ -121,14 +130,15 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
     from tfrobust.runs.loop import fit
     from tfrobust.runs.metrics_log import read_metrics
 
-    recipe, folder = recipe_of(name, flags), folder_of(name, flags)
+    config, folder = config_of(name, flags), folder_of(name, flags)
     steps = planned_steps(name, source, flags)
-    epochs = -(-steps // source.steps_per_epoch(recipe.batch_size))
-    recipe = dataclasses.replace(recipe, epochs=epochs, max_steps=steps)
-    classifier = build(recipe, source.info, total_steps(recipe, source))
-    training = fit(classifier, source, recipe, folder, jit=flags.jit)
+    batch_size = config.training.batch_size
+    epochs = -(-steps // source.steps_per_epoch(batch_size))
+    config = config.replace({"training.epochs": epochs, "training.max_steps": steps})
+    classifier = build(config, source.info, total_steps(config, source))
+    training = fit(classifier, source, config, folder, jit=flags.jit)
     network = classifier.network
-    if recipe.precision != "float32":
+    if config.training.precision != "float32":
         network = full_precision(network)
     report = evaluate(
         network,
@@ -144,7 +154,7 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
         "command": f"{command(flags)} --only {name!r}",
         "recipe": RECIPES[name],
         "steps": steps,
-        "images_seen": steps * recipe.batch_size,
+        "images_seen": steps * batch_size,
         "seconds": round(training.seconds, 1),
         "resumed_at": training.resumed_at,
         "training_accuracy": read_metrics(training.metrics)[-1].get("accuracy"),

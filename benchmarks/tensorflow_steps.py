@@ -1,7 +1,6 @@
 """One kind of training step in TensorFlow, in a process of its own: run by training_speed.py."""
 
 import argparse
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -57,15 +56,15 @@ def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
     from tfrobust.runs import recipes
     from tfrobust.runs.build import build
 
-    recipe = {
+    config = {
         "adversarial": recipes.cifar10_published_all,
         "penalty": recipes.cifar10_published_robust,
         "plain_relu": recipes.cifar10_published_standard,
     }.get(kind, recipes.cifar10_published_robust)()
-    recipe = dataclasses.replace(recipe, depth=depth, batch_size=batch_size)
+    config = config.replace({"network.depth": depth, "training.batch_size": batch_size})
     if kind in ("plain", "stock_fit"):
         # The same network as with the penalty: HHReLU.
-        recipe = dataclasses.replace(recipe, penalty=False)
+        config = config.replace({"penalty.on": False})
     info = DatasetInfo(
         name="random",
         image_shape=(32, 32, 3),
@@ -76,7 +75,7 @@ def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.247, 0.243, 0.261),
     )
-    return build(recipe, info, steps=78_000)
+    return build(config, info, steps=78_000)
 
 
 def _ours(

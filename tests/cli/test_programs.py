@@ -1,6 +1,5 @@
 """The programs on a real, very small network: what they write, and what they refuse."""
 
-import dataclasses
 import json
 import subprocess
 from collections.abc import Callable
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
+from tfrobust.runs import folder
+from tfrobust.runs.recipes import fashion_mnist_mini
 
 
 def refused(done: subprocess.CompletedProcess[str], said: str) -> None:
@@ -35,9 +35,11 @@ def picture(tmp_path: Path) -> Path:
 
 def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
     (run,) = (tiny_run / "runs").iterdir()
-    about = json.loads((run / "recipe.json").read_text())
-    recipe = dataclasses.replace(fashion_mnist_mini(), max_steps=2, width=2, batch_size=20)
-    assert Recipe.from_json(about["recipe"]) == recipe
+    about = json.loads((run / "config.json").read_text())
+    config = fashion_mnist_mini().replace(
+        {"training.max_steps": 2, "network.width": 2, "training.batch_size": 20}
+    )
+    assert folder.read(run) == config
     assert {"tensorflow", "keras", "cleverhans"} <= set(about["versions"])
     assert "train.py" in about["command"]
     figures = json.loads((run / "ara.json").read_text())
@@ -50,7 +52,7 @@ def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
                  "MODEL_CARD.md", "explanations.png"):  # fmt: skip
         assert (version / name).is_file(), name
     card = json.loads((version / "model_card.json").read_text())
-    assert card["recipe"] == recipe.to_json()
+    assert card["recipe"] == config.to_json()
     assert card["figures"]["training seconds"] > 0 and "CPU" in card["figures"]["machine"]
     assert "](explanations.png)" in (version / "MODEL_CARD.md").read_text()
 
@@ -99,10 +101,12 @@ def test_a_second_training_is_version_two_and_a_new_run(program: Callable, tiny_
     assert "fashion_mnist_mini-smoke/2" in done.stdout
 
 
-def test_a_run_folder_of_another_recipe_is_refused(program: Callable, tiny_run: Path) -> None:
+def test_a_run_folder_of_another_configuration_is_refused(
+    program: Callable, tiny_run: Path
+) -> None:
     (run,) = (tiny_run / "runs").iterdir()
     done = program("train", "--run_dir", run, "--saved_models", tiny_run / "saved_models")
-    refused(done, "max_steps: None here, 2 there")
+    refused(done, "--max_steps: None here, 2 there")
 
 
 def test_evaluate_measures_an_exported_version(

@@ -65,7 +65,7 @@ def test_scalars_of_steps_and_epochs(tmp_path: Path) -> None:
 def test_a_cheap_ara_names_its_attack(wrapped: Wrapped, images: tuple) -> None:
     callback = CheapAra(images=images[0], labels=images[1], num_classes=3, every=2)
     callback.set_model(wrapped)
-    assert callback.columns == ("attack ARA of 4 images by projection (30 steps, 6 rivals)",)
+    assert callback.columns == ("attack ARA of 4 images by linearized margin (30 steps, 6 rivals)",)
     logs: dict[str, float] = {}
     callback.on_epoch_end(0, logs)
     assert not logs

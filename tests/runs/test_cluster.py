@@ -149,7 +149,7 @@ def test_something_else_on_the_chiefs_port_is_no_chief() -> None:
 @pytest.mark.parametrize(
     ("come", "said"),
     [
-        (lambda meeting: meeting.come(1, token="other"), "another recipe"),
+        (lambda meeting: meeting.come(1, token="other"), "another configuration"),
         (lambda meeting: (meeting.come(1), time.sleep(0.2), meeting.come(1)), "two processes"),
     ],
 )

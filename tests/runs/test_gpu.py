@@ -1,6 +1,5 @@
 """What only a GPU can show; TFROBUST_GPU_TESTS_ON=CPU runs the same tests, smaller, without one."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +12,8 @@ import tensorflow as tf
 
 from tfrobust import datasets
 from tfrobust.runs.build import build
-from tfrobust.runs.recipes import Recipe, cifar10_published_robust, fashion_mnist_mini
+from tfrobust.runs.config import Config
+from tfrobust.runs.recipes import cifar10_published_robust, fashion_mnist_mini
 from tfrobust.training import RobustClassifier
 
 DEVICE = os.environ.get("TFROBUST_GPU_TESTS_ON", "GPU")
@@ -21,15 +21,22 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not tf.config.list_physical_devices(DEVICE), reason="no GPU here"),
 ]
-SMALL = dataclasses.replace(
-    fashion_mnist_mini(), width=4, batch_size=20, max_steps=3, loss_target=2.0
+SMALL = fashion_mnist_mini().replace(
+    {
+        "network.width": 4,
+        "training.batch_size": 20,
+        "training.max_steps": 3,
+        "psi.loss_target": 2.0,
+    }
 )
 
 
-def batch_of(recipe: Recipe, shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+def batch_of(config: Config, shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
     rng = np.random.default_rng(0)
-    images = rng.random((recipe.batch_size, *shape), np.float32)
-    return tf.constant(images), tf.constant(rng.integers(0, 10, recipe.batch_size, np.int32))
+    images = rng.random((config.training.batch_size, *shape), np.float32)
+    return tf.constant(images), tf.constant(
+        rng.integers(0, 10, config.training.batch_size, np.int32)
+    )
 
 
 def stepper(classifier: RobustClassifier, compiled: bool) -> tf.types.experimental.GenericFunction:
@@ -60,12 +67,12 @@ def test_one_gpu_split_into_two_trains_as_one(tmp_path: Path) -> None:
 def test_the_compiled_step_is_the_uncompiled_one() -> None:
     info = datasets.load("fashion_mnist_mini").info
     # XLA's random numbers are others than TensorFlow's: here nothing depends on them.
-    recipe = dataclasses.replace(SMALL, tandem=1.0)
-    batch = batch_of(recipe, info.image_shape)
+    config = SMALL.replace({"penalty.tandem": 1.0})
+    batch = batch_of(config, info.image_shape)
     gradients = []
     with tf.device(f"/{DEVICE}:0"):
         for compiled in (True, False):
-            classifier = build(recipe, info, steps=3)
+            classifier = build(config, info, steps=3)
             values = stepper(classifier, compiled)(*batch)
             assert all(np.isfinite(value) for value in values.values())
             slots = [one.numpy() for one in classifier.optimizer.variables if one.shape.rank]
@@ -82,8 +89,8 @@ def test_bfloat16_keeps_loss_penalty_and_psi_in_float32(compiled: bool) -> None:
     values = []
     with tf.device(f"/{DEVICE}:0"):
         for precision in ("float32", "bfloat16"):
-            recipe = dataclasses.replace(SMALL, precision=precision)
-            values.append(stepper(build(recipe, info, steps=3), compiled)(*batch))
+            config = SMALL.replace({"training.precision": precision})
+            values.append(stepper(build(config, info, steps=3), compiled)(*batch))
     for name in ("loss", "penalty", "psi"):
         assert values[1][name].dtype == tf.float32
         # bfloat16 keeps 8 bits, in each of a dozen layers.
@@ -99,16 +106,17 @@ def test_images_per_second() -> None:
     seconds = {}
     for precision in ("float32", "bfloat16") if whole else ("float32",):
         for penalty in (False, True):
-            recipe = dataclasses.replace(
-                cifar10_published_robust(),
-                depth=44 if whole else 8,
-                batch_size=128 if whole else 16,
-                penalty=penalty,
-                precision=precision,
+            config = cifar10_published_robust().replace(
+                {
+                    "network.depth": 44 if whole else 8,
+                    "training.batch_size": 128 if whole else 16,
+                    "training.precision": precision,
+                    "penalty.on": penalty,
+                }
             )
-            batch = batch_of(recipe, info.image_shape)
+            batch = batch_of(config, info.image_shape)
             with tf.device(f"/{DEVICE}:0"):
-                step = stepper(build(recipe, info, steps=100), True)
+                step = stepper(build(config, info, steps=100), True)
                 for _ in range(3):
                     float(step(*batch)["loss"])
                 times = []
@@ -118,9 +126,9 @@ def test_images_per_second() -> None:
                     times.append(time.perf_counter() - began)
             seconds[precision, penalty] = float(np.median(times))
             print(
-                f"ResNet-{recipe.depth}, batch {recipe.batch_size}, {precision}, "
+                f"ResNet-{config.network.depth}, batch {config.training.batch_size}, {precision}, "
                 f"{'penalty' if penalty else 'plain'}: "
-                f"{recipe.batch_size / seconds[precision, penalty]:.0f} images/s"
+                f"{config.training.batch_size / seconds[precision, penalty]:.0f} images/s"
             )
     for precision in {one for one, _ in seconds}:
         # A small network on a loaded CPU is mostly overhead.

@@ -139,7 +139,7 @@ def test_sigterm_on_two_devices_saves_and_says_so(root: Path, tmp_path: Path) ->
     (run,) = tmp_path.glob("fashion_mnist_mini-*")
     assert 0 < newest_step(run) < 300
     assert [row["step"] for row in read_metrics(run / "metrics.csv")][-1] == newest_step(run)
-    execution = json.loads((run / "recipe.json").read_text())["execution"]
+    execution = json.loads((run / "config.json").read_text())["execution"]
     assert execution == {"jit": False, "devices": 2, "hosts": 1}
 
 
@@ -169,4 +169,4 @@ def test_photographs_on_two_devices_killed_at_step_4(
         (table,) = (tmp_path / name).rglob("metrics.csv")
         tables.append(table.read_text())
     assert tables[0] == tables[1]
-    assert "attack ARA of 32 images by projection" in tables[0].splitlines()[0]
+    assert "attack ARA of 32 images by linearized margin" in tables[0].splitlines()[0]

@@ -10,13 +10,19 @@ from tfrobust import datasets
 from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
 from tfrobust.runs.build import build, total_steps
+from tfrobust.runs.config import Config
 from tfrobust.runs.loop import fit
 from tfrobust.runs.metrics_log import DivergedError, read_metrics
-from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
+from tfrobust.runs.recipes import fashion_mnist_mini
 from tfrobust.training import RobustClassifier
 
-RECIPE = dataclasses.replace(
-    fashion_mnist_mini(), width=2, batch_size=20, max_steps=12, checkpoint_every=5
+CONFIG = fashion_mnist_mini().replace(
+    {
+        "network.width": 2,
+        "training.batch_size": 20,
+        "training.max_steps": 12,
+        "training.checkpoint_every": 5,
+    }
 )
 
 
@@ -39,21 +45,21 @@ class Interrupt(keras.callbacks.Callback):
 
 
 def trained(
-    recipe: Recipe, source: DataSource, folder: Path, interrupt: int = 0, jit: bool | None = None
+    config: Config, source: DataSource, folder: Path, interrupt: int = 0, jit: bool | None = None
 ) -> RobustClassifier:
     folder.mkdir(exist_ok=True)
-    classifier = build(recipe, source.info, total_steps(recipe, source))
+    classifier = build(config, source.info, total_steps(config, source))
     callbacks = [Interrupt(interrupt)] if interrupt else []
-    fit(classifier, source, recipe, folder, callbacks=callbacks, jit=jit)
+    fit(classifier, source, config, folder, callbacks=callbacks, jit=jit)
     return classifier
 
 
 def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_path: Path) -> None:
-    whole = trained(RECIPE, source, tmp_path / "whole")
+    whole = trained(CONFIG, source, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        trained(RECIPE, source, tmp_path / "cut", interrupt=7)
+        trained(CONFIG, source, tmp_path / "cut", interrupt=7)
     assert [row["step"] for row in read_metrics(tmp_path / "cut" / "metrics.csv")][-1] == 7
-    cut = trained(RECIPE, source, tmp_path / "cut")
+    cut = trained(CONFIG, source, tmp_path / "cut")
     for ours, theirs in zip(whole.variables, cut.variables, strict=True):
         if "mean" not in ours.path or "batch_norm" in ours.path:  # trackers are of one call only
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
@@ -72,10 +78,10 @@ class Weights(keras.callbacks.Callback):
 
 
 def test_the_average_of_the_weights_takes_their_place(source: DataSource, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(RECIPE, weight_average=0.8, max_steps=6)
-    classifier = build(recipe, source.info, total_steps(recipe, source))
+    config = CONFIG.replace({"optimizer.weight_average": 0.8, "training.max_steps": 6})
+    classifier = build(config, source.info, total_steps(config, source))
     watcher = Weights()
-    fit(classifier, source, recipe, tmp_path, callbacks=[watcher], jit=False)
+    fit(classifier, source, config, tmp_path, callbacks=[watcher], jit=False)
     expected = watcher.seen[0]
     for weights in watcher.seen[1:]:
         expected = [0.8 * mean + 0.2 * one for mean, one in zip(expected, weights, strict=True)]
@@ -85,8 +91,8 @@ def test_the_average_of_the_weights_takes_their_place(source: DataSource, tmp_pa
         np.testing.assert_allclose(ours, mean, rtol=1e-5, atol=1e-6)
         assert np.abs(ours - last).max() > 1e-5
     # A finished run that is begun again ends in the averages too: checkpoints hold both.
-    again = build(recipe, source.info, total_steps(recipe, source))
-    fit(again, source, recipe, tmp_path, jit=False)
+    again = build(config, source.info, total_steps(config, source))
+    fit(again, source, config, tmp_path, jit=False)
     for ours, theirs in zip(ended, again.network.trainable_variables, strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())
 
@@ -94,7 +100,7 @@ def test_the_average_of_the_weights_takes_their_place(source: DataSource, tmp_pa
 def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
     source: DataSource, tmp_path: Path
 ) -> None:
-    trained(RECIPE, source, tmp_path, jit=False)
+    trained(CONFIG, source, tmp_path, jit=False)
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
@@ -111,31 +117,31 @@ def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
 def test_a_truncated_checkpoint_is_passed_over(
     source: DataSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = trained(RECIPE, source, tmp_path, jit=False)
+    whole = trained(CONFIG, source, tmp_path, jit=False)
     for part in (tmp_path / "checkpoints").glob("step-12.*"):
         part.write_bytes(part.read_bytes()[:100])
-    again = trained(RECIPE, source, tmp_path, jit=False)
+    again = trained(CONFIG, source, tmp_path, jit=False)
     assert "cannot be read" in capsys.readouterr().out
     for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 def test_a_damaged_checkpoint_alone_is_not_half_loaded(source: DataSource, tmp_path: Path) -> None:
-    whole = trained(RECIPE, source, tmp_path, jit=False)
+    whole = trained(CONFIG, source, tmp_path, jit=False)
     for part in (tmp_path / "checkpoints").glob("step-*.data*"):
         # The index, and the first variables, can still be read.
         part.write_bytes(part.read_bytes()[:-50])
-    again = trained(RECIPE, source, tmp_path, jit=False)
+    again = trained(CONFIG, source, tmp_path, jit=False)
     for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 def test_a_checkpoint_of_another_network_is_refused(source: DataSource, tmp_path: Path) -> None:
-    trained(RECIPE, source, tmp_path, jit=False)
+    trained(CONFIG, source, tmp_path, jit=False)
     with pytest.raises(InputError, match="another network"):
-        trained(dataclasses.replace(RECIPE, width=3), source, tmp_path, jit=False)
+        trained(CONFIG.replace({"network.width": 3}), source, tmp_path, jit=False)
     with pytest.raises(InputError, match="another network"):
-        trained(dataclasses.replace(RECIPE, depth=14), source, tmp_path, jit=False)
+        trained(CONFIG.replace({"network.depth": 14}), source, tmp_path, jit=False)
     assert list((tmp_path / "checkpoints").glob("step-12.index"))
 
 
@@ -143,7 +149,7 @@ def test_a_label_that_is_no_class_is_named(source: DataSource, tmp_path: Path) -
     wrong = datasets.load("fashion_mnist_mini")
     wrong.info = dataclasses.replace(wrong.info, class_names=wrong.info.class_names[:9])
     with pytest.raises(InputError, match=r"labels from 0 to 8, got 9 in the batch of step \d+"):
-        trained(RECIPE, wrong, tmp_path, jit=False)
+        trained(CONFIG, wrong, tmp_path, jit=False)
     assert not list((tmp_path / "checkpoints").glob("*"))
 
 
@@ -156,33 +162,33 @@ def test_half_a_line_of_metrics_is_none(tmp_path: Path) -> None:
 def test_an_epoch_cut_off_before_its_validation_is_ended_on_resume(
     source: DataSource, tmp_path: Path
 ) -> None:
-    recipe = dataclasses.replace(RECIPE, max_steps=4)
+    config = CONFIG.replace({"training.max_steps": 4})
 
     class Cut(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
             if batch == 3:
                 raise KeyboardInterrupt
 
-    classifier = build(recipe, source.info, 4)
+    classifier = build(config, source.info, 4)
     with pytest.raises(KeyboardInterrupt):
-        fit(classifier, source, recipe, tmp_path, callbacks=[Cut()], jit=False)
+        fit(classifier, source, config, tmp_path, callbacks=[Cut()], jit=False)
     rows = read_metrics(tmp_path / "metrics.csv")
     assert len(rows) == 4 and "val_accuracy" not in rows[-1]
-    trained(recipe, source, tmp_path, jit=False)
+    trained(config, source, tmp_path, jit=False)
     ended = read_metrics(tmp_path / "metrics.csv")
     assert ended[:3] == rows[:3] and 0 <= ended[3].pop("val_accuracy") <= 1
     assert ended[3] == rows[3]
     before = (tmp_path / "metrics.csv").read_text()
-    trained(recipe, source, tmp_path, jit=False)  # nothing is left to do
+    trained(config, source, tmp_path, jit=False)  # nothing is left to do
     assert (tmp_path / "metrics.csv").read_text() == before
 
 
 def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
     source: DataSource, tmp_path: Path
 ) -> None:
-    recipe = dataclasses.replace(RECIPE, learning_rate=1e25, checkpoint_every=1)
-    with pytest.raises(DivergedError, match=r"diverged.*--learning_rate"):
-        trained(recipe, source, tmp_path, jit=False)
+    config = CONFIG.replace({"optimizer.learning_rate": 1e25, "training.checkpoint_every": 1})
+    with pytest.raises(DivergedError, match=r"diverged.*`optimizer\.learning_rate`"):
+        trained(config, source, tmp_path, jit=False)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
     assert kept and set(kept) <= {"step-1.index", "step-2.index"}
 
@@ -190,12 +196,12 @@ def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"loss_target": 2.4}, "ln K"),
-        ({"depth": 9}, "6n"),
-        ({"batch_size": 20_000}, "20,?000"),
+        ({"psi.loss_target": 2.4}, "`psi.loss_target` below ln K"),
+        ({"network.depth": 9}, "6n"),
+        ({"training.batch_size": 20_000}, "20,?000"),
     ],
 )
-def test_recipes_that_do_not_fit(change: dict, said: str, source: DataSource) -> None:
-    recipe = dataclasses.replace(RECIPE, **change)
+def test_configurations_that_do_not_fit(change: dict, said: str, source: DataSource) -> None:
+    config = CONFIG.replace(change)
     with pytest.raises(InputError, match=said):
-        build(recipe, source.info, total_steps(recipe, source))
+        build(config, source.info, total_steps(config, source))

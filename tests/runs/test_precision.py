@@ -1,6 +1,5 @@
 """Training in bfloat16: what is in float32 all the same, and what ships."""
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -11,26 +10,33 @@ import tensorflow as tf
 from tfrobust import datasets
 from tfrobust.errors import InputError
 from tfrobust.runs import distribution
-from tfrobust.runs import stages as pipeline
 from tfrobust.runs.build import build
+from tfrobust.runs.config import Config
+from tfrobust.runs.folder import Run
 from tfrobust.runs.metrics_log import read_metrics
-from tfrobust.runs.recipes import Recipe, fashion_mnist_mini
+from tfrobust.runs.recipes import fashion_mnist_mini
+from tfrobust.runs.stages import train
 from tfrobust.training import RobustClassifier
 
-RECIPE = dataclasses.replace(
-    fashion_mnist_mini(), width=4, batch_size=20, max_steps=3, loss_target=2.0
+CONFIG = fashion_mnist_mini().replace(
+    {
+        "network.width": 4,
+        "training.batch_size": 20,
+        "training.max_steps": 3,
+        "psi.loss_target": 2.0,
+    }
 )
-HALF = dataclasses.replace(RECIPE, precision="bfloat16")
+HALF = CONFIG.replace({"training.precision": "bfloat16"})
 
 
-def built(recipe: Recipe) -> RobustClassifier:
-    return build(recipe, datasets.load("fashion_mnist_mini").info, steps=3)
+def built(config: Config) -> RobustClassifier:
+    return build(config, datasets.load("fashion_mnist_mini").info, steps=3)
 
 
 def test_one_step_is_near_the_one_in_float32() -> None:
     images, labels = datasets.load("fashion_mnist_mini").test_arrays(20)
     batch = tf.constant(images), tf.constant(labels)
-    full, half = (built(recipe) for recipe in (RECIPE, HALF))
+    full, half = (built(config) for config in (CONFIG, HALF))
     assert keras.config.dtype_policy().name == "float32"
     values = [
         {name: value.numpy() for name, value in one.optimize(*batch).items()}
@@ -53,8 +59,9 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     with distribution.choose().scope():
         classifier = built(HALF)
     strategy = distribution.choose()
-    network, seconds = pipeline._train(classifier, HALF, source, tmp_path, strategy, None)
-    assert seconds > 0
+    trained = train(classifier, Run(HALF, source, tmp_path), strategy=strategy)
+    network = trained.network
+    assert trained.seconds > 0
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     for ours, theirs in zip(network.variables, classifier.network.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
@@ -62,10 +69,10 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     assert np.isfinite(network.predict(source.test_arrays(4)[0], verbose=0)).all()
 
 
-def test_what_ships_sees_the_mirror_image_where_the_recipe_says_so(tmp_path: Path) -> None:
-    source, recipe = datasets.load("fashion_mnist_mini"), dataclasses.replace(HALF, mirrored=True)
-    strategy = distribution.choose()
-    network, _ = pipeline._train(built(recipe), recipe, source, tmp_path, strategy, None)
+def test_what_ships_sees_the_mirror_image_where_the_configuration_says_so(tmp_path: Path) -> None:
+    source, config = datasets.load("fashion_mnist_mini"), HALF.replace({"network.mirrored": True})
+    run = Run(config, source, tmp_path)
+    network = train(built(config), run, strategy=distribution.choose()).network
     images = source.test_arrays(4)[0]
     there, back = (network.predict(each, verbose=0) for each in (images, images[:, :, ::-1]))
     # float32's last bits: the mean's order alone differs.
@@ -73,7 +80,7 @@ def test_what_ships_sees_the_mirror_image_where_the_recipe_says_so(tmp_path: Pat
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
 
 
-def test_another_precision_is_another_recipe() -> None:
-    assert RECIPE.differences(HALF) == ["precision: float32 here, bfloat16 there"]
-    with pytest.raises(InputError, match="--precision to be one of float32, bfloat16"):
-        dataclasses.replace(RECIPE, precision="float16")
+def test_another_precision_is_another_configuration() -> None:
+    assert CONFIG.differences(HALF) == ["`training.precision`: float32 here, bfloat16 there"]
+    with pytest.raises(InputError, match=r"`training.precision` to be 'float32' or 'bfloat16'"):
+        CONFIG.replace({"training.precision": "float16"})

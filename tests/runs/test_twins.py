@@ -7,22 +7,21 @@ from tfrobust import datasets
 from tfrobust.core.provenance import image_hash
 from tfrobust.robustness import AraReport
 from tfrobust.robustness.presets import preset_attacks
-from tfrobust.runs import recipes
-from tfrobust.runs import stages as pipeline
+from tfrobust.runs import measurement, recipes
 
-TWINS = sorted(pipeline.TWINS.glob("*.json"))
+TWINS = sorted(measurement.TWINS.glob("*.json"))
 
 
 @pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
 def test_a_run_of_the_default_recipe_finds_its_twin(path) -> None:
-    recipe = recipes.RECIPES[path.stem]()
+    config = recipes.RECIPES[path.stem]()
     twin = AraReport.from_json(path)
-    source = datasets.load(recipe.dataset)
+    source = datasets.load(config.data.name)
     images, labels = source.test_arrays(twin.images)
     assert twin.image_hash == image_hash(images, labels)
-    names = {attack.name for attack in preset_attacks(recipe.eval_preset, images[:100], False)}
+    names = {attack.name for attack in preset_attacks(config.measure.preset, images[:100], bounds=None)}
     assert names <= set(twin.attack_names)
-    assert recipe.eval_images <= twin.images
+    assert config.measure.images <= twin.images
     assert np.isfinite(twin.attack_rmse).all() and twin.attack_ara.value > 0
 
 

@@ -1,4 +1,4 @@
-"""A process of other tests: trains the same recipe on one device and on two, or on one host.
+"""A process of other tests: trains the same network on one device and on two, or on one host.
 
     python train_together.py {CPU,GPU,host} FOLDER      # CPU, GPU: split into two devices
 
@@ -6,7 +6,6 @@ Writes FOLDER/<name>-64.npz, weights after 20 steps in float64, and FOLDER/<name
 optimizer's slots after one step in float32: a slot is then −rate·gradient.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -21,22 +20,30 @@ from tfrobust.runs.loop import fit
 from tfrobust.runs.recipes import fashion_mnist_mini
 
 MEMORY_MIB = 2048  # of each half of a GPU
-RECIPE = dataclasses.replace(
-    fashion_mnist_mini(), width=2, batch_size=16, augmentation="crop_flip", synchronized=True,
-    loss_target=2.3, psi_initial=1.0, psi_gain=0.5, checkpoint_every=7,
-)  # fmt: skip
+CONFIG = fashion_mnist_mini().replace(
+    {
+        "network.width": 2,
+        "training.batch_size": 16,
+        "data.augmentation": "crop_flip",
+        "network.synchronized": True,
+        "psi.loss_target": 2.3,
+        "psi.initial": 1.0,
+        "psi.gain": 0.5,
+        "training.checkpoint_every": 7,
+    }
+)
 
 
 def train(strategy: tf.distribute.Strategy, floatx: str, steps: int, folder: Path) -> None:
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
-    recipe = dataclasses.replace(RECIPE, max_steps=steps)
+    config = CONFIG.replace({"training.max_steps": steps})
     folder = folder.with_name(f"{folder.name}-{floatx[-2:]}")
     folder.mkdir()
     with strategy.scope():
-        source = datasets.load(recipe.dataset)
-        classifier = build(recipe, source.info, total_steps(recipe, source))
-    fit(classifier, source, recipe, folder, strategy=strategy, jit=False)
+        source = datasets.load(config.data.name)
+        classifier = build(config, source.info, total_steps(config, source))
+    fit(classifier, source, config, folder, strategy=strategy, jit=False)
     kept = [*classifier.network.variables, classifier.psi.integral]
     if floatx == "float32":
         kept = classifier.optimizer.variables

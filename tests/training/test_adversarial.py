@@ -9,7 +9,6 @@ from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient
 
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.errors import InputError
-from tfrobust.runs import recipes
 from tfrobust.training import (
     InputGradientPenalty,
     L2MinWalk,
@@ -18,7 +17,6 @@ from tfrobust.training import (
     RobustClassifier,
     Trades,
 )
-from tfrobust.training.adversarial import of_recipe
 from tfrobust.training.optimizer import L2SGD
 from tfrobust.training.perturber import Perturber
 
@@ -276,38 +274,16 @@ def test_keras_file_round_trip(name: str, tmp_path: Path) -> None:
     assert copy.get_config() == perturber.get_config()
 
 
-def recipe(adversarial: str, penalty: bool = True, **changes: float) -> recipes.Recipe:
-    return recipes.Recipe(
-        name="x", dataset="cifar10", adversarial=adversarial, penalty=penalty, **changes
-    )
-
-
-def test_recipes_ask_for_perturbers_and_their_own_numbers() -> None:
-    assert of_recipe(recipe("none")) is None
-    walk = of_recipe(recipe("l2_min"))
-    assert isinstance(walk, L2MinWalk) and (walk.epsilon, walk.steps, walk.share) == (0.1, 7, 0.5)
-    walk = of_recipe(recipe("l2", penalty=False))
-    assert isinstance(walk, L2Walk) and (walk.epsilon, walk.steps, walk.share) == (0.01, 7, 1.0)
-    madry = of_recipe(recipe("madry_linf", adversarial_steps=3, adversarial_share=0.25))
-    assert isinstance(madry, Madry)
-    assert (madry.norm, madry.epsilon, madry.steps, madry.share) == ("linf", 8 / 255, 3, 0.25)
-    trades = of_recipe(recipe("trades", trades_beta=1.5))
-    assert isinstance(trades, Trades)
-    assert (trades.norm, trades.beta, trades.steps, trades.share) == ("linf", 1.5, 10, 1.0)
-    for name in recipes.ADVERSARIAL[1:]:
-        assert of_recipe(recipe(name, adversarial_epsilon=0.02)).epsilon == 0.02
-
-
 @pytest.mark.parametrize(
-    "make",
+    ("make", "said"),
     [
-        lambda: L2Walk(epsilon=0),
-        lambda: L2MinWalk(steps=0),
-        lambda: Madry(norm="l1"),
-        lambda: Madry(norm="l2", share=0),
-        lambda: Trades(beta=-1),
+        (lambda: L2Walk(epsilon=0), "epsilon above 0, .* got 0, 7, 1.0"),
+        (lambda: L2MinWalk(steps=0), "steps of at least 1 .* got 0.1, 0, 1.0"),
+        (lambda: Madry(norm="l1"), "norm of l2, linf, got 'l1'"),
+        (lambda: Madry(norm="l2", share=0), "share above 0 .* got 0.01, 7, 0"),
+        (lambda: Trades(beta=-1), "beta above 0, got -1"),
     ],
 )
-def test_bad_arguments(make: Callable[[], Perturber]) -> None:
-    with pytest.raises(InputError, match="expected"):
+def test_bad_arguments(make: Callable[[], Perturber], said: str) -> None:
+    with pytest.raises(InputError, match=said):
         make()

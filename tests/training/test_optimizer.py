@@ -2,9 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfrobust.errors import InputError
-from tfrobust.runs.recipes import Recipe
-from tfrobust.training.optimizer import L2SGD, schedule
+from tfrobust.training.optimizer import L2SGD, cosine, drops
 
 
 def test_steps_equal_pytorchs_rule() -> None:
@@ -21,32 +19,22 @@ def test_steps_equal_pytorchs_rule() -> None:
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-5)
 
 
-def recipe(**options) -> Recipe:
-    return Recipe(name="tried", dataset="fashion_mnist_mini", **options)
-
-
 def test_drops_divide_by_ten_at_the_shares() -> None:
-    rate = schedule(recipe(), 200)
+    rate = drops(0.1, 200, shares=(0.85, 0.975))
     rates = [float(rate(step)) for step in (0, 169, 171, 194, 196)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
-    assert schedule(recipe(learning_rate_drops=()), 200) == 0.1
+    assert drops(0.1, 200, shares=()) == 0.1
 
 
 def test_cosine_falls_to_nothing() -> None:
-    rate = schedule(recipe(learning_rate_schedule="cosine"), 200)
+    rate = cosine(0.1, 200)
     assert [float(rate(step)) for step in (0, 100, 200)] == pytest.approx([0.1, 0.05, 0], abs=1e-7)
 
 
 def test_cosine_after_a_straight_rise() -> None:
-    warm = recipe(learning_rate=0.4, learning_rate_schedule="cosine", learning_rate_warmup=0.2)
-    rate = schedule(warm, 100)
+    rate = cosine(0.4, 100, warmup=0.2)
     rates = [float(rate(step)) for step in (0, 10, 20, 60, 100)]
     assert rates == pytest.approx([0, 0.2, 0.4, 0.2, 0], abs=1e-7)
-
-
-def test_a_rise_before_drops_is_refused() -> None:
-    with pytest.raises(InputError, match="--learning_rate_schedule cosine"):
-        recipe(learning_rate_warmup=0.1)
 
 
 def test_configuration_round_trip() -> None:

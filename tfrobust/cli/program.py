@@ -32,7 +32,11 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     """
     name = Path(sys.argv[0]).name
     if any(re.fullmatch("--?(help|h|helpfull|helpshort)", word) for word in sys.argv[1:]):
-        print(f"{about}\n\nflags:\n{values.module_help(main.__module__)}".rstrip())
+        # The program's own flags first, then those that came in groups.
+        groups = dict.fromkeys([main.__module__, *values.flags_by_module_dict()])
+        helps = [values.module_help(group).strip("\n") for group in groups]
+        helps[0] = helps[0].replace(f"{main.__module__}:", "flags:", 1)
+        print("\n\n".join([about, *helps]))
         sys.exit(0)
     try:
         rest = values(sys.argv)

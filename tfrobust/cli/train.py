@@ -2,16 +2,17 @@
 
 import dataclasses
 import difflib
-import re
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from tfrobust.cli import flags as config_flags
 from tfrobust.cli import program
 from tfrobust.errors import InputError
 from tfrobust.runs import cluster, recipes
-from tfrobust.runs.recipes import Recipe
+from tfrobust.runs.config import Config
+from tfrobust.runs.sections import AdversarialConfig
 
 ABOUT = """Trains a robust image classifier, measures its Accuracy-Robustness Area, explains test
 images and exports the network to saved_models/.
@@ -26,7 +27,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "recipe",
     None,
-    f"one of {', '.join(recipes.RECIPES)}; default: the dataset's",
+    f"what the other flags change: one of {', '.join(recipes.RECIPES)}; default: the dataset's",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("runs_dir", "runs", "folder of the runs", flag_values=FLAGS)
@@ -59,70 +60,52 @@ flags.DEFINE_integer(
 )
 
 
-def _define_recipe_flags() -> list[str]:
-    """A flag for each field of a recipe, with the help that the recipe's docstring gives."""
-    words = re.sub(r"\n {12,}", " ", Recipe.__doc__ or "")
-    helps = dict(re.findall(r"^ {8}(\w+): (.+)$", words, re.MULTILINE))
-    define = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
-    names = []
-    for field in dataclasses.fields(Recipe):
-        if field.name in ("name", "learning_rate_drops"):
-            continue
-        kind = str(getattr(field.type, "__name__", field.type)).split(" ")[0]
-        make: Any = define.get(kind, flags.DEFINE_string)
-        make(field.name, None, helps[field.name], flag_values=FLAGS)
-        names.append(field.name)
-    flags.DEFINE_list("learning_rate_drops", None, helps["learning_rate_drops"], flag_values=FLAGS)
-    return names
+config_flags.define(FLAGS)
 
 
-RECIPE_FLAGS = _define_recipe_flags()
-
-
-def chosen_recipe(values: Any) -> Recipe:
-    """The recipe that the flags ask for.
+def chosen_config(values: Any) -> Config:
+    """The configuration that the flags ask for: a recipe's, with what other flags say.
 
     Raises:
-        InputError: an unknown recipe, or a value out of range.
+        InputError: an unknown recipe, or a value that a field cannot have.
     """
     if values.recipe is None:
-        recipe = recipes.for_dataset(values.dataset or "fashion_mnist_mini")
+        config = recipes.for_dataset(values.dataset or "fashion_mnist_mini")
     elif values.recipe in recipes.RECIPES:
-        recipe = recipes.RECIPES[values.recipe]()
+        config = recipes.RECIPES[values.recipe]()
     else:
         near = difflib.get_close_matches(values.recipe, recipes.RECIPES, n=3, cutoff=0.3)
         raise InputError(
             f"expected --recipe to be one of {', '.join(recipes.RECIPES)}; got {values.recipe!r}"
             + (f". Did you mean {' or '.join(near)}?" if near else "")
         )
-    changes = {name: values[name].value for name in RECIPE_FLAGS if values[name].value is not None}
-    if values.learning_rate_drops is not None:
-        try:
-            changes["learning_rate_drops"] = tuple(map(float, values.learning_rate_drops))
-        except ValueError:
-            raise InputError(
-                "expected --learning_rate_drops as shares such as 0.5,0.8, "
-                f"got {','.join(values.learning_rate_drops)!r}"
-            ) from None
-    return dataclasses.replace(recipe, **changes)
+    if values.adversarial == "none":
+        # The recipe's numbers of a method that is no longer wanted go with it.
+        config = dataclasses.replace(config, adversarial=AdversarialConfig())
+    return config.replace(config_flags.given(values))
 
 
 def train(values: Any) -> None:
-    """Checks the flags, then runs the pipeline."""
+    """Checks the flags, then does the whole run."""
+    with config_flags.errors_name_flags(values):
+        _train(values)
+
+
+def _train(values: Any) -> None:
     from tfrobust.datasets.names import validate
 
-    recipe = chosen_recipe(values)
-    validate(recipe.dataset, recipe.data_dir)
+    config = chosen_config(values)
+    validate(config.data.name, config.data.data_dir)
     hosts = cluster.read()
     if hosts is not None and values.cpu_devices > 1:
         raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")
     program.check_writable(Path(values.runs_dir if values.run_dir is None else values.run_dir))
     program.check_writable(Path(values.saved_models))
     program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=hosts is not None)
-    from tfrobust.runs import stages as pipeline
+    from tfrobust.runs import stages
 
-    summary = pipeline.run(
-        recipe,
+    summary = stages.run(
+        config,
         runs_dir=Path(values.runs_dir),
         run_dir=None if values.run_dir is None else Path(values.run_dir),
         fresh=values.fresh,

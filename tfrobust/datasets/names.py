@@ -8,12 +8,14 @@ import difflib
 import importlib.util
 import os
 from pathlib import Path
+from typing import Literal, get_args
 
 from tfrobust.errors import InputError
 
 EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"
-AUGMENTATIONS = ("none", "crop", "crop_flip", "imagenet")
+Augmentation = Literal["none", "crop", "crop_flip", "imagenet"]
+AUGMENTATIONS = get_args(Augmentation)
 
 # These sets of tensorflow-datasets 4.9.10 pair one uint8 image with one class label. To ask tfds
 # itself would take three seconds, as it imports TensorFlow.

@@ -1,4 +1,7 @@
 """The choices that a network of this package is built from. Importing this needs no TensorFlow."""
 
+from typing import Literal, get_args
+
 ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
-ACTIVATIONS = ("half_huber_relu", "relu")
+Activation = Literal["half_huber_relu", "relu"]
+ACTIVATIONS = get_args(Activation)

@@ -1,4 +1,13 @@
 from . import recipes as recipes
-from .recipes import Recipe as Recipe
+from .config import Config as Config
+from .sections import AdversarialConfig as AdversarialConfig
+from .sections import DataConfig as DataConfig
+from .sections import MeasureConfig as MeasureConfig
+from .sections import NetworkConfig as NetworkConfig
+from .sections import OptimizerConfig as OptimizerConfig
+from .sections import PenaltyConfig as PenaltyConfig
+from .sections import PsiConfig as PsiConfig
+from .sections import TrainingConfig as TrainingConfig
+from .sections import WatchConfig as WatchConfig
 from .stages import Summary as Summary
 from .stages import run as run

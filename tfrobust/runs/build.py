@@ -1,8 +1,6 @@
-"""From a recipe to a network that is ready to be trained."""
+"""From a configuration to a classifier that is ready to be trained."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,99 +8,119 @@ import tensorflow as tf
 
 from tfrobust.datasets import DatasetInfo, DataSource
 from tfrobust.errors import InputError
-from tfrobust.models import resnet_cifar, resnet_imagenet
-from tfrobust.runs import distribution
-from tfrobust.runs.recipes import Recipe
-from tfrobust.training import adversarial
+from tfrobust.runs import distribution, network
+from tfrobust.runs.config import Config
+from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
+from tfrobust.training import optimizer
+from tfrobust.training.adversarial import L2MinWalk, L2Walk
+from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.classifier import RobustClassifier
-from tfrobust.training.optimizer import L2SGD, schedule
 from tfrobust.training.penalty import InputGradientPenalty
+from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
 
-def total_steps(recipe: Recipe, source: DataSource) -> int:
+def total_steps(config: Config, source: DataSource) -> int:
     """Optimizer steps of a whole training: epochs of whole batches, cut by max_steps."""
-    steps = recipe.epochs * source.steps_per_epoch(recipe.batch_size)
-    return steps if recipe.max_steps is None else min(steps, recipe.max_steps)
+    training = config.training
+    steps = training.epochs * source.steps_per_epoch(training.batch_size)
+    return steps if training.max_steps is None else min(steps, training.max_steps)
 
 
-def build(recipe: Recipe, info: DatasetInfo, steps: int) -> RobustClassifier:
-    """The recipe's network, wrapped and compiled; to be called in the strategy's scope.
+def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
+    """The configured network, wrapped and compiled; to be called in the strategy's scope.
 
     Args:
-        recipe: the configuration.
+        config: its sections network, training, optimizer, penalty, psi and adversarial.
         info: of the data set.
         steps: of the whole training, for the schedule of the learning rate.
 
     Returns:
-        A compiled classifier whose weights depend on the recipe's seed alone.
+        A compiled classifier. Random weights depend on the configuration's seed alone.
+
+    Raises:
+        InputError: the configuration does not fit the data or the devices; the field is named.
     """
-    keras.utils.set_random_seed(recipe.seed)
-    given: dict[str, Any] = {} if recipe.width is None else {"width": recipe.width}
-    make: Callable[..., keras.Model] = resnet_imagenet
-    if recipe.architecture == "resnet_cifar":
-        make, given["stem_stride"] = resnet_cifar, recipe.stem_stride
-    try:
-        with _layers_in(recipe.precision):
-            network = make(
-                depth=recipe.depth,
-                num_classes=info.num_classes,
-                input_shape=info.image_shape,
-                activation=recipe.activation,
-                mean=info.mean,
-                std=info.std,
-                synchronized=recipe.synchronized,
-                **given,
-            )
-    except ValueError as error:
-        raise InputError(f"the recipe's network cannot be made: {error}") from None
-    if recipe.loss_target is not None and recipe.loss_target >= math.log(info.num_classes):
+    keras.utils.set_random_seed(config.seed)
+    made = network.make(config.network, info, precision=config.training.precision)
+    guess = math.log(info.num_classes)
+    if config.psi.loss_target is not None and config.psi.loss_target >= guess:
         raise InputError(
-            f"expected --loss_target below ln K = {math.log(info.num_classes):.3f}, the loss of "
-            f"a guess among {info.num_classes} classes, got {recipe.loss_target}"
+            f"expected `psi.loss_target` below ln K = {guess:.3f}, the loss of a guess among "
+            f"{info.num_classes} classes, got {config.psi.loss_target}"
         )
     penalty = psi = None
-    if recipe.penalty:
-        penalty = InputGradientPenalty(exponent=recipe.penalty_exponent, tandem=recipe.tandem)
+    if config.penalty.on:
+        penalty = InputGradientPenalty(
+            exponent=config.penalty.exponent, tandem=config.penalty.tandem
+        )
         psi = PsiController(
-            loss_target=recipe.loss_target, initial=recipe.psi_initial, gain=recipe.psi_gain
+            loss_target=config.psi.loss_target, initial=config.psi.initial, gain=config.psi.gain
         )
     classifier = RobustClassifier(
-        network,
+        made,
         penalty=penalty,
         psi=psi,
-        adversarial=adversarial.of_recipe(recipe),
-        growth_steps=round((recipe.adversarial_growth or 0) * steps),
-        seed=recipe.seed,
+        adversarial=perturber(config.adversarial, with_penalty=config.penalty.on),
+        growth_steps=round((config.adversarial.growth or 0) * steps),
+        seed=config.seed,
     )
-    optimizer = L2SGD(
-        schedule(recipe, steps),
-        momentum=recipe.momentum,
-        l2=recipe.weight_decay,
-        use_ema=recipe.weight_average > 0,
-        ema_momentum=recipe.weight_average,
+    sgd = optimizer.L2SGD(
+        learning_rate(config.optimizer, steps),
+        momentum=config.optimizer.momentum,
+        l2=config.optimizer.weight_decay,
+        use_ema=config.optimizer.weight_average > 0,
+        ema_momentum=config.optimizer.weight_average,
     )
-    optimizer.build(network.trainable_variables)
+    sgd.build(made.trainable_variables)
     strategy = tf.distribute.get_strategy()
     replicas, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
-    if recipe.batch_size % replicas:
+    if config.training.batch_size % replicas:
         raise InputError(
-            f"expected --batch_size to be a multiple of the {replicas} devices"
+            f"expected `training.batch_size` to be a multiple of the {replicas} devices"
             + (f" of {hosts} hosts" if hosts > 1 else "")
-            + f", got {recipe.batch_size}"
+            + f", got {config.training.batch_size}"
         )
     # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
-    classifier.compile(optimizer=optimizer, jit_compile=replicas == 1)
+    classifier.compile(optimizer=sgd, jit_compile=replicas == 1)
     return classifier
 
 
-@contextlib.contextmanager
-def _layers_in(precision: str) -> Iterator[None]:
-    """Layers made here compute in a precision; their weights are of Keras' own float."""
-    before = keras.config.dtype_policy()
-    if precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def perturber(config: AdversarialConfig, *, with_penalty: bool) -> Perturber | None:
+    """What perturbs the training images; where the configuration gives no number, its own.
+
+    Args:
+        config: the method and its numbers.
+        with_penalty: whether the gradient penalty is on too. Then half of the images are
+            perturbed if no share is given ("half-half" in arXiv 1906.02896).
+
+    Returns:
+        None for the method "none".
+    """
+    given = {
+        "epsilon": config.epsilon,
+        "steps": config.steps,
+        "share": config.share,
+        "beta": config.beta,
+    }
+    arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if config.method == "none":
+        return None
+    if config.method in ("trades", "trades_l2"):
+        return Trades(norm="l2" if config.method == "trades_l2" else "linf", **arguments)
+    if with_penalty:
+        arguments.setdefault("share", 0.5)
+    if config.method == "l2":
+        return L2Walk(**arguments)
+    if config.method == "l2_min":
+        return L2MinWalk(**arguments)
+    return Madry(norm=config.method.removeprefix("madry_"), **arguments)
+
+
+def learning_rate(
+    config: OptimizerConfig, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate over a training of so many steps."""
+    if config.learning_rate_schedule == "cosine":
+        return optimizer.cosine(config.learning_rate, steps, warmup=config.learning_rate_warmup)
+    return optimizer.drops(config.learning_rate, steps, shares=config.learning_rate_drops)

@@ -47,9 +47,9 @@ class Checkpoints:
                 status.assert_existing_objects_matched().expect_partial()
             except (AssertionError, ValueError) as error:
                 raise InputError(
-                    f"{path} holds another network than the recipe makes of this data "
+                    f"{path} holds another network than the configuration makes of this data "
                     f"({str(error).splitlines()[0]}). Did the data's classes change? Name another "
-                    "--run_dir, or start anew with --fresh"
+                    "`run_dir`, or start anew with `fresh`"
                 ) from None
             self.newest = Path(path)
             return step

@@ -96,7 +96,7 @@ def meet(cluster: Cluster, *, token: str = "", timeout: float = PEER_TIMEOUT) ->
 
     Args:
         cluster: from `read`. The chief listens on its own port, which is free again afterwards.
-        token: what all hosts must agree on, such as the recipe, in one short line.
+        token: what all hosts must agree on, such as the configuration, in one short line.
         timeout: how long to wait, seconds.
 
     Raises:
@@ -140,7 +140,7 @@ def _receive(cluster: Cluster, token: str, timeout: float, deadline: float) -> N
                 callers.append(caller)
                 name = cluster.names[said["index"]]
                 if said.get("addresses") != list(cluster.addresses) or said.get("token") != token:
-                    what = "recipe" if said.get("token") != token else "cluster in TF_CONFIG"
+                    what = "configuration" if said.get("token") != token else "cluster in TF_CONFIG"
                     raise InputError(f"{name} was started with another {what} than the chief")
                 if said["index"] not in missing:
                     raise InputError(f"two processes say that they are {name}")

@@ -32,7 +32,7 @@ def choose(
         devices: names such as "GPU:0"; None for every GPU of this machine, or where there is
             none, its logical CPU devices: one, unless a test asked for more.
         peer_timeout: how long to wait for the other hosts, seconds.
-        token: what the hosts must agree on, such as the recipe, in one short line.
+        token: what the hosts must agree on, such as the configuration, in one short line.
 
     Returns:
         The strategy in whose scope the network is to be made.

@@ -1,4 +1,4 @@
-"""The training loop of the programs: recipe → run folder, resumable at any step."""
+"""The training loop of the programs, which can be resumed at any step."""
 
 import dataclasses
 import functools
@@ -18,8 +18,8 @@ from tfrobust.runs import distribution
 from tfrobust.runs.build import total_steps
 from tfrobust.runs.callbacks import Scalars
 from tfrobust.runs.checkpoints import Checkpoints
+from tfrobust.runs.config import Config
 from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
-from tfrobust.runs.recipes import Recipe
 from tfrobust.training.classifier import RobustClassifier
 
 LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
@@ -47,7 +47,7 @@ class Training:
 def fit(
     classifier: RobustClassifier,
     source: DataSource,
-    recipe: Recipe,
+    config: Config,
     folder: Path,
     *,
     strategy: tf.distribute.Strategy | None = None,
@@ -66,7 +66,7 @@ def fit(
     Args:
         classifier: from `build`.
         source: where images come from.
-        recipe: the configuration.
+        config: the configuration.
         folder: the run's folder.
         strategy: of distribution; None for the current one.
         callbacks: Keras callbacks, driven by batch and epoch, on the chief. One with `columns`
@@ -87,7 +87,7 @@ def fit(
         with distribution.lost_peers_named(strategy):
             if chief := distribution.is_chief(strategy):
                 checkpoints = Checkpoints(folder / "checkpoints", classifier)
-            loop = _Loop(classifier, source, recipe, folder, strategy, checkpoints, jit)
+            loop = _Loop(classifier, source, config, folder, strategy, checkpoints, jit)
             # What one host does alone stays outside the strategy's scope, where a new variable
             # would wait for the other hosts.
             return loop.run(callbacks if chief else ())
@@ -96,7 +96,7 @@ def fit(
         raise DivergedError(
             f"training diverged: {error}. "
             + (f"The last good checkpoint is {kept}. " if kept else "No checkpoint was made yet. ")
-            + "Try a lower --learning_rate, or a higher --loss_target"
+            + "Try a lower `optimizer.learning_rate`, or a higher `psi.loss_target`"
         ) from None
 
 
@@ -107,17 +107,17 @@ class _Loop:
         self,
         classifier: RobustClassifier,
         source: DataSource,
-        recipe: Recipe,
+        config: Config,
         folder: Path,
         strategy: tf.distribute.Strategy,
         checkpoints: Checkpoints | None,
         jit: bool | None,
     ) -> None:
-        self.classifier, self.source, self.recipe = classifier, source, recipe
+        self.classifier, self.source, self.config = classifier, source, config
         self.folder, self.strategy, self.checkpoints = folder, strategy, checkpoints
         self.jit = uses_jit(strategy, jit)
-        self.steps = total_steps(recipe, source)
-        self.per_epoch = source.steps_per_epoch(recipe.batch_size)
+        self.steps = total_steps(config, source)
+        self.per_epoch = source.steps_per_epoch(config.training.batch_size)
         self.began = time.monotonic()
         with strategy.scope():
             restored = checkpoints.restore() if checkpoints else 0
@@ -129,7 +129,7 @@ class _Loop:
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Training:
         """All steps that are left."""
-        recipe, first, per_epoch = self.recipe, self.first, self.per_epoch
+        config, first, per_epoch = self.config, self.first, self.per_epoch
         callbacks = list(callbacks)
         metrics = self.folder / "metrics.csv"
         log = MetricsLog(
@@ -143,9 +143,9 @@ class _Loop:
         )
         if self.checkpoints:
             # Last, so that it sees what the others add.
-            callbacks.append(Scalars(self.folder / "tensorboard", exponent=recipe.penalty_exponent))
+            callbacks.append(Scalars(self.folder / "tensorboard", exponent=config.penalty.exponent))
         watchers = keras.callbacks.CallbackList(
-            callbacks, model=self.classifier, epochs=recipe.epochs, steps=per_epoch
+            callbacks, model=self.classifier, epochs=config.training.epochs, steps=per_epoch
         )
         train = tf.function(
             lambda *batch: self.strategy.run(self._replica_step, batch), jit_compile=self.jit
@@ -153,9 +153,9 @@ class _Loop:
         batches = distribution.batches(
             self.strategy,
             self.source,
-            recipe.batch_size,
-            seed=recipe.seed,
-            augmentation=recipe.augmentation,
+            config.training.batch_size,
+            seed=config.seed,
+            augmentation=config.data.augmentation,
             start_step=first,
         )
         watchers.on_train_begin()
@@ -174,7 +174,7 @@ class _Loop:
                         if seen:
                             bar.set_postfix_str(self._line(seen, bar))
                         watchers.on_train_batch_end(step % per_epoch, seen)
-                        if (step + 1) % recipe.checkpoint_every == 0 and step + 1 < end:
+                        if (step + 1) % config.training.checkpoint_every == 0 and step + 1 < end:
                             self._save(log)
                     log.look()
                     self._end_epoch(epoch, log, watchers)
@@ -226,7 +226,7 @@ class _Loop:
         """The share of the first test images that the network gets right."""
         # Whole batches only, so that nothing is compiled for a last short one.
         batches = self.source.test(
-            min(self.recipe.batch_size, self.source.info.test_images),
+            min(self.config.training.batch_size, self.source.info.test_images),
             limit=VALIDATION_IMAGES,
             drop_remainder=True,
         )
@@ -258,14 +258,14 @@ class _Loop:
     def _line(self, row: dict[str, Any], bar: "tqdm[Any]") -> str:
         psi = f" psi={row['psi']:.0f}" if "psi" in row else ""
         rate = bar.format_dict["rate"]
-        speed = f" {rate * self.recipe.batch_size:.0f} images/s" if rate else ""
+        speed = f" {rate * self.config.training.batch_size:.0f} images/s" if rate else ""
         return f"loss={row['cross_entropy']:.3f} accuracy={row['accuracy']:.3f}{psi}{speed}"
 
     def _bar(self) -> "tqdm[Any]":
         return tqdm(
             total=self.steps,
             initial=self.first,
-            desc=f"training {self.recipe.name}",
+            desc=f"training {self.config.name}",
             unit="step",
             dynamic_ncols=True,
             disable=self.checkpoints is None,

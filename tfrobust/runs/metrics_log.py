@@ -152,5 +152,5 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"expected {path} as a training wrote it, a row of numbers a step, got: {error!r}; "
-            "take the run's folder away, or name another --run_dir"
+            "take the run's folder away, or name another `run_dir`"
         ) from None

@@ -10,7 +10,6 @@ that three times as fast as a loop and batch statistics can span replicas in no 
 """
 
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,8 +19,6 @@ from tfrobust.core.criteria import Misclassified, cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
 from tfrobust.core.opaque import Model
-from tfrobust.runs.recipes import Recipe
-from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.perturber import Perturber
 
 
@@ -82,33 +79,6 @@ class L2MinWalk(Perturber):
         met = Misclassified().met(model(images + delta), labels)
         best, _ = _smaller(delta, met, best, best_size)
         return images + best
-
-
-def of_recipe(recipe: Recipe) -> Perturber | None:
-    """The perturber that a recipe asks for; where it gives no number, the method's own.
-
-    Args:
-        recipe: its `adversarial` fields, and `penalty`, with which half of the images are
-            perturbed if no share is given ("half-half" in arXiv 1906.02896).
-    """
-    given = {
-        "epsilon": recipe.adversarial_epsilon,
-        "steps": recipe.adversarial_steps,
-        "share": recipe.adversarial_share,
-        "beta": recipe.trades_beta,
-    }
-    arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if recipe.adversarial == "none":
-        return None
-    if recipe.adversarial in ("trades", "trades_l2"):
-        return Trades(norm="l2" if recipe.adversarial == "trades_l2" else "linf", **arguments)
-    if recipe.penalty:
-        arguments.setdefault("share", 0.5)
-    if recipe.adversarial == "l2":
-        return L2Walk(**arguments)
-    if recipe.adversarial == "l2_min":
-        return L2MinWalk(**arguments)
-    return Madry(norm=recipe.adversarial.removeprefix("madry_"), **arguments)
 
 
 def _rise(model: Model, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

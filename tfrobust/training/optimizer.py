@@ -1,10 +1,9 @@
-"""SGD as the paper's published example has it."""
+"""SGD as the paper's published example has it, and schedules of its learning rate."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-
-from tfrobust.runs.recipes import Recipe
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -40,29 +39,40 @@ class L2SGD(keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
-def schedule(
-    recipe: Recipe, total_steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The rate over a training, as a recipe asks for it.
+def cosine(
+    rate: float, total_steps: int, *, warmup: float = 0.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate that falls to 0 along half a cosine.
 
     Args:
-        recipe: its `learning_rate` fields.
-        total_steps: steps of the whole training.
+        rate: the largest learning rate.
+        total_steps: of the whole training.
+        warmup: the share of the training, from 0 to 1, in which the rate first rises from 0.
+    """
+    rise = round(warmup * total_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if rise else rate,
+        max(1, total_steps - rise),
+        warmup_target=rate if rise else None,
+        warmup_steps=rise,
+    )
+
+
+def drops(
+    rate: float, total_steps: int, *, shares: Sequence[float]
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate that is divided by 10 again and again.
+
+    Args:
+        rate: the learning rate at the start.
+        total_steps: of the whole training.
+        shares: the shares of the training, ascending from 0 to 1, after which it is divided.
 
     Returns:
-        A Keras schedule, or the plain rate where nothing changes it.
+        A Keras schedule, or the rate itself if there are no shares.
     """
-    rate = recipe.learning_rate
-    if recipe.learning_rate_schedule == "cosine":
-        rise = round(recipe.learning_rate_warmup * total_steps)
-        return keras.optimizers.schedules.CosineDecay(
-            0.0 if rise else rate,
-            max(1, total_steps - rise),
-            warmup_target=rate if rise else None,
-            warmup_steps=rise,
-        )
-    boundaries = [round(share * total_steps) for share in recipe.learning_rate_drops]
-    if not boundaries:
+    if not shares:
         return rate
+    boundaries = [round(share * total_steps) for share in shares]
     values = [rate / 10**drop for drop in range(len(boundaries) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

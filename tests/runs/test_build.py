@@ -1,0 +1,51 @@
+"""From sections of a configuration to what trains."""
+
+import typing
+
+import pytest
+
+from tfrobust.runs import fields
+from tfrobust.runs.build import learning_rate, perturber
+from tfrobust.runs.config import Config
+from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
+from tfrobust.training import L2MinWalk, L2Walk, Madry, Trades
+from tfrobust.training.perturber import Perturber
+
+
+def made(with_penalty: bool = True, **values: typing.Any) -> Perturber | None:
+    return perturber(AdversarialConfig(**values), with_penalty=with_penalty)
+
+
+def test_methods_make_perturbers_with_their_own_numbers() -> None:
+    assert made() is None
+    walk = made(method="l2_min")
+    assert isinstance(walk, L2MinWalk) and (walk.epsilon, walk.steps, walk.share) == (0.1, 7, 0.5)
+    walk = made(method="l2", with_penalty=False)
+    assert isinstance(walk, L2Walk) and (walk.epsilon, walk.steps, walk.share) == (0.01, 7, 1.0)
+    madry = made(method="madry_linf", steps=3, share=0.25)
+    assert isinstance(madry, Madry)
+    assert (madry.norm, madry.epsilon, madry.steps, madry.share) == ("linf", 8 / 255, 3, 0.25)
+    trades = made(method="trades", beta=1.5)
+    assert isinstance(trades, Trades)
+    assert (trades.norm, trades.beta, trades.steps, trades.share) == ("linf", 1.5, 10, 1.0)
+
+
+@pytest.mark.parametrize(
+    "method", typing.get_args(fields.walk(Config)["adversarial.method"].annotation)[1:]
+)
+def test_every_method_takes_an_epsilon(method: str) -> None:
+    found = made(method=method, epsilon=0.02)
+    assert found is not None and found.epsilon == 0.02
+    norm = method.rpartition("_")[2] if method.startswith("madry") else "linf"
+    norm = "l2" if method == "trades_l2" else norm
+    assert getattr(found, "norm", norm) == norm
+
+
+def test_the_learning_rate_follows_its_schedule() -> None:
+    rate = learning_rate(OptimizerConfig(), 200)
+    assert [float(rate(step)) for step in (0, 171, 196)] == pytest.approx([0.1, 0.01, 0.001])
+    warm = OptimizerConfig(
+        learning_rate=0.4, learning_rate_schedule="cosine", learning_rate_warmup=0.2
+    )
+    rate = learning_rate(warm, 100)
+    assert [float(rate(step)) for step in (0, 20, 60)] == pytest.approx([0, 0.4, 0.2], abs=1e-7)

@@ -1,0 +1,158 @@
+"""Run folders: which one a command goes on with, which ones it refuses, and old ones."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfrobust import datasets
+from tfrobust.datasets import DataSource
+from tfrobust.errors import InputError
+from tfrobust.runs.config import Config
+from tfrobust.runs.folder import Run, finish, open_run, read
+from tfrobust.runs.recipes import RECIPES, fashion_mnist_mini
+
+HERE = Path(__file__).parent
+CONFIG = fashion_mnist_mini()
+
+
+@pytest.fixture(scope="module")
+def source() -> DataSource:
+    return datasets.load("fashion_mnist_mini")
+
+
+def opened(
+    source: DataSource,
+    runs_dir: Path,
+    config: Config = CONFIG,
+    run_dir: Path | None = None,
+    fresh: bool = False,
+) -> Run:
+    """A run that was opened, and cut short."""
+    execution = {"jit": True, "devices": 1, "hosts": 1}
+    with open_run(
+        config, source, runs_dir=runs_dir, run_dir=run_dir, fresh=fresh, execution=execution
+    ) as run:
+        return run
+
+
+def test_the_newest_unfinished_run_of_an_equal_configuration_goes_on(
+    source: DataSource, tmp_path: Path
+) -> None:
+    first = opened(source, tmp_path).folder
+    assert first.parent == tmp_path and first.name.startswith("fashion_mnist_mini-")
+    assert opened(source, tmp_path).folder == first
+    other = opened(source, tmp_path, CONFIG.replace({"training.epochs": 7})).folder
+    assert other != first
+    second = opened(source, tmp_path, fresh=True).folder
+    assert second not in (first, other)
+    assert opened(source, tmp_path).folder == second
+    finish(second, model=tmp_path / "models" / "1", seconds=1.5)
+    assert opened(source, tmp_path).folder == first
+    finish(first, model=tmp_path / "models" / "2", seconds=1.5)
+    assert opened(source, tmp_path).folder not in (first, second, other)
+
+
+def test_config_json_holds_all_that_repeats_the_run(source: DataSource, tmp_path: Path) -> None:
+    folder = opened(source, tmp_path).folder
+    content = json.loads((folder / "config.json").read_text())
+    assert content["schema"] == 2
+    assert Config.from_json(content["config"]) == CONFIG == read(folder)
+    assert content["execution"] == {"jit": True, "devices": 1, "hosts": 1}
+    assert content["data"]["train_images"] == 10000 and len(content["data"]["classes"]) == 10
+    assert {"python", "tensorflow", "keras", "cleverhans"} <= set(content["versions"])
+    assert {"command", "machine", "started"} <= set(content)
+
+
+def test_a_run_dir_of_another_run_is_refused(source: DataSource, tmp_path: Path) -> None:
+    run_dir = tmp_path / "mine"
+    assert opened(source, tmp_path, run_dir=run_dir).folder == run_dir
+    assert opened(source, tmp_path, run_dir=run_dir).folder == run_dir
+    with pytest.raises(InputError, match=r"another configuration \(`training.epochs`: 7 here, 6"):
+        opened(source, tmp_path, CONFIG.replace({"training.epochs": 7}), run_dir=run_dir)
+    with pytest.raises(InputError, match="`fresh` needs a new `run_dir`"):
+        opened(source, tmp_path, run_dir=run_dir, fresh=True)
+    changed = datasets.load("fashion_mnist_mini")
+    changed.info = dataclasses.replace(changed.info, train_images=9999)
+    with pytest.raises(InputError, match="the run of other images"):
+        opened(changed, tmp_path, run_dir=run_dir)
+    # Where no folder is named, a run of other images is simply another one.
+    kept = opened(source, tmp_path / "runs").folder
+    assert opened(changed, tmp_path / "runs").folder != kept
+
+
+def test_a_folder_of_something_else_is_refused(source: DataSource, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="to be empty or a run folder; it is neither"):
+        opened(source, tmp_path, run_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_two_processes_never_share_a_folder(source: DataSource, tmp_path: Path) -> None:
+    folder = opened(source, tmp_path).folder
+    holder = (
+        "import sys, time\nfrom pathlib import Path\nfrom tfrobust.core.files import lock\n"
+        "assert lock(Path(sys.argv[1])) is not None\nprint('held', flush=True)\ntime.sleep(600)"
+    )
+    command = [sys.executable, "-c", holder, str(folder / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        assert opened(source, tmp_path).folder != folder
+        with pytest.raises(InputError, match="in use by another process; name another `run_dir`"):
+            opened(source, tmp_path, run_dir=folder)
+        process.kill()
+    # A killed process leaves no lock behind.
+    assert opened(source, tmp_path, run_dir=folder).folder == folder
+
+
+def test_a_damaged_file_is_an_input_error(tmp_path: Path) -> None:
+    for name, texts in {
+        "config.json": ("", "[]", "{}", '{"schema": 2, "config": 3}', '{"schema": 3}'),
+        "recipe.json": ("", "[]", "{}", '{"recipe": 3}', '{"recipe": {"colour": "red"}}'),
+    }.items():
+        for text in texts:
+            (tmp_path / name).write_text(text)
+            with pytest.raises(InputError, match=rf"configuration at .*{name}, but it cannot be"):
+                read(tmp_path)
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"config\.json, but it cannot be read"):
+        read(tmp_path / "nowhere")
+
+
+def test_a_run_of_version_0_1_is_read_and_goes_on(source: DataSource, tmp_path: Path) -> None:
+    """recipe_0_1.json was written by version 0.1's tools/train.py, with the flags that it tells."""
+    old = tmp_path / "fashion_mnist_mini-20261126-145728"
+    old.mkdir()
+    shutil.copy(HERE / "recipe_0_1.json", old / "recipe.json")
+    config = CONFIG.replace(
+        {
+            "training.max_steps": 20,
+            "network.width": 2,
+            "training.batch_size": 20,
+            "adversarial.method": "l2_min",
+            "penalty.tandem": 0.5,
+            "psi.initial": 1.0,
+            "psi.gain": 0.3,
+            "penalty.exponent": 1.5,
+            "optimizer.learning_rate_drops": (0.3, 0.6),
+            "watch.ara_every": 1,
+            "watch.explain_every": 1,
+            "training.checkpoint_every": 7,
+        }
+    )
+    assert read(old) == config
+    assert opened(source, tmp_path, config).folder == old
+    assert [path.name for path in sorted(old.iterdir())] == [".lock", "recipe.json"]
+    with pytest.raises(InputError, match="`seed`: 1 here, 0 there"):
+        opened(source, tmp_path, config.replace({"seed": 1}), run_dir=old)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_of_version_0_1_are_read(name: str, tmp_path: Path) -> None:
+    old = json.loads((HERE / "recipes_0_1.json").read_text())[name]
+    (tmp_path / "recipe.json").write_text(json.dumps({"schema": 1, "recipe": old}))
+    assert read(tmp_path) == RECIPES[name]()

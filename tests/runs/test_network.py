@@ -1,0 +1,148 @@
+"""Networks that a configuration can name: Keras' own, files, functions; and what does not fit."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfrobust import datasets
+from tfrobust.datasets import DatasetInfo
+from tfrobust.errors import InputError
+from tfrobust.runs.build import build, total_steps
+from tfrobust.runs.loop import fit
+from tfrobust.runs.network import make
+from tfrobust.runs.recipes import fashion_mnist_mini
+from tfrobust.runs.sections import NetworkConfig
+
+INFO = DatasetInfo(
+    name="random",
+    image_shape=(32, 32, 3),
+    class_names=("a", "b", "c"),
+    train_images=8,
+    test_images=8,
+    provenance="random numbers",
+    mean=(0.4, 0.5, 0.6),
+    std=(0.2, 0.25, 0.3),
+)
+MODULE = """
+import keras
+
+
+def small(input_shape, num_classes):
+    return keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+    )
+
+
+def wrong(input_shape, num_classes):
+    return small(input_shape, num_classes + 1)
+
+
+def broken(input_shape, num_classes):
+    raise KeyError("no such layer")
+
+
+def none(input_shape, num_classes):
+    return None
+"""
+
+
+def named(architecture: str, info: DatasetInfo = INFO, precision: str = "float32") -> keras.Model:
+    return make(NetworkConfig(architecture=architecture), info, precision=precision)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own folder, with a module and a file of a network."""
+    (tmp_path / "my_networks.py").write_text(MODULE)
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    )
+    network.save(tmp_path / "mine.keras")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_network_of_keras_normalises_its_images_inside() -> None:
+    keras.utils.set_random_seed(1)
+    network = named("keras:MobileNet")
+    assert network.input_shape == (None, 32, 32, 3) and network.output_shape == (None, 3)
+    keras.utils.set_random_seed(1)
+    bare = keras.applications.MobileNet(
+        weights=None, input_shape=(32, 32, 3), classes=3, classifier_activation=None
+    )
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    normal = (images - np.float32(INFO.mean)) / np.float32(INFO.std)
+    # float32 through 28 layers.
+    np.testing.assert_allclose(network(images), bare(normal), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_of_keras_leaves_its_own_preprocessing_out() -> None:
+    kinds = [type(layer).__name__ for layer in named("keras:MobileNetV3Small").layers[:3]]
+    assert kinds[:2] == ["InputLayer", "InputNormalization"] and "Rescaling" not in kinds
+
+
+def test_a_file_goes_on_from_its_weights(here: Path) -> None:
+    network, kept = named("mine.keras"), keras.saving.load_model("mine.keras")
+    for ours, theirs in zip(network.variables, kept.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_function_gets_the_data_s_shape_and_classes(here: Path) -> None:
+    network = named("python:my_networks:small", precision="bfloat16")
+    assert network.input_shape == (None, 32, 32, 3) and network.output_shape == (None, 3)
+    assert {layer.compute_dtype for layer in network.layers} == {"bfloat16"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "said"),
+    [
+        ("keras:EfficientNetV9", "to name a network of keras.applications, got 'EfficientNetV9'"),
+        ("keras:resnet", "to name a network of keras.applications, got 'resnet'"),
+        ("python:my_networks:large", "got python:my_networks:large: .* no attribute 'large'"),
+        ("python:no_such_module:f", "got python:no_such_module:f: No module named"),
+        ("python:my_networks", "got python:my_networks: "),
+        ("python:my_networks:broken", "which raised KeyError: 'no such layer'"),
+        ("python:my_networks:none", "which gave a NoneType"),
+        ("python:my_networks:wrong", "3 classes, as the data has them; .* gives 4"),
+        ("nowhere.keras", "there is nothing at nowhere.keras"),
+    ],
+)
+def test_what_is_no_network_is_refused(architecture: str, said: str, here: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        named(architecture)
+
+
+def test_what_does_not_fit_the_data_is_refused(here: Path) -> None:
+    with pytest.raises(InputError, match=r"images \(28, 28, 1\) .* it takes \(32, 32, 3\)"):
+        named("mine.keras", datasets.load("fashion_mnist_mini").info)
+    small = dataclasses.replace(INFO, image_shape=(16, 16, 3))
+    with pytest.raises(InputError, match=r"VGG16 cannot be made for images \(16, 16, 3\)"):
+        named("keras:VGG16", small)
+    with pytest.raises(
+        InputError, match=r"`training.precision` float32 with `network.architecture`"
+    ):
+        named("mine.keras", precision="bfloat16")
+
+
+def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: Path) -> None:
+    source = datasets.load("fashion_mnist_mini")
+    config = fashion_mnist_mini().replace(
+        {
+            "network.architecture": "python:my_networks:small",
+            "training.batch_size": 20,
+            "training.max_steps": 2,
+        }
+    )
+    classifier = build(config, source.info, total_steps(config, source))
+    before = [variable.numpy() for variable in classifier.network.trainable_variables]
+    assert fit(classifier, source, config, tmp_path, jit=False).steps == 2
+    moved = [
+        np.abs(variable.numpy() - old).max()
+        for variable, old in zip(classifier.network.trainable_variables, before, strict=True)
+    ]
+    assert min(moved) > 0

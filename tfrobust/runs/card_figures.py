@@ -1,0 +1,60 @@
+"""What a model card says was measured, from the records of the measurements."""
+
+import dataclasses
+from typing import Any
+
+from tfrobust.certification.certificate import Certificate
+from tfrobust.core.ara import share_interval
+from tfrobust.robustness import AraReport
+from tfrobust.runs.measurement import Measured
+
+BOX_SIZES = (0.25, 0.5, 1.0)  # customary L2 sizes, of pixels from 0 to 1
+
+
+def figures_of(measured: Measured) -> dict[str, Any]:
+    """Accuracy, areas, attacks and checks."""
+    report, twin = measured.report, measured.twin
+    figures: dict[str, Any] = {
+        "images": report.data,
+        "clean accuracy": report.clean_accuracy,
+        "attack ARA": dataclasses.asdict(report.attack_ara),
+        "BTR ARA": dataclasses.asdict(report.btr_ara),
+        "attacks": list(report.attack_names),
+        "perturbed images kept in [0, 1]": report.bounds is not None,
+        "checks": {name: list(found) or "passed" for name, found in report.checks.items()},
+    }
+    if report.smoke:
+        figures["note"] = "smoke run, not a measurement"
+    if twin is not None:
+        figures["plain twin"] = {
+            "clean accuracy": twin.clean_accuracy,
+            "attack ARA": twin.attack_ara.value,
+            "BTR ARA": twin.btr_ara.value,
+        }
+    return figures
+
+
+def full_figures_of(box: AraReport, certificate: Certificate) -> dict[str, Any]:
+    """The robust accuracy at customary sizes, and the certified area.
+
+    Args:
+        box: of the run's network, with perturbed pixels kept in [0, 1].
+        certificate: of the smoothed network.
+    """
+    robust = {}
+    for size in BOX_SIZES:
+        share = box.robust_accuracy(size)
+        low, high = share_interval(round(share * box.images), box.images)
+        robust[f"{size:g}"] = {"value": share, "low": low, "high": high}
+    return {
+        "robust accuracy in [0, 1] at L2": robust,
+        "attacks in [0, 1]": list(box.attack_names),
+        "certified ARA of the smoothed network": {
+            **dataclasses.asdict(certificate.ara),
+            "accuracy": certificate.accuracy,
+            "sigma": certificate.sigma,
+            "draws": certificate.n,
+            "choosing_draws": certificate.n0,
+            "alpha": certificate.alpha,
+        },
+    }

@@ -1,0 +1,142 @@
+"""What is measured of a run's network, and the kept measurement that it is compared with."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfrobust.attacks import Attack, L2Min, LinearizedMargin
+from tfrobust.certification.certificate import Certificate
+from tfrobust.certification.smoothing import certify
+from tfrobust.core.provenance import image_hash
+from tfrobust.datasets import DataSource
+from tfrobust.robustness import AraReport, first_images
+from tfrobust.robustness.evaluate import evaluate
+from tfrobust.robustness.presets import preset_attacks
+from tfrobust.runs.config import Config
+from tfrobust.runs.folder import Run
+from tfrobust.runs.recipes import RECIPES
+
+SMOKE_IMAGES = 4
+CERTIFIED_IMAGES, CERTIFIED_SIGMA = 100, 0.25
+TWINS = Path(__file__).parent / "twins"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What was measured of a run's network.
+
+    Args:
+        report: of the Accuracy-Robustness Areas, pixels not bound to [0, 1].
+        twin: the same of the run's plain twin; None if none is known.
+    """
+
+    report: AraReport
+    twin: AraReport | None
+
+
+def measure(run: Run, network: keras.Model) -> Measured:
+    """Attacks test images as the configuration says.
+
+    Args:
+        run: its configuration's section `measure` says what is done. In a smoke run only 4 images
+            are attacked, by short attacks, and the report says that it is no measurement. Finished
+            parts are kept in the run's folder, and the report as ara.json.
+        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+    """
+    config, source = run.config, run.source
+    images, labels = _images(run)
+    report = evaluate(
+        network,
+        images,
+        labels,
+        attacks=attacks(run, images),
+        name=config.name,
+        data=f"{source.info.name}, first {len(images)} "
+        + ("training images held out" if config.data.held_out else "test images"),
+        class_names=source.info.class_names,
+        partial_dir=run.folder / "evaluation",
+        smoke=run.is_smoke,
+        seed=config.seed,
+    )
+    report.to_json(run.folder / "ara.json")
+    return Measured(report, plain_twin(config, source, report))
+
+
+def measure_in_box(run: Run, network: keras.Model) -> AraReport:
+    """Attacks the images that `measure` attacks, with perturbed pixels kept in [0, 1].
+
+    Args:
+        run: as for `measure`. The report is also kept as ara_box.json.
+        network: as for `measure`.
+    """
+    images, labels = _images(run)
+    preset = "fast" if run.is_smoke else run.config.measure.preset
+    report = evaluate(
+        network,
+        images,
+        labels,
+        attacks=preset_attacks(preset, images, bounds=(0.0, 1.0)),
+        bounds=(0.0, 1.0),
+        name=f"{run.config.name}, in [0, 1]",
+        partial_dir=run.folder / "evaluation_box",
+        smoke=run.is_smoke,
+        seed=run.config.seed,
+    )
+    report.to_json(run.folder / "ara_box.json")
+    return report
+
+
+def certified(run: Run, network: keras.Model) -> Certificate:
+    """Certifies the smoothed network on the first of the images that `measure` attacks."""
+    images, labels = _images(run)
+    return certify(
+        network,
+        images[:CERTIFIED_IMAGES],
+        labels[:CERTIFIED_IMAGES],
+        sigma=CERTIFIED_SIGMA,
+        n=100 if run.is_smoke else 1000,
+    )
+
+
+def attacks(run: Run, images: np.ndarray) -> list[Attack]:
+    """The attacks that `measure` takes: the preset's, or two short ones in a smoke run."""
+    if not run.is_smoke:
+        return preset_attacks(run.config.measure.preset, images, bounds=None)
+    size = SMOKE_IMAGES
+    return [LinearizedMargin(steps=4, rivals=1, batch_size=size), L2Min(steps=10, batch_size=size)]
+
+
+def plain_twin(config: Config, source: DataSource, report: AraReport) -> AraReport | None:
+    """The kept measurement of the run's plain twin, on the same images by the same attacks.
+
+    Args:
+        config: of the run.
+        source: of its test images.
+        report: of its network.
+
+    Returns:
+        None if none is kept of this architecture, training and images, if the run has neither
+        the penalty nor adversarial training, or if the report is a smoke run's.
+    """
+    name = config.data.name
+    path = TWINS / f"{name}.json"
+    is_plain = not config.penalty.on and config.adversarial.method == "none"
+    if report.smoke or is_plain or not path.exists():
+        return None
+    if config.plain_twin() != RECIPES[f"{name}_plain"]().plain_twin():
+        return None
+    twin = AraReport.from_json(path)
+    images, labels = source.test_arrays(twin.images)
+    count = report.images
+    if count > twin.images or image_hash(images, labels) != twin.image_hash:
+        return None
+    if not set(report.attack_names) <= set(twin.attack_names):
+        return None
+    same = image_hash(images[:count], labels[:count])
+    return first_images(twin, count, report.attack_names, same)
+
+
+def _images(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    return run.source.test_arrays(SMOKE_IMAGES if run.is_smoke else run.config.measure.images)

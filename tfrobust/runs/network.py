@@ -1,0 +1,153 @@
+"""The network that a configuration names: one of ours, one of Keras', a file, or a function."""
+
+import contextlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfrobust.core.layers import InputNormalization
+from tfrobust.core.loading import load_model, shapes
+from tfrobust.datasets import DatasetInfo
+from tfrobust.errors import InputError
+from tfrobust.models import resnet_cifar, resnet_imagenet
+from tfrobust.models.names import ARCHITECTURES
+from tfrobust.runs.sections import NetworkConfig
+
+FIELD = "network.architecture"
+
+
+def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32") -> keras.Model:
+    """The network that a configuration names, for a data set.
+
+    Args:
+        config: `architecture` says which; see there.
+        info: of the data set: the images' shape and statistics, and the number of classes.
+        precision: "float32", or "bfloat16" for what the layers compute in. Weights stay float32.
+
+    Returns:
+        Images (B, H, W, C) in [0, 1] → logits or probabilities (B, K). All random weights come
+        from Keras' global seed.
+
+    Raises:
+        InputError: there is no such network, or it does not fit the data.
+    """
+    form, _, name = config.architecture.partition(":")
+    with _layers_in(precision):
+        if config.architecture in ARCHITECTURES:
+            return _resnet(config, info)
+        if form == "keras":
+            network = _keras_application(name, info)
+        elif form == "python":
+            network = _from_function(name, info)
+        else:
+            network = _from_file(Path(config.architecture), precision)
+    taken, classes = shapes(network)
+    if taken != tuple(info.image_shape) or classes != info.num_classes:
+        raise InputError(
+            f"expected `{FIELD}` {config.architecture} to take images {tuple(info.image_shape)} "
+            f"and to give {info.num_classes} classes, as the data has them; it takes {taken} and "
+            f"gives {classes}. Images are brought to another size by `data.image_size`"
+        )
+    return network
+
+
+def _resnet(config: NetworkConfig, info: DatasetInfo) -> keras.Model:
+    given: dict[str, Any] = {} if config.width is None else {"width": config.width}
+    resnet: Callable[..., keras.Model] = resnet_imagenet
+    if config.architecture == "resnet_cifar":
+        resnet, given["stem_stride"] = resnet_cifar, config.stem_stride
+    try:
+        return resnet(
+            depth=config.depth,
+            num_classes=info.num_classes,
+            input_shape=info.image_shape,
+            activation=config.activation,
+            mean=info.mean,
+            std=info.std,
+            synchronized=config.synchronized,
+            **given,
+        )
+    except ValueError as error:
+        raise InputError(f"the configured network cannot be made: {error}") from None
+
+
+def _keras_application(name: str, info: DatasetInfo) -> keras.Model:
+    """One of keras.applications with random weights, which normalises its images as ours do."""
+    application = getattr(keras.applications, name, None)
+    # Beside the networks, which are functions, there are modules such as `resnet`.
+    if not inspect.isfunction(application):
+        raise InputError(
+            f"expected `{FIELD}` keras:NAME, such as keras:EfficientNetV2B0, to name a network of "
+            f"keras.applications, got {name!r}"
+        )
+    options: dict[str, Any] = {}
+    if "include_preprocessing" in inspect.signature(application).parameters:
+        options["include_preprocessing"] = False
+    images = keras.Input(info.image_shape, name="images")
+    normalize = InputNormalization(info.mean, info.std, dtype=keras.config.floatx())
+    try:
+        return application(
+            weights=None,
+            input_tensor=normalize(images),
+            classes=info.num_classes,
+            classifier_activation=None,
+            **options,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"keras:{name} cannot be made for images {tuple(info.image_shape)}: {error} Images are "
+            "brought to another size by `data.image_size`"
+        ) from None
+
+
+def _from_function(name: str, info: DatasetInfo) -> keras.Model:
+    """What a user's function gives. Importing its module runs it."""
+    module, _, attribute = name.partition(":")
+    expected = (
+        f"expected `{FIELD}` python:package.module:function, with function(input_shape, "
+        f"num_classes) giving a Keras model, got python:{name}"
+    )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{expected}: {error}") from None
+    # Whatever a user's function raises is told.
+    try:
+        network = function(input_shape=tuple(info.image_shape), num_classes=info.num_classes)
+    except Exception as error:
+        raise InputError(f"{expected}, which raised {type(error).__name__}: {error}") from None
+    if not isinstance(network, keras.Model):
+        raise InputError(f"{expected}, which gave a {type(network).__name__}")
+    return network
+
+
+def _from_file(path: Path, precision: str) -> keras.Model:
+    if precision != "float32":
+        raise InputError(
+            f"expected `training.precision` float32 with `{FIELD}` {path}, got {precision}: the "
+            "layers of a file keep their own"
+        )
+    network = load_model(path)
+    if not isinstance(network, keras.Model):
+        raise InputError(f"expected `{FIELD}` {path} to hold a Keras network, to be trained on")
+    network.trainable = True
+    return network
+
+
+@contextlib.contextmanager
+def _layers_in(precision: str) -> Iterator[None]:
+    """Layers made here compute in a precision; their weights are of Keras' own float."""
+    before = keras.config.dtype_policy()
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

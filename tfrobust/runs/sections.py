@@ -1,0 +1,255 @@
+"""The sections of a run's configuration. Each field says where it stands what it may be and means.
+
+The flags of the program, its help, the checks and the files of a run are all made from these
+classes. This module does not import TensorFlow.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tfrobust.datasets.names import Augmentation
+from tfrobust.errors import InputError
+from tfrobust.models.names import ARCHITECTURES, Activation
+from tfrobust.runs.fields import Flat, record
+
+Count = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+@record("data")
+class DataConfig:
+    """The images: which set, and how they are prepared."""
+
+    name: Annotated[str, Flat("dataset")]
+    """The data set: fashion_mnist_mini, a set of TensorFlow Datasets such as cifar10 or
+    imagenet2012, or folder:/path with one sub-folder per class."""
+
+    data_dir: str | None = None
+    """The folder where TensorFlow Datasets keeps its sets. Default: its own."""
+
+    image_size: Annotated[int | None, Field(ge=8)] = None
+    """Height and width in pixels that all images are brought to. Default: the set's own."""
+
+    held_out: Number = 0
+    """So many training images, the last ones, are not trained on but measured in the place of the
+    test images. Use it to choose between configurations."""
+
+    augmentation: Augmentation = "crop_flip"
+    """How training images are varied; imagenet is a random resized crop and a flip."""
+
+
+@record("network")
+class NetworkConfig:
+    """The network that is trained."""
+
+    architecture: str = "resnet_cifar"
+    """resnet_cifar or resnet_imagenet, which depth, width, stem_stride, activation and synchronized
+    describe; or a network that has its own: keras:EfficientNetV2B0 or another of
+    keras.applications, with random weights; a .keras file, whose weights are trained on; or
+    python:module:function, where function(input_shape, num_classes) gives a Keras model."""
+
+    depth: Annotated[int, Field(ge=8)] = 44
+    """Layers: 6n + 2 for resnet_cifar; 18, 34 or 50 for resnet_imagenet."""
+
+    width: Annotated[int | None, Field(ge=1)] = None
+    """Channels of the first group of layers. Default: the architecture's own."""
+
+    stem_stride: Annotated[int, Field(ge=1, le=2)] = 1
+    """Stride of resnet_cifar's first convolution, 1 or 2. With 2, a network of twice the width
+    costs about the same."""
+
+    activation: Activation = "half_huber_relu"
+    """The nonlinearity. The penalty differentiates it twice, which suits half_huber_relu."""
+
+    synchronized: bool = False
+    """Whether batch normalisation takes its statistics over all devices."""
+
+    mirrored: bool = False
+    """Whether the network that is measured and ships answers by an image and its mirror image
+    together (`models.mirrored`). The ARA grows; an answer costs twice as much, training does
+    not."""
+
+    def __post_init__(self) -> None:
+        form, name = self.architecture.partition(":")[::2]
+        whole = (form in ("keras", "python") and name) or Path(self.architecture).suffix == ".keras"
+        if self.architecture not in ARCHITECTURES and not whole:
+            raise InputError(
+                f"expected `network.architecture` to be {', '.join(ARCHITECTURES)}, keras:NAME, a "
+                f".keras file or python:module:function, got {self.architecture!r}"
+            )
+        if self.stem_stride != 1 and self.architecture != "resnet_cifar":
+            raise InputError(
+                "expected `network.architecture` to be resnet_cifar where `network.stem_stride` "
+                f"is not 1, got {self.architecture!r}"
+            )
+        if self.synchronized and whole:
+            raise InputError(
+                "expected `network.synchronized` with a ResNet of this package only, got the "
+                f"architecture {self.architecture!r}"
+            )
+
+
+@record("training")
+class TrainingConfig:
+    """How long the training is, and in what steps."""
+
+    epochs: Count = 200
+    """Passes over the training images."""
+
+    max_steps: Annotated[int | None, Field(ge=1)] = None
+    """Stop after so many steps. This is for a smoke run: what follows is no measurement."""
+
+    batch_size: Count = 128
+    """Images of a step, over all devices."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the layers compute in while training. Weights, logits, the loss, the penalty and ψ
+    are always float32, and so is the exported network."""
+
+    checkpoint_every: Count = 100
+    """Steps between two checkpoints."""
+
+
+@record("optimizer")
+class OptimizerConfig:
+    """Stochastic gradient descent, and its learning rate over the training."""
+
+    learning_rate: Positive = 0.1
+    """The learning rate, or the largest of its schedule."""
+
+    learning_rate_schedule: Literal["drops", "cosine"] = "drops"
+    """drops divides the rate by 10 at learning_rate_drops; cosine lowers it to 0 along half a
+    cosine."""
+
+    learning_rate_warmup: Share = 0.0
+    """The share of the training in which the rate rises from 0, before cosine."""
+
+    learning_rate_drops: tuple[float, ...] = (0.85, 0.975)
+    """The shares of the training after which drops divides the rate by 10, such as 0.5,0.8."""
+
+    momentum: Share = 0.9
+    """The momentum."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """L2 regularisation as PyTorch has it: this times the weight is added to its gradient."""
+
+    weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The decay per step of a moving average of the weights. The average is what is measured and
+    ships; 0 means the last weights themselves."""
+
+    def __post_init__(self) -> None:
+        drops = self.learning_rate_drops
+        if list(drops) != sorted(drops) or not all(0 < share < 1 for share in drops):
+            raise InputError(
+                "expected `optimizer.learning_rate_drops` to be ascending shares between 0 and 1, "
+                f"got {drops}"
+            )
+        if self.learning_rate_warmup and self.learning_rate_schedule != "cosine":
+            raise InputError(
+                "expected `optimizer.learning_rate_schedule` to be 'cosine' where there is "
+                f"`optimizer.learning_rate_warmup`, got {self.learning_rate_schedule!r}"
+            )
+
+
+@record("penalty")
+class PenaltyConfig:
+    """The gradient penalty of the robust loss (arXiv 1906.02896)."""
+
+    on: Annotated[bool, Flat("penalty")] = True
+    """Whether there is a penalty. Without it the other fields here, and psi, have no effect."""
+
+    exponent: Positive = 2.0
+    """z, the power to which the entries of the input gradient are raised."""
+
+    tandem: Annotated[Share, Flat("tandem")] = 0.2
+    """ζ, the probability with which the penalty takes an image's margin instead of one of its
+    logits drawn at random."""
+
+
+@record("psi")
+class PsiConfig:
+    """The controller of ψ, the weight of the penalty."""
+
+    initial: Positive = 220.0
+    """ψ0, the weight at the start."""
+
+    gain: Annotated[float, Field(ge=0)] = 0.02
+    """k in ψ = ψ0·exp(k·r), where r rises while the loss is better than its target."""
+
+    loss_target: Annotated[float | None, Field(gt=0), Flat("loss_target")] = None
+    """The classification loss that ψ holds, in nats. Default: 0.65·ln K for K classes."""
+
+
+@record("adversarial")
+class AdversarialConfig:
+    """Adversarial training: how training images are perturbed."""
+
+    method: Annotated[
+        Literal["none", "l2", "l2_min", "madry_l2", "madry_linf", "trades", "trades_l2"],
+        Flat("adversarial"),
+    ] = "none"
+    """The method: l2 and l2_min are those of arXiv 1906.02896, madry_l2 and madry_linf are PGD in
+    a ball of that norm, trades (in L∞) and trades_l2 are TRADES."""
+
+    epsilon: Annotated[float | None, Field(gt=0)] = None
+    """The size of the perturbations, for pixels from 0 to 1: an RMSE, or for madry_linf and trades
+    the largest change of a pixel. Default: the method's own (0.01; for l2_min 0.1; in L∞
+    8/255)."""
+
+    steps: Annotated[int | None, Field(ge=1)] = None
+    """How many gradients are taken. Default: the method's own (7; for trades 10)."""
+
+    growth: Annotated[float | None, Field(gt=0, le=1)] = None
+    """The share of the training in which the perturbations grow from nothing to their whole
+    size. Default: they have it from the start."""
+
+    share: Annotated[float | None, Field(gt=0, le=1)] = None
+    """The probability of an image to be perturbed. Default: 0.5 together with the penalty, else
+    1, and 1 for trades."""
+
+    beta: Annotated[float | None, Field(gt=0), Flat("trades_beta")] = None
+    """β, the weight of the divergence in trades and trades_l2. Default: 6."""
+
+    def __post_init__(self) -> None:
+        for field in ("epsilon", "steps", "growth", "share"):
+            if self.method == "none" and getattr(self, field) is not None:
+                raise InputError(
+                    "expected `adversarial.method` to be another than 'none' where there is "
+                    f"`adversarial.{field}`"
+                )
+        if self.beta is not None and not self.method.startswith("trades"):
+            raise InputError(
+                "expected `adversarial.method` to be 'trades' or 'trades_l2' where there is "
+                f"`adversarial.beta`, got {self.method!r}"
+            )
+
+
+@record("measure")
+class MeasureConfig:
+    """What is measured of the trained network."""
+
+    images: Count = 100
+    """How many test images are attacked."""
+
+    preset: Literal["fast", "standard", "thorough"] = "standard"
+    """The attacks; see `tfrobust.robustness.presets`."""
+
+    full_card: Annotated[bool, Flat("full_card")] = False
+    """Whether the model card also gets the robust accuracy in [0, 1] at the customary L2 sizes,
+    and a certificate of the smoothed network."""
+
+
+@record("watch")
+class WatchConfig:
+    """What can be seen of a training while it runs."""
+
+    explain_every: Number = 0
+    """Epochs between two pictures of explanations in TensorBoard; 0: no pictures."""
+
+    ara_every: Number = 0
+    """Epochs between two quick attack ARAs of a few test images, in metrics.csv and TensorBoard;
+    0: none."""
