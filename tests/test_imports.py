@@ -10,8 +10,6 @@ LINES = {path: len(path.read_text().splitlines()) for path in sorted(PACKAGE.rgl
 STILL_LONG = {
     "attacks/linearized_margin.py",
     "certification/smoothing.py",
-    "runs/recipes.py",
-    "runs/stages.py",
 }
 
 

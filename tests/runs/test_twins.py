@@ -19,7 +19,9 @@ def test_a_run_of_the_default_recipe_finds_its_twin(path) -> None:
     source = datasets.load(config.data.name)
     images, labels = source.test_arrays(twin.images)
     assert twin.image_hash == image_hash(images, labels)
-    names = {attack.name for attack in preset_attacks(config.measure.preset, images[:100], bounds=None)}
+    names = {
+        attack.name for attack in preset_attacks(config.measure.preset, images[:100], bounds=None)
+    }
     assert names <= set(twin.attack_names)
     assert config.measure.images <= twin.images
     assert np.isfinite(twin.attack_rmse).all() and twin.attack_ara.value > 0
