@@ -1,12 +1,13 @@
-"""Adversarial training: what perturbs a batch before, or while, it is trained on.
+"""Adversarial training by the paper's two walks: "L2" and "L2,min".
 
-A perturber sees the network in training mode, as the step does: normalised by the batch's own
-statistics. Its passes change nothing of the network. The published networks' moving averages saw
-them, ours do not: they are of the images that are trained on. Dropout, where a network has it,
-drops the same units in all passes of an attack.
+A perturber asks the network in training mode, as the training step does, so batch normalisation
+uses the statistics of the batch. Its passes change nothing in the network. In particular, the
+moving averages see only the images that are trained on; those of the published networks saw the
+passes of the attack as well. In a network with Dropout, all passes of an attack drop the same
+units.
 
-Every perturber is built into the compiled step, its loop unrolled, because XLA on a CPU runs
-that three times as fast as a loop and batch statistics can span replicas in no other way.
+Every perturber is a part of the compiled training step, and its loop is unrolled. On a CPU, XLA
+runs this three times as fast as a loop, and only so can batch statistics span several devices.
 """
 
 import math
@@ -24,15 +25,15 @@ from tfrobust.training.perturber import Perturber
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class L2Walk(Perturber):
-    """The paper's "L2": a walk of given length, taken to its end whether it misleads or not.
+    """The paper's "L2": a walk of a given length, which does not stop where it misleads.
 
     Args:
-        epsilon: length of the path and radius of the ball, RMSE in units of pixels from 0 to 1.
-        steps: S.
-        share: probability of an image to be perturbed.
+        epsilon: length of the path and radius of the ball: RMSE, for pixels from 0 to 1.
+        steps: S, how many steps the walk has, at least 1.
+        share: probability of an image to be perturbed, above 0 and at most 1.
 
-    Source: arXiv 1906.02896, Algorithm 1 with the stop rule ρ(δ) < ε and no momentum, as in the
-    published CIFAR-10 example. Pixels may leave [0, 1].
+    Source: Woods et al., arXiv 1906.02896, Algorithm 1 with the stop rule ρ(δ) < ε and no
+    momentum, as in the published CIFAR-10 example. Pixels may leave [0, 1].
     """
 
     def __init__(self, *, epsilon: float = 0.01, steps: int = 7, share: float = 1.0) -> None:
@@ -52,15 +53,16 @@ class L2Walk(Perturber):
 class L2MinWalk(Perturber):
     """The paper's "L2,min": the smallest perturbation on the walk that misleads the network.
 
-    An image that was never mistaken over steps + 1 visits stays clean.
+    The walk visits steps + 1 points. An image that the network classifies rightly at all of them
+    stays clean.
 
     Args:
-        epsilon: length of the path, RMSE in units of pixels from 0 to 1.
-        steps: S.
-        share: probability of an image to be perturbed.
+        epsilon: length of the path: RMSE, for pixels from 0 to 1.
+        steps: S, how many steps the walk has, at least 1.
+        share: probability of an image to be perturbed, above 0 and at most 1.
 
-    Source: arXiv 1906.02896, Algorithm 1 without momentum, as in the published CIFAR-10 example.
-    Pixels may leave [0, 1].
+    Source: Woods et al., arXiv 1906.02896, Algorithm 1 without momentum, as in the published
+    CIFAR-10 example. Pixels may leave [0, 1].
     """
 
     def __init__(self, *, epsilon: float = 0.1, steps: int = 7, share: float = 1.0) -> None:
@@ -82,12 +84,12 @@ class L2MinWalk(Perturber):
 
 
 def _rise(model: Model, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits, and which way each image's cross-entropy rises."""
+    """Logits (B, K), and the gradient of each image's cross-entropy (B, H, W, C)."""
     return input_gradient(model, images, lambda logits: cross_entropy(logits, labels))
 
 
 def _walk(delta: tf.Tensor, gradient: tf.Tensor, met: tf.Tensor, length: float) -> tf.Tensor:
-    """A step of the paper's walk without momentum."""
+    """The perturbations after one step of the paper's walk, without momentum."""
     delta, _ = advance(
         delta, tf.zeros_like(delta), gradient, met, tf.constant(length, delta.dtype), 0.0
     )
@@ -97,7 +99,7 @@ def _walk(delta: tf.Tensor, gradient: tf.Tensor, met: tf.Tensor, length: float) 
 def _smaller(
     delta: tf.Tensor, met: tf.Tensor, best: tf.Tensor, best_size: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best so far, or delta where it met the goal and is smaller."""
+    """The best perturbation so far: delta where it misleads the network and is smaller."""
     size = rmse(delta)
     better = met & (size < best_size)
     return tf.where(per_image(better), delta, best), tf.where(better, size, best_size)

@@ -15,26 +15,31 @@ from tfrobust.errors import InputError
 from tfrobust.training.perturber import Perturber
 
 NORMS = {"l2": 2, "linf": math.inf}
-# A step as a share of the way to the ball's surface, times steps (arXiv 1706.06083).
+# All steps together are this many times as long as the ball's radius (arXiv 1706.06083).
 REACH = 2.5
-# Standard deviation of TRADES' first move, pixels: at the image itself its gradient is 0.
+# Standard deviation, in pixels, of the random start of TRADES. It cannot start at the image
+# itself, where the gradient of the divergence is 0.
 TRADES_START = 1e-3
 
 
 class BallPerturber(Perturber):
-    """Projected gradient ascent in a ball, from a random start; pixels stay in [0, 1].
+    """Projected gradient ascent in a ball, from a random start. Pixels stay in [0, 1].
 
-    A step and the projection are those of CleverHans' `projected_gradient_descent`, in its order.
-    The loop is ours: CleverHans' own random start takes TensorFlow's global random state, which
-    no resumed or distributed training can repeat, and it can be given no other; and it compiles
-    and keeps a program for each model object, one of which every trace of a step makes.
+    The step and the projection are CleverHans' own, in the order of its
+    `projected_gradient_descent`. The loop is ours, for two reasons. CleverHans draws the random
+    start from TensorFlow's global generator, which a resumed or distributed training cannot
+    repeat. And it compiles and keeps a program for every model object, of which each trace of a
+    training step makes a new one.
 
     Args:
         norm: "l2" or "linf".
-        epsilon: the ball's radius: as RMSE for "l2", as the largest change of a pixel for
-            "linf", in units of pixels from 0 to 1.
-        steps: of 2.5·epsilon/steps each.
-        share: probability of an image to be perturbed.
+        epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
+            change of a pixel for "linf". None for 0.01 or 8/255.
+        steps: how many steps, each of length 2.5·epsilon/steps.
+        share: probability of an image to be perturbed, above 0 and at most 1.
+
+    Raises:
+        InputError: an unknown norm, or a number outside its range.
     """
 
     def __init__(
@@ -48,11 +53,11 @@ class BallPerturber(Perturber):
         self.norm = norm
 
     def draws_per_image(self, shape: Sequence[int]) -> int:
-        """One for the share, one for the start's size, and one a value for its direction."""
+        """One for the share, one for the size of the start, one a value for its direction."""
         return 2 + math.prod(shape)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the perturber again."""
+        """The arguments that make the same perturber."""
         return {**super().get_config(), "norm": self.norm}
 
     def _ascend(
@@ -62,7 +67,7 @@ class BallPerturber(Perturber):
         offset: tf.Tensor,
         objective: Callable[[tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
-        """Raises each image's objective in its ball, from images + offset."""
+        """Moves each image uphill on its objective, within its ball, from images + offset."""
         norm, radius = NORMS[self.norm], self._radius(images)
         step = REACH * radius / self.steps
         moved = tf.clip_by_value(images + clip_eta(offset, norm, radius), 0.0, 1.0)
@@ -80,19 +85,19 @@ class BallPerturber(Perturber):
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Madry(BallPerturber):
-    """Trains on PGD's strongest images of the ball, from a start uniform in the ball.
+    """Madry's adversarial training: PGD from a random start, uniform in the ball.
 
-    The defaults are 7 steps of about 3/255 with radius 8/255 for "linf" (the source: 7 of 2/255),
-    and the radius of the paper's "L2", an RMSE of 0.01, for "l2".
+    By default there are 7 steps of about 3/255 with radius 8/255 for "linf" (the source takes 7
+    steps of 2/255), and the radius of the paper's "L2", an RMSE of 0.01, for "l2".
 
     Args:
         norm: "l2" or "linf".
-        epsilon: the ball's radius: as RMSE for "l2", as the largest change of a pixel for
-            "linf", in units of pixels from 0 to 1; None for the default.
-        steps: of 2.5·epsilon/steps each.
-        share: probability of an image to be perturbed.
+        epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
+            change of a pixel for "linf". None for the default.
+        steps: how many steps, each of length 2.5·epsilon/steps.
+        share: probability of an image to be perturbed, above 0 and at most 1.
 
-    Source: arXiv 1706.06083.
+    Source: Madry et al., arXiv 1706.06083.
     """
 
     def __init__(
@@ -115,22 +120,23 @@ class Madry(BallPerturber):
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Trades(BallPerturber):
-    """TRADES: cross-entropy of the clean images + β·KL(f(x) ‖ f(x')), x' in the ball raising it.
+    """TRADES: the cross-entropy of the clean images plus β·KL(f(x) ‖ f(x')).
 
-    The clean and the perturbed images are two batches to the network, and its moving averages
-    see both, as in the authors' code. Their attack runs in inference mode, ours in training
-    mode like every other here.
+    x' is an image in the ball around x, found by going uphill on that divergence. The network
+    gets the clean and the perturbed images as two batches, and its moving averages see both, as
+    in the authors' code. Their attack runs in inference mode. Ours runs in training mode, like
+    the other perturbers here.
 
     Args:
-        beta: β, the weight of the divergence.
+        beta: β, the weight of the divergence, above 0.
         norm: "l2" or "linf".
-        epsilon: the ball's radius: as RMSE for "l2", as the largest change of a pixel for
-            "linf", in units of pixels from 0 to 1; None for 0.01 or 8/255.
-        steps: of 2.5·epsilon/steps each.
-        share: probability of an image to be perturbed; others add no divergence.
+        epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
+            change of a pixel for "linf". None for 0.01 or 8/255.
+        steps: how many steps, each of length 2.5·epsilon/steps.
+        share: probability of an image to be perturbed. The other images add no divergence.
 
-    Source: arXiv 1901.08573; β = 6, 10 steps and the start at distance .001 as in its CIFAR-10
-    example.
+    Source: Zhang et al., arXiv 1901.08573. β = 6, 10 steps and the start at a distance of .001
+    are those of its CIFAR-10 example.
     """
 
     replaces = False
@@ -150,11 +156,11 @@ class Trades(BallPerturber):
         self.beta = float(beta)
 
     def loss(self, logits: tf.Tensor, perturbed_logits: tf.Tensor) -> tf.Tensor:
-        """β·mean over images of KL(f(x) ‖ f(x')), nats: (B, K), (B, K) → scalar."""
+        """β times the mean of KL(f(x) ‖ f(x')) of the images, in nats: (B, K), (B, K) → scalar."""
         return self.beta * tf.reduce_mean(_divergence(logits, perturbed_logits))
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the perturber again."""
+        """The arguments that make the same perturber."""
         return {**super().get_config(), "beta": self.beta}
 
     def _perturb(
@@ -171,12 +177,13 @@ class Trades(BallPerturber):
 
 
 def _divergence(logits: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """KL(softmax of logits ‖ softmax of others), nats: (B, K), (B, K) → (B,)."""
+    """KL(softmax of logits ‖ softmax of others), in nats: (B, K), (B, K) → (B,)."""
     first, second = tf.nn.log_softmax(logits), tf.nn.log_softmax(others)
     return tf.reduce_sum(tf.exp(first) * (first - second), axis=-1)
 
 
 def _normal(draws: tf.Tensor) -> tf.Tensor:
     """Standard normal numbers from uniform ones in [0, 1)."""
-    # Float32 draws are multiples of 2^-23: half a one keeps 0 finite.
+    # Float32 draws are multiples of 2^-23. Half of that is added because the normal quantile of
+    # 0 is infinite.
     return tf.math.ndtri(draws + 2.0**-24)

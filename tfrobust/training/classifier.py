@@ -1,4 +1,4 @@
-"""RobustClassifier: any Keras classifier, trained with the gradient penalty, or adversarially."""
+"""RobustClassifier: trains a Keras classifier with the gradient penalty, or adversarially."""
 
 from typing import Any
 
@@ -11,33 +11,33 @@ from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
-# What an image's draws are for: streams of their own, so that one does not change another.
+# Random numbers have a stream for each purpose, so that one purpose does not change the other's.
 PENALTY_DRAWS, PERTURBATION_DRAWS = range(2)
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class RobustClassifier(keras.Model):
-    """Trains a network on cross-entropy + ψ·penalty, of perturbed images if so wished.
+    """Trains a network on the robust loss, cross-entropy + ψ·penalty, or on perturbed images.
 
-    The network is what ships; this wrapper only trains it. `compile` takes an optimizer and no
-    loss; `fit` and `evaluate` work as with any Keras model on batches of images and integer
+    The wrapper only trains; what ships is `classifier.network`. `compile` takes an optimizer and
+    no loss. `fit` and `evaluate` work as with any Keras model, on batches of images and integer
     labels.
 
     Args:
-        network: any built Keras classifier, images (B, H, W, C) → logits or probabilities
-            (B, K). What is trained and ships is `classifier.network`, its plain
-            `tfrobust.models.logits_network`, on the same weights.
-        penalty: the penalty; None to train without.
+        network: any built Keras classifier: images (B, H, W, C) in, logits or probabilities (B, K)
+            out. `classifier.network` is its `tfrobust.models.logits_network` and has the same
+            weights.
+        penalty: the penalty; None to train without it.
         psi: the controller of its weight; None for the published constants. It holds the
-            cross-entropy of the images as they are trained on, so perturbed where they are.
+            cross-entropy of the images that are trained on, perturbed or not.
         adversarial: what perturbs each batch; None to train on clean images. The loss, the
-            penalty and the accuracy are then of the perturbed batch; with `Trades`, of the
-            clean one, and the loss has its term besides.
-        growth_steps: over how many steps perturbations grow from nothing to all of what
-            `adversarial` finds; a network that has learned nothing yet learns faster so.
-        seed: of the draws: a batch's draws depend on it and the iteration only.
+            penalty and the accuracy are those of the perturbed batch. With `Trades` they are
+            those of the clean batch, and the loss has one more term.
+        growth_steps: in how many steps the perturbations grow from nothing to the whole of what
+            `adversarial` finds. At first the network learns faster from small ones.
+        seed: of the random numbers. Those of a batch depend on the seed and the iteration only.
 
-    Source: arXiv 1906.02896, Methods.
+    Source: Woods et al., arXiv 1906.02896, Methods.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RobustClassifier(keras.Model):
         super().__init__(**kwargs)
         self.network = logits_network(network)
         self.penalty = penalty
-        # There without a penalty too, at rest: one fewer case for checkpoints and configs.
+        # Without a penalty it is there and does nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
         self.adversarial = adversarial
         self.growth_steps = growth_steps
@@ -70,18 +70,18 @@ class RobustClassifier(keras.Model):
         return self.network(images, training=training)
 
     def optimize(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of the optimizer on this replica's part of a batch.
+        """Takes one step of the optimizer on this device's part of a batch.
 
         Args:
             images: float (B, H, W, C) in [0, 1].
             labels: int (B,).
 
         Returns:
-            The step's own values over all replicas, float32 scalars: loss, cross_entropy and
+            The values of this step over all devices, float32 scalars: loss, cross_entropy and
             accuracy; with a penalty also penalty, psi and integral (r).
         """
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
-        # Sums, the penalty and ψ are float32, or float64, whatever the layers compute in.
+        # Sums, the penalty and ψ are of Keras' own float, whatever the layers compute in.
         images = tf.cast(images, keras.config.floatx())
         adversarial = self.adversarial
         if adversarial is not None:
@@ -106,7 +106,7 @@ class RobustClassifier(keras.Model):
             loss = classification + psi * penalty
             if adversarial is not None and not adversarial.replaces:
                 loss += adversarial.loss(logits, self._logits(perturbed))
-            # The optimizer sums gradients over replicas.
+            # The optimizer sums the gradients of all devices.
             shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
         variables = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(shared_loss, variables), variables)
@@ -123,14 +123,14 @@ class RobustClassifier(keras.Model):
         return values
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Keras' training step: `optimize`, averaged over the epoch so far."""
+        """The training step of Keras: `optimize`, its values averaged over the epoch so far."""
         images, labels = data
         for name, value in self.optimize(images, labels).items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Keras' test step: cross-entropy and accuracy, no penalty."""
+        """The test step of Keras: cross-entropy and accuracy, without the penalty."""
         images, labels = data
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
         logits = self.network(images, training=False)
@@ -144,7 +144,7 @@ class RobustClassifier(keras.Model):
         return {name: self.trackers[name].result() for name in values}
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the classifier again."""
+        """The arguments that make the same classifier."""
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
@@ -159,7 +159,7 @@ class RobustClassifier(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "RobustClassifier":
-        """The inverse of `get_config`."""
+        """A classifier from what `get_config` gave."""
         parts = {
             name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
             for name in ("network", "penalty", "psi", "adversarial")
@@ -167,14 +167,14 @@ class RobustClassifier(keras.Model):
         return cls(**parts, **config)
 
     def _logits(self, images: tf.Tensor) -> tf.Tensor:
-        """What is trained on, in the images' dtype whatever the layers compute in."""
+        """The logits in training mode, in the images' dtype whatever the layers compute in."""
         return tf.cast(self.network(images, training=True), images.dtype)
 
     def _perturbed(self, adversarial: Perturber, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """The batch as the perturber leaves it; the network stays as it is."""
+        """The batch after the perturber; the network stays as it is."""
 
         def model(images: tf.Tensor) -> tf.Tensor:
-            # What the pass would write, such as moving averages, the scope forgets.
+            # The scope forgets what the pass would write, such as moving averages.
             with keras.StatelessScope():
                 return self._logits(images)
 
@@ -187,11 +187,11 @@ class RobustClassifier(keras.Model):
         return perturbed
 
     def _draws(self, labels: tf.Tensor, columns: int = 2, stream: int = PENALTY_DRAWS) -> tf.Tensor:
-        """Uniform draws (B, columns) that an image gets by its place in all replicas' batch."""
+        """Uniform random numbers (B, columns), by an image's place in the batch of all devices."""
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync if context else 1
         count = tf.shape(labels)[0]
-        # 64-bit seeds: no two runs' seeds are 2^32 apart.
+        # The stream is in the upper 32 bits, where no seed reaches.
         seed = tf.stack([tf.constant(self.seed + (stream << 32), tf.int64), self._iteration()])
         draws = tf.random.stateless_uniform([count * replicas, columns], seed)
         if replicas == 1:
@@ -204,7 +204,7 @@ class RobustClassifier(keras.Model):
 
 
 def _over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a scalar over all replicas, no gradient."""
+    """The mean of a scalar over all devices, without its gradient."""
     context = tf.distribute.get_replica_context()
     value = tf.stop_gradient(value)
     if context is None or context.num_replicas_in_sync == 1:

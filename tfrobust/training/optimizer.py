@@ -8,15 +8,16 @@ import keras
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class L2SGD(keras.optimizers.SGD):
-    """SGD whose weight decay is part of the gradient, as in PyTorch.
+    """SGD with L2 regularisation as in PyTorch: it is a part of the gradient.
 
-    l2·w is added to each gradient before momentum, batch normalisation's scale and shift and
-    biases included. Keras' own `weight_decay` is decoupled: times the rate, and past momentum.
+    l2·w is added to the gradient of each weight w, before momentum. That includes biases and the
+    scale and shift of batch normalisation. (The `weight_decay` of Keras is decoupled: it is
+    multiplied by the learning rate and bypasses the momentum.)
 
     Args:
-        learning_rate: a float or a schedule.
+        learning_rate: a float or a schedule of Keras.
         momentum: from 0 to 1.
-        l2: how much of the weight is added to its gradient.
+        l2: how much of a weight is added to its gradient.
     """
 
     def __init__(
@@ -31,11 +32,11 @@ class L2SGD(keras.optimizers.SGD):
         self.l2 = l2
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's step, its own L2 gradient added."""
+        """One step of one variable, with its L2 gradient added."""
         super().update_step(gradient + self.l2 * variable, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the optimizer again."""
+        """The arguments that make the same optimizer."""
         return {**super().get_config(), "l2": self.l2}
 
 

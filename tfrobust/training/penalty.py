@@ -1,4 +1,4 @@
-"""The gradient penalty: how fast the network's answer changes with the image's pixels."""
+"""The gradient penalty: how fast a network's answer changes with the pixels of its image."""
 
 from typing import Any
 
@@ -10,19 +10,21 @@ from tfrobust.core.criteria import class_margin
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class InputGradientPenalty:
-    """mean over batch, H, W, C of |∂s/∂x|^z, differentiable again by the training step.
+    """The mean of |∂s/∂x|^z over all pixels x of a batch, for a scalar s of each image.
 
-    Per image the scalar s is, with probability ζ ("tandem"), the label's margin
-    f_y − max of the others, and otherwise one logit drawn uniformly from the K classes.
+    With probability ζ ("tandem") s is the margin of the image's label: its logit minus the
+    largest of the others. Otherwise s is one logit, drawn uniformly from the K classes. The
+    training step differentiates the penalty again.
 
     Args:
-        exponent: z.
+        exponent: z, above 0.
         tandem: ζ, from 0 to 1.
 
     Raises:
-        ValueError: an exponent not above 0, or a tandem outside [0, 1].
+        ValueError: a number is outside its range.
 
-    Source: arXiv 1906.02896, Methods; z = 2 and ζ = 0.2 as in the published CIFAR-10 example.
+    Source: Woods et al., arXiv 1906.02896, Methods. z = 2 and ζ = 0.2 are those of the published
+    CIFAR-10 example.
     """
 
     def __init__(self, *, exponent: float = 2.0, tandem: float = 0.2) -> None:
@@ -33,12 +35,13 @@ class InputGradientPenalty:
         self.exponent, self.tandem = float(exponent), float(tandem)
 
     def scalar(self, logits: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        """What is differentiated by the pixels.
+        """The scalar of each image that is differentiated with respect to its pixels.
 
         Args:
             logits: float (B, K).
             labels: int (B,).
-            draws: float (B, 2), uniform in [0, 1): which kind of scalar, and which logit.
+            draws: float (B, 2), uniform in [0, 1). The first column decides between margin and
+                logit, the second which logit.
 
         Returns:
             s, float (B,).
@@ -51,17 +54,17 @@ class InputGradientPenalty:
         return tf.where(draws[:, 0] < self.tandem, class_margin(logits, labels), logit)
 
     def __call__(self, gradient: tf.Tensor) -> tf.Tensor:
-        """The penalty of an input gradient: float (B, H, W, C), per unit of pixel → scalar."""
+        """The penalty of an input gradient (B, H, W, C), for pixels from 0 to 1: a scalar."""
         if self.exponent == 2.0:
-            # Its own case, for |g|^z by pow has no finite second derivative at 0.
+            # Squares have a finite second derivative at 0, powers by `pow` have not.
             return tf.reduce_mean(tf.square(gradient))
         return tf.reduce_mean(tf.pow(tf.abs(gradient) + 1e-12, self.exponent))
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the penalty again."""
+        """The arguments that make the same penalty."""
         return {"exponent": self.exponent, "tandem": self.tandem}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "InputGradientPenalty":
-        """The inverse of `get_config`."""
+        """A penalty from what `get_config` gave."""
         return cls(**config)

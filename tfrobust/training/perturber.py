@@ -1,4 +1,4 @@
-"""What every perturber of training batches shares: the call, the share of images, the config."""
+"""The base class of what perturbs training images."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,18 +13,20 @@ from tfrobust.errors import InputError
 
 
 class Perturber(ABC):
-    """Perturbs a training batch.
+    """Perturbs the images of a training batch, or a share of them.
 
     Args:
-        epsilon: how far, in the unit that the class tells.
-        steps: gradients taken.
-        share: probability of an image to be perturbed, above 0; all are attacked together.
+        epsilon: size of the perturbations, above 0, in the unit that the subclass tells.
+        steps: how many gradients are taken, at least 1.
+        share: probability of an image to be perturbed, above 0 and at most 1. The attack computes
+            all images of a batch in any case.
 
     Raises:
-        InputError: an argument outside what is said above.
+        InputError: an argument is outside its range.
     """
 
-    # Whether the perturbed batch is trained on in the clean one's place; if not, `loss` is added.
+    # True: the training takes the perturbed images instead of the clean ones.
+    # False: it takes the clean ones, and adds `loss` of both.
     replaces = True
 
     def __init__(self, *, epsilon: float, steps: int, share: float = 1.0) -> None:
@@ -41,14 +43,15 @@ class Perturber(ABC):
         """Perturbs a batch.
 
         Args:
-            model: images → logits (B, K), the network in training mode and free of effects.
+            model: a function of images that gives logits (B, K): the network in training mode,
+                without side effects.
             images: float (B, H, W, C) in [0, 1].
             labels: int32 (B,).
-            draws: float (B, n), uniform in [0, 1), with n of `draws_per_image`: whether the
-                image is perturbed, then what a random start takes.
+            draws: float (B, n), uniform in [0, 1), n being `draws_per_image`. The first column
+                decides whether the image is perturbed, the rest is for a random start.
 
         Returns:
-            The perturbed batch, in the shape and dtype of the images; no gradient flows through.
+            The perturbed batch, in the shape and dtype of the images. No gradient flows through.
         """
         perturbed = self._perturb(model, images, labels, draws[:, 1:])
         if self.share < 1:
@@ -56,18 +59,18 @@ class Perturber(ABC):
         return tf.stop_gradient(perturbed)
 
     def draws_per_image(self, shape: Sequence[int]) -> int:
-        """How many uniform numbers an image of shape (H, W, C) takes."""
+        """How many random numbers an image of shape (H, W, C) needs."""
         return 1
 
     def loss(self, logits: tf.Tensor, perturbed_logits: tf.Tensor) -> tf.Tensor:
-        """What a perturber that does not replace the batch adds to the loss.
+        """What is added to the loss if the perturbed images do not replace the clean ones.
 
         Args:
             logits: float (B, K), of the clean images.
-            perturbed_logits: float (B, K).
+            perturbed_logits: float (B, K), of the perturbed ones.
 
         Returns:
-            A scalar, differentiable by both.
+            A scalar with gradients to both.
         """
         raise NotImplementedError(f"{type(self).__name__} replaces the batch")
 
@@ -77,10 +80,10 @@ class Perturber(ABC):
     ) -> tf.Tensor: ...
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the perturber again."""
+        """The arguments that make the same perturber."""
         return {"epsilon": self.epsilon, "steps": self.steps, "share": self.share}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The inverse of `get_config`."""
+        """A perturber from what `get_config` gave."""
         return cls(**config)

@@ -1,4 +1,4 @@
-"""The penalty's weight ψ, raised while the classification loss is better than its target."""
+"""The controller of ψ, the weight of the penalty: it holds the classification loss at a target."""
 
 import math
 from typing import Any
@@ -8,29 +8,34 @@ import tensorflow as tf
 
 
 def default_loss_target(num_classes: int) -> float:
-    """0.65·ln K: 1.5 for ten classes, as published; ln K is the loss of a guess."""
+    """The classification loss that ψ holds if none is given: 0.65·ln K.
+
+    It is 1.5 for ten classes, as published. ln K is the loss of a guess among K classes.
+    """
     return 0.65 * math.log(num_classes)
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PsiController(keras.layers.Layer):
-    """An integral controller that spends surplus accuracy on robustness.
+    """An integral controller: it raises ψ while the classification loss is better than its target.
 
-    Every step, before the penalty: r ← max(0, r + clip(−ln(CE/target), −worse, better)) and
-    ψ = ψ0·exp(k·r), where CE is the classification loss of the batch over all replicas. r is a
-    saved variable.
+    So a network that is better than it needs to be spends the rest on robustness. In every step,
+    before the penalty, r ← max(0, r + clip(−ln(CE/target), −worse, better)) and ψ = ψ0·exp(k·r).
+    CE is the classification loss of the batch over all devices. r is a variable that is saved
+    with the model.
 
     Args:
-        loss_target: L_target, nats; None for `default_loss_target` of the classes.
-        initial: ψ0.
-        gain: k.
-        better: most that r rises in a step.
-        worse: most that r falls in a step.
+        loss_target: L_target in nats, above 0; None for `default_loss_target` of the classes.
+        initial: ψ0, above 0.
+        gain: k, at least 0.
+        better: the most that r rises in a step, above 0.
+        worse: the most that r falls in a step, above 0.
 
     Raises:
-        ValueError: a constant not above 0.
+        ValueError: a number is outside its range.
 
-    Source: arXiv 1906.02896, Methods; constants as in the published CIFAR-10 example.
+    Source: Woods et al., arXiv 1906.02896, Methods. The defaults are those of the published
+    CIFAR-10 example.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class PsiController(keras.layers.Layer):
             )
         self.loss_target, self.initial, self.gain = loss_target, initial, gain
         self.better, self.worse = better, worse
-        # Every replica computes the same value from the all-replica loss, so any one is right.
+        # Every device computes the same value, from the loss over all devices: any one is right.
         self.integral = self.add_weight(
             name="integral",
             initializer="zeros",
@@ -65,32 +70,32 @@ class PsiController(keras.layers.Layer):
 
     @property
     def psi(self) -> tf.Tensor:
-        """ψ as it stands, a float scalar."""
+        """ψ as it is now, a float scalar."""
         return self.initial * tf.exp(self.gain * tf.convert_to_tensor(self.integral))
 
     def update(self, cross_entropy: tf.Tensor, num_classes: int) -> tf.Tensor:
         """One step of the controller.
 
         Args:
-            cross_entropy: float scalar, the batch's mean classification loss over all
-                replicas, nats.
+            cross_entropy: float scalar: the mean classification loss of the batch over all
+                devices, in nats.
             num_classes: K, for the default target.
 
         Returns:
-            The new ψ, a float scalar through which no gradient flows.
+            The new ψ, a float scalar. No gradient flows through it.
         """
         target = self.loss_target or default_loss_target(num_classes)
-        # A loss of exactly 0 is as good as it gets: clipped below like any other.
+        # A loss of exactly 0 has no logarithm. It is as good as any other tiny one.
         loss = tf.cast(tf.stop_gradient(cross_entropy), self.integral.dtype)
         loss = tf.maximum(loss, 1e-30)
         change = tf.clip_by_value(-tf.math.log(loss / target), -self.worse, self.better)
-        # max(0, NaN) would hide a NaN as 0: the variable keeps it, for the loop to see.
+        # max(0, NaN) would be 0 and hide the NaN. The training loop must see it.
         integral = tf.convert_to_tensor(self.integral) + change
         self.integral.assign(tf.where(integral < 0.0, tf.zeros_like(integral), integral))
         return self.psi
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the controller again."""
+        """The arguments that make the same controller."""
         return {
             **super().get_config(),
             "loss_target": self.loss_target,
