@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-kill test-gpu measure bench-training bench-input bench-attacks \
+.PHONY: train test test-slow test-docs test-kill test-gpu docs measure bench-training bench-input bench-attacks \
 	bench-presets bench-explanations bench-explanation-speed bench-serving leaderboard reproduce \
 	install format clean
 
@@ -60,6 +60,14 @@ reproduce: $(VENV)/installed
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 
+# Every code block of README and docs, also those that take minutes.
+test-docs: $(VENV)/installed
+	$(BIN)/python -m pytest tests/docs -m "slow or not slow"
+
+# The documentation site, into site/; needs no network, and any warning is an error.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # What only a GPU can show; skips where there is none.
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu -rs -s
@@ -82,4 +90,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build site *.egg-info .import_linter_cache .pytest_cache .mypy_cache .ruff_cache

@@ -1,9 +1,10 @@
-"""Writes saved_models/README.md, which compares the shipped networks, from their cards.
+"""The shipped networks side by side, from their cards, in saved_models/README.md and in docs.
 
 python benchmarks/leaderboard.py
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,25 @@ RATIOS = {
     "ours / published": "ours to theirs",
     "ours / published, mirrored": "ours to theirs mirrored",
 }
-ABOUT = """# saved_models/
+FOLDER = """# saved_models/
 
-The folders are `<name>/<integer version>/`, as TF Serving wants them. `tools/train.py` and
-`tools/export.py` write the next version. Git ignores versions that are not shipped. Each version
-folder holds a SavedModel, network.keras, classifier.onnx, explainer.onnx and a model card
-(MODEL_CARD.md for people, model_card.json for programs). `tfrobust.load("{first}")` loads a
-shipped network with Keras, offline.
+A folder for each model, with a folder for each version in it, as TensorFlow Serving wants them:
+`<name>/<version>/`. `tfrobust-train` and `tfrobust-export` write the next version; git ignores
+what is not shipped. A version holds a SavedModel, `network.keras`, two ONNX files and a model
+card, which is `MODEL_CARD.md` for people and `model_card.json` for programs.
+`tfrobust.load("{first}")` gives a shipped network as a Keras model, without a network connection.
+"""
+PAGE = """# Leaderboard
 
-`python benchmarks/leaderboard.py` makes the tables from the cards. Brackets are 95 % intervals over
-images. An ARA is the area under the accuracy against the size of the perturbation (RMSE of pixels
-in [0, 1]), above the accuracy of a guess. It is an upper bound by the attacks named. Larger is
-better.
+The networks that come with the package, from their model cards. `tfrobust.load("{first}")` gives
+one of them as a Keras model, without a network connection; its card is
+`saved_models/{first}/1/MODEL_CARD.md` in the clone.
+"""
+ABOUT = """
+`python benchmarks/leaderboard.py` makes these tables of the cards. Brackets are 95 % intervals
+over images. The ARA is the area under accuracy against the size of the perturbation (RMSE, pixels
+from 0 to 1), above the accuracy of a guess; larger is better. It is an upper bound, found by the
+attacks named.
 """
 
 
@@ -57,9 +65,22 @@ def table(header: str, rows: list[list[str]]) -> list[str]:
 
 
 def lines(folder: Path, results: Path) -> Iterator[str]:
-    """The lines of the file."""
+    """All of saved_models/README.md."""
     found = cards(folder)
-    yield ABOUT.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0])
+    yield FOLDER.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0]) + ABOUT
+    yield from tables(found, results)
+
+
+def page(folder: Path, results: Path) -> Iterator[str]:
+    """All of docs/figures/leaderboard.md. The site has no page of a card to link to."""
+    found = cards(folder)
+    yield PAGE.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0]) + ABOUT
+    for line in tables(found, results):
+        yield re.sub(r"\[(\S+)\]\(\S+/MODEL_CARD.md\)", r"`\1`", line)
+
+
+def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
+    """What both have in common."""
     measured, boxed = [], []
     for name, card in found.items():
         figures = card["figures"]
@@ -82,8 +103,10 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
     )
     if results.exists():
         told = json.loads(results.read_text())
-        yield f"\n## Beside the published network\n\n{told['data'].capitalize()}; attacks "
-        yield f"{' + '.join(told['attacks'])}; `{told['command']}`.\n"
+        yield (
+            f"\n## Beside the published network\n\nMeasured on {told['data']}. Attacks: "
+            f"{' + '.join(told['attacks'])}.\n\n`{told['command']}`\n"
+        )
         rows = [
             [
                 name,
@@ -104,9 +127,10 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
         yield from table("| network | clean accuracy | attack ARA | BTR ARA |", rows)
     yield "\n## Perturbed images stay in [0, 1]\n"
     yield (
-        "Robust accuracy on the same images, at L2 sizes of pixels in [0, 1]. The certified ARA is "
-        "a lower bound for\nthe smoothed network, not for the network itself. It was measured on "
-        "the first images, with Gaussian noise of\n0.25 and α 0.001 (arXiv 1902.02918).\n"
+        "Robust accuracy at L2 sizes, pixels from 0 to 1, on the same images. The certified ARA\n"
+        "bounds the smoothed network from below, and says nothing about the network itself. It\n"
+        "is of the first images, with Gaussian noise of standard deviation 0.25 and α 0.001\n"
+        "(arXiv 1902.02918).\n"
     )
     yield from table(
         "| network | L2 0.25 | L2 0.5 | L2 1.0 | certified ARA | trained in | size |", boxed
@@ -114,10 +138,14 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Writes the file."""
-    path = ROOT / "saved_models" / "README.md"
-    write_atomically(path, ("\n".join(lines(path.parent, RESULTS)) + "\n").encode())
-    print(f"written: {path}")
+    """Writes both files."""
+    folder = ROOT / "saved_models"
+    for path, content in (
+        (folder / "README.md", lines(folder, RESULTS)),
+        (ROOT / "docs" / "figures" / "leaderboard.md", page(folder, RESULTS)),
+    ):
+        write_atomically(path, ("\n".join(content) + "\n").encode())
+        print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_bad_arguments(program: Callable) -> None:
 def test_the_recipes_that_were_tried_are_told(benchmark: Callable) -> None:
     search = benchmark("recipe_search")
     rows = json.loads((search.ROOT / "benchmarks/results/recipe_search.json").read_text())
-    assert search.table(rows["recipes"]) in (ROOT / "docs" / "cifar10.md").read_text()
+    assert search.table(rows["recipes"]) in (ROOT / "docs" / "figures" / "cifar10.md").read_text()
 
 
 def test_the_leaderboard_is_of_what_is_shipped(benchmark: Callable, tmp_path: Path) -> None:
@@ -77,3 +77,5 @@ def test_the_leaderboard_is_made_of_the_cards(benchmark: Callable) -> None:
     folder = ROOT / "saved_models"
     made = "\n".join(leaderboard.lines(folder, leaderboard.RESULTS)) + "\n"
     assert made == (folder / "README.md").read_text()
+    made = "\n".join(leaderboard.page(folder, leaderboard.RESULTS)) + "\n"
+    assert made == (ROOT / "docs" / "figures" / "leaderboard.md").read_text()

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfrobust import datasets
-from tfrobust.datasets import catalog, tfds_builder
+from tfrobust.datasets import catalog, names, tfds_builder
 from tfrobust.datasets.records import RecordSource
 from tfrobust.errors import InputError
 
@@ -105,14 +105,13 @@ def test_a_wished_size_reaches_the_images(tmp_path, monkeypatch, memory):
     build(tmp_path, monkeypatch, {"train": 6, "test": 6})
     data = datasets.load("tiny_set", data_dir=tmp_path, image_size=12)
     assert data.test_arrays(2)[0].shape == (2, 12, 12, 1)
-    for augmentation in datasets.AUGMENTATIONS:
+    for augmentation in names.AUGMENTATIONS:
         batch = next(iter(data.train(3, seed=0, augmentation=augmentation)))[0]
         assert batch.shape == (3, 12, 12, 1)
 
 
 def test_no_image_classification_is_refused(tmp_path, monkeypatch):
-    names = (*datasets.CATALOG, "titanic")
-    monkeypatch.setattr("tfrobust.datasets.names.CATALOG", names)
+    monkeypatch.setattr(names, "CATALOG", (*names.CATALOG, "titanic"))
     with pytest.raises(InputError, match="titanic is no image-classification set"):
         datasets.load("titanic")
 
@@ -142,7 +141,7 @@ def test_unknown_configuration_is_an_input_error():
 
 
 def test_the_static_list_is_what_tfds_offers():
-    assert set(datasets.CATALOG) <= set(tfds.list_builders(with_community_datasets=False))
+    assert set(names.CATALOG) <= set(tfds.list_builders(with_community_datasets=False))
 
 
 @needs_shared

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tfrobust import datasets
 from tfrobust.datasets import folder as folder_module
+from tfrobust.datasets import names
 from tfrobust.datasets.records import Records, RecordSource
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
@@ -80,7 +81,7 @@ def identities(images: np.ndarray) -> list[bytes]:
     return [image.tobytes() for image in images]
 
 
-@pytest.mark.parametrize("augmentation", datasets.AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", names.AUGMENTATIONS)
 def test_resuming_gives_the_same_bits(data, augmentation):
     # Two epochs and a bit: starts inside the first, at a border and inside the second epoch.
     steps = data.steps_per_epoch(BATCH)
@@ -94,7 +95,7 @@ def test_resuming_gives_the_same_bits(data, augmentation):
 
 
 def test_batches_are_floats_in_the_unit_interval(data):
-    for augmentation in datasets.AUGMENTATIONS:
+    for augmentation in names.AUGMENTATIONS:
         images, labels = batches(data, 1, seed=0, augmentation=augmentation)[0]
         assert images.shape == (BATCH, *data.info.image_shape)
         assert (images.dtype, labels.dtype) == (np.float32, np.int32)

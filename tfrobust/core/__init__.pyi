@@ -4,6 +4,8 @@ from .ara import Ara as Ara
 from .ara import Ratio as Ratio
 from .ara import accuracy_robustness_area as accuracy_robustness_area
 from .ara import area as area
+from .classifier import Classifier as Classifier
+from .classifier import as_classifier as as_classifier
 from .loading import class_names as class_names
 from .loading import load as load
 from .loading import load_model as load_model
