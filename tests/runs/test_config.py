@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tfrobust.datasets import AUGMENTATIONS
+from tfrobust.datasets.names import AUGMENTATIONS
 from tfrobust.errors import InputError
 from tfrobust.models.names import ACTIVATIONS
 from tfrobust.robustness.presets import PRESETS
