@@ -1,4 +1,4 @@
-"""What is to be seen of a training while it runs: Keras callbacks."""
+"""Keras callbacks that show a training while it runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,20 +10,22 @@ import tensorflow as tf
 
 from tfrobust.attacks import Attack, LinearizedMargin, Misclassified
 from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.errors import InputError
 from tfrobust.reports import figures
 
 NAMES = {"integral": "psi_integral"}
 
 
 class Scalars(keras.callbacks.Callback):
-    """A training's numbers to TensorBoard: steps/… as they are looked at, epochs/… as means.
+    """Writes the numbers of a training for TensorBoard.
 
-    With the penalty also the input gradient's mean size, penalty^(1/z): for z = 2 its root mean
+    steps/… are the values of single steps, epochs/… the means over an epoch. With the penalty
+    there is also the size of the input gradient, penalty^(1/z): for z = 2 it is the root mean
     square per pixel.
 
     Args:
-        folder: of TensorBoard's files.
-        exponent: the penalty's z.
+        folder: of the files for TensorBoard.
+        exponent: z, the exponent of the penalty.
     """
 
     def __init__(self, folder: Path, *, exponent: float = 2.0) -> None:
@@ -32,12 +34,12 @@ class Scalars(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(folder))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes a step's values, where they were fetched."""
+        """Writes the values of a step, if they were fetched."""
         if logs:
             self._write("steps", logs, int(logs["step"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the epoch's means, and what other callbacks added."""
+        """Writes the means of the epoch, and what other callbacks added."""
         self._write("epochs", logs or {}, epoch + 1)
         self.writer.flush()
 
@@ -56,15 +58,15 @@ class Scalars(keras.callbacks.Callback):
 
 
 class ExplanationImages(keras.callbacks.Callback):
-    """Explanations of some images as TensorBoard's pictures, every few epochs.
+    """Draws explanations of some images for TensorBoard, every few epochs.
 
     Args:
-        folder: of TensorBoard's files.
+        folder: of the files for TensorBoard.
         images: float (N, H, W, C) in [0, 1].
         labels: int (N,).
         class_names: K names.
-        every: epochs between pictures, at least 1.
-        rho: size of the explanations, RMSE in units of pixels from 0 to 1.
+        every: epochs between two pictures, at least 1.
+        rho: size of the explanations: RMSE, for pixels from 0 to 1.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class ExplanationImages(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(folder), filename_suffix=".explanations")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draws, where the epoch is due."""
+        """Draws, if it is the epoch for it."""
         if (epoch + 1) % self.every:
             return
         picture = figures.grid(
@@ -100,16 +102,17 @@ class ExplanationImages(keras.callbacks.Callback):
 
 
 class CheapAra(keras.callbacks.Callback):
-    """The attack ARA of some images by one attack, every few epochs: a trend, no measurement.
+    """Finds the attack ARA of some images by one attack, every few epochs.
 
-    It goes to metrics.csv and TensorBoard under a name that says the attack.
+    It shows a trend and is no measurement. In metrics.csv and TensorBoard its name tells the
+    attack.
 
     Args:
         images: float (N, H, W, C) in [0, 1].
         labels: int (N,).
         num_classes: K.
-        every: epochs between measurements, at least 1.
-        attack: which; None for the projection of 30 steps.
+        every: epochs between two attacks, at least 1.
+        attack: the attack; None for the linearized margin of 30 steps.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class CheapAra(keras.callbacks.Callback):
         self.columns = (f"attack ARA of {len(images)} images by {self.attack.name}",)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Attacks, where the epoch is due; an area that is not bounded is left out."""
+        """Attacks, if it is the epoch for it. An area without a bound is left out."""
         if (epoch + 1) % self.every or logs is None:
             return
         found = self.attack(self.model.network, self.images, self.labels, Misclassified())
@@ -140,4 +143,4 @@ class CheapAra(keras.callbacks.Callback):
 
 def _check_every(every: int) -> None:
     if every < 1:
-        raise ValueError(f"expected at least 1 epoch between two looks, got {every}")
+        raise InputError(f"expected every to be at least 1 epoch, got {every}")

@@ -1,4 +1,4 @@
-"""Checkpoints that a kill at any moment leaves whole: the newest two, the newest readable one."""
+"""Checkpoints of a training, which may be killed at any moment."""
 
 import shutil
 from pathlib import Path
@@ -14,14 +14,16 @@ KEPT = 2
 
 
 class Checkpoints:
-    """A run's checkpoints, step-<number>.
+    """The newest two checkpoints of a training, step-<number>.
 
-    TensorFlow writes each under a temporary name, its index last; then comes the state file, by
-    which TensorFlow's own tools find the newest, and only then is the third newest removed.
+    A kill leaves at least one of them whole, because of the order: TensorFlow writes a checkpoint
+    under a temporary name, its index last. Then the state file is written, by which TensorFlow's
+    own tools find the newest. Only then the oldest is removed.
 
     Args:
         folder: of the checkpoints.
-        classifier: what is saved: the network's variables, ψ's integral, the optimizer's slots.
+        classifier: what is saved: the variables of the network, the integral of ψ, and the slots
+            of the optimizer.
     """
 
     def __init__(self, folder: Path, classifier: RobustClassifier) -> None:
@@ -30,12 +32,13 @@ class Checkpoints:
         self.newest: Path | None = None
 
     def restore(self) -> int:
-        """Loads the newest checkpoint that can be read whole; → its step, 0 where there is none.
+        """Loads the newest checkpoint that can be read whole. Damaged ones give a warning.
 
-        Those that cannot are passed over with a warning.
+        Returns:
+            The step of the checkpoint; 0 if there is none.
 
         Raises:
-            InputError: a readable checkpoint of another network.
+            InputError: the checkpoint is of another network.
         """
         for step in self._steps():
             path = str(self.folder / f"step-{step}")
@@ -56,10 +59,10 @@ class Checkpoints:
         return 0
 
     def save(self, step: int) -> None:
-        """Writes one; what is older than the newest two goes, and what a kill left half written."""
-        # Not by CheckpointManager: its counter is a variable, which all hosts had to make together.
+        """Writes a checkpoint. Removes all but the newest two, and what a kill left unfinished."""
+        # CheckpointManager counts by a variable, which all hosts would have to make together.
         self.newest = Path(self.checkpoint.write(str(self.folder / f"step-{step}")))
-        # Newer ones are damaged: else the training had gone on from there.
+        # Newer ones are damaged, or the training would have gone on from them.
         kept = [f"step-{older}" for older in reversed(self._steps()) if older <= step][-KEPT:]
         state = [f'model_checkpoint_path: "{kept[-1]}"\n']
         state += [f'all_model_checkpoint_paths: "{name}"\n' for name in kept]
@@ -73,17 +76,17 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def _steps(self) -> list[int]:
-        """Of what is there, the newest first."""
+        """The steps of the checkpoints that are there, the newest first."""
         numbers = [path.stem.removeprefix("step-") for path in self.folder.glob("step-*.index")]
         return sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
 
 
 def _damage(path: str) -> str:
-    """Why a checkpoint cannot be read whole; "" where it can: each tensor has a checksum."""
+    """Why a checkpoint cannot be read whole, by the checksum of each tensor; "" if it can."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except Exception as error:  # by the damage: DataLossError, IndexError, RuntimeError, ...
+    except Exception as error:  # DataLossError, IndexError, RuntimeError: it depends on the damage
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""

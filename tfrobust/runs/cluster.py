@@ -1,7 +1,8 @@
-"""Which hosts train together, as TF_CONFIG says, and whether they are all there. No TensorFlow.
+"""The hosts that train together, which TF_CONFIG names, and their meeting before they begin.
 
-TensorFlow itself waits for an absent host without end and without naming it, so the hosts meet
-here first: every worker calls at the chief's address, and the chief sends them all on at once.
+TensorFlow waits for an absent host without end and without naming it. So the hosts meet here
+first: every worker calls at the chief's address, and when all have called, the chief lets them go
+on together. This module does not import TensorFlow.
 """
 
 import json
@@ -32,9 +33,9 @@ class Cluster:
     """The hosts of one training.
 
     Args:
-        names: of each process, such as "worker 1 at host1:2222"; the chief's first.
+        names: of each process, such as "worker 1 at host1:2222". The chief is the first.
         addresses: of each process, "host:port", in the same order.
-        index: which of them this process is; 0 is the chief.
+        index: the place of this process among them; 0 is the chief.
     """
 
     names: tuple[str, ...]
@@ -43,16 +44,16 @@ class Cluster:
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """What TF_CONFIG says.
+    """Reads TF_CONFIG.
 
     Args:
-        environment: holds TF_CONFIG, or not.
+        environment: the environment variables.
 
     Returns:
-        The hosts; None where TF_CONFIG is absent or names one process only.
+        The hosts; None if there is no TF_CONFIG, or if it names only one process.
 
     Raises:
-        InputError: a TF_CONFIG that is no JSON, or not of the form that TensorFlow asks for.
+        InputError: TF_CONFIG is not JSON, or not of the form that TensorFlow asks for.
     """
     text = environment.get("TF_CONFIG", "").strip()
     if not text:
@@ -92,16 +93,17 @@ def read(environment: Mapping[str, str] = os.environ) -> Cluster | None:
 
 
 def meet(cluster: Cluster, *, token: str = "", timeout: float = PEER_TIMEOUT) -> None:
-    """Waits until every host is there; all hosts come out of it at the same moment.
+    """Waits until every host is there. All hosts return at the same moment.
 
     Args:
         cluster: from `read`. The chief listens on its own port, which is free again afterwards.
-        token: what all hosts must agree on, such as the configuration, in one short line.
-        timeout: how long to wait, seconds.
+        token: a short line that must be the same on all hosts, such as a hash of the
+            configuration.
+        timeout: how long to wait, in seconds.
 
     Raises:
-        MissingPeerError: a host did not come in time; it is named, on the hosts that did too.
-        InputError: hosts with another token, two hosts of one name, or a port that is taken.
+        MissingPeerError: a host did not come in time. All hosts that did come name it.
+        InputError: a host has another token, two hosts have one name, or the port is taken.
     """
     deadline = time.monotonic() + timeout
     if cluster.index == 0:
@@ -193,7 +195,7 @@ def _answer(callers: list[socket.socket], words: dict[str, Any]) -> None:
 
 
 def _read_line(connection: socket.socket) -> dict[str, Any] | None:
-    """One line of JSON; None for anything else."""
+    """One line of JSON that is an object; None for anything else."""
     if connection.gettimeout() is None:
         connection.settimeout(5)
     try:
@@ -214,7 +216,7 @@ def _is_addresses(value: Any) -> bool:
 
 
 def _whole(value: Any) -> int | None:
-    """TF_CONFIG's index, which some launchers write as text."""
+    """The index in TF_CONFIG, which some launchers write as text."""
     try:
         return int(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Which devices train together: one, the GPUs of one host, or those of many hosts."""
+"""Training on one device, on the GPUs of one host, or on those of many hosts."""
 
 import contextlib
 import re
@@ -23,23 +23,25 @@ def choose(
     peer_timeout: float = cluster.PEER_TIMEOUT,
     token: str = "",
 ) -> tf.distribute.Strategy:
-    """MultiWorkerMirroredStrategy where TF_CONFIG names several hosts, else as the devices ask.
+    """Chooses TensorFlow's strategy of distribution.
 
-    More than one device of this host gets a MirroredStrategy, a single one TensorFlow's own way.
-    With many hosts this must come before any other use of TensorFlow.
+    It is a MultiWorkerMirroredStrategy if TF_CONFIG names several hosts, a MirroredStrategy if
+    this host has several devices, and TensorFlow's default if it has one. With many hosts, this
+    must come before any other use of TensorFlow.
 
     Args:
-        devices: names such as "GPU:0"; None for every GPU of this machine, or where there is
-            none, its logical CPU devices: one, unless a test asked for more.
-        peer_timeout: how long to wait for the other hosts, seconds.
-        token: what the hosts must agree on, such as the configuration, in one short line.
+        devices: names such as "GPU:0"; None for every GPU of this machine. A machine without a
+            GPU has one CPU device, unless a test asked for more.
+        peer_timeout: how long to wait for the other hosts, in seconds.
+        token: a short line that must be the same on all hosts, such as a hash of the
+            configuration.
 
     Returns:
-        The strategy in whose scope the network is to be made.
+        The strategy. The network must be made in its scope.
 
     Raises:
-        InputError: a TF_CONFIG that cannot be used.
-        MissingPeerError: a host that did not come; it is named.
+        InputError: TF_CONFIG cannot be used.
+        MissingPeerError: a host did not come; it is named.
     """
     hosts = cluster.read()
     if hosts is not None and devices is None:
@@ -52,7 +54,7 @@ def choose(
 
 @contextlib.contextmanager
 def lost_peers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns what TensorFlow says when another host went away into a LostPeerError."""
+    """Within it, TensorFlow's errors of a host that went away become a LostPeerError."""
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
@@ -67,7 +69,7 @@ def lost_peers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def place(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Which host this is, from 0, the chief; and of how many."""
+    """The number of this host, where 0 is the chief, and how many hosts there are."""
     many = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if not many or (hosts := cluster.read()) is None:
         return 0, 1
@@ -88,19 +90,19 @@ def batches(
     augmentation: str,
     start_step: int,
 ) -> Any:
-    """The training stream, each replica's rows of every global batch on its device.
+    """The batches of a training. Each device gets its own part of every batch.
 
     Args:
         strategy: from `choose`.
-        source: where images come from.
-        batch_size: images a step, over all replicas; a multiple of their number.
-        seed: as for `DataSource.train`, as are the two that follow.
-        augmentation: likewise.
-        start_step: likewise.
+        source: of the images.
+        batch_size: images of a step over all devices; a multiple of their number.
+        seed: as for `DataSource.train`.
+        augmentation: as for `DataSource.train`.
+        start_step: as for `DataSource.train`.
 
     Returns:
-        An iterator without end over (images, labels), for `strategy.run`. Replica i of n gets
-        the i-th part of the rows that one device would get whole.
+        An endless iterator over (images, labels), for `strategy.run`. Device i of n gets the i-th
+        part of the rows that a single device would get.
     """
     replicas = strategy.num_replicas_in_sync
 
@@ -115,7 +117,7 @@ def batches(
         )
         if replicas > context.num_input_pipelines:
             stream = stream.rebatch(batch_size // replicas, drop_remainder=True)
-        # Known to be endless, hosts need not ask each other at every step whether there is more.
+        # Hosts that know it to be endless need not ask each other at every step if there is more.
         return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return iter(strategy.distribute_datasets_from_function(own))
@@ -124,15 +126,15 @@ def batches(
 def from_chief(
     strategy: tf.distribute.Strategy, variables: Sequence[Any], numbers: Sequence[int]
 ) -> list[int]:
-    """Gives every host what the chief restored; where there is one host, nothing is to be done.
+    """Gives every host the values that the chief restored. With one host, it does nothing.
 
     Args:
-        strategy: from `choose`, its scope entered.
-        variables: Keras variables, the same on every host, in the same order.
-        numbers: the chief's are taken, the other hosts' are ignored.
+        strategy: from `choose`, with its scope entered.
+        variables: Keras variables, in the same order on every host.
+        numbers: whole numbers, of which only those of the chief count.
 
     Returns:
-        The chief's numbers.
+        The numbers of the chief.
     """
     if place(strategy)[1] == 1:
         return list(numbers)
@@ -142,11 +144,11 @@ def from_chief(
         first = tf.equal(context.replica_id_in_sync_group, 0)
         values = [tf.convert_to_tensor(variable) for variable in variables]
         values.append(tf.constant(numbers, tf.int64))
-        # Collectives are for numbers only, and the random generators' states are unsigned.
+        # Collectives do not take unsigned numbers, such as the states of random generators.
         sent = [value if value.dtype.is_floating else tf.cast(value, tf.int64) for value in values]
         sent = [tf.where(first, value, tf.zeros_like(value)) for value in sent]
         got = list(sent)
-        # They go out packed, and only one type goes into a packet.
+        # They are sent in packets, and a packet holds one type only.
         for dtype in dict.fromkeys(value.dtype for value in sent):  # in the same order everywhere
             places = [number for number, value in enumerate(sent) if value.dtype == dtype]
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [sent[one] for one in places])
@@ -164,13 +166,12 @@ def from_chief(
 
 
 def single(network: keras.Model) -> keras.Model:
-    """The same network in variables of its own, outside any strategy.
+    """A copy of a network with variables of its own, outside any strategy.
+
+    It is for stages that one host does alone, and must be called outside the strategy's scope.
 
     Args:
-        network: made in a strategy's scope.
-
-    Returns:
-        A copy, to be made outside that scope; for stages that one host does alone.
+        network: made in the scope of a strategy.
     """
     copy = network.__class__.from_config(network.get_config())
     for ours, theirs in zip(copy.variables, network.variables, strict=True):

@@ -22,7 +22,7 @@ from tfrobust.runs.config import Config
 from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
 from tfrobust.training.classifier import RobustClassifier
 
-LOG_EVERY = 10  # steps between looks at the values: each look waits for the device
+LOG_EVERY = 10  # steps between two looks at the values; each look waits for the device
 VALIDATION_IMAGES = 2000
 SECONDS_FILE = "training_seconds.txt"
 
@@ -32,10 +32,10 @@ class Training:
     """What a training did.
 
     Args:
-        steps: of the whole training, those before a resume included.
-        seconds: of all calls up to their last checkpoints, and of this one.
-        resumed_at: the step at which this call began; 0 for a new run.
-        metrics: the path of metrics.csv, one row a step.
+        steps: how many steps the whole training has, those of earlier calls included.
+        seconds: how long it took: earlier calls up to their last checkpoints, and this call.
+        resumed_at: the step at which this call began; 0 for a new training.
+        metrics: the path of metrics.csv, which has a row for each step.
     """
 
     steps: int
@@ -54,32 +54,33 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     jit: bool | None = None,
 ) -> Training:
-    """Trains, from the newest checkpoint in the folder if there is one.
+    """Trains a classifier, from the newest checkpoint in the folder if there is one.
 
-    One loop for one device, the GPUs of one host, and many hosts. Writes `folder`/metrics.csv,
-    checkpoints/ and tensorboard/, of many hosts only the chief. A batch and its random numbers
-    depend on the seed and the step alone, so a resumed training goes on as if it had never
-    stopped, to the bit on the same device and number of threads. An epoch is whole batches: the
-    images that are left over differ from epoch to epoch, and one shape is compiled. Ctrl-C saves
-    a checkpoint on its way out.
+    The same loop trains on one device, on the GPUs of one host, and on many hosts. It writes
+    metrics.csv, checkpoints/ and tensorboard/ into the folder; of many hosts only the chief does.
+    A batch and its random numbers depend on the seed and the step alone. So a training that was
+    interrupted ends in the same bytes as one that was not, on the same device and number of
+    threads. An epoch has whole batches only, so that one shape is compiled; which images are left
+    out differs from epoch to epoch. On Ctrl-C a checkpoint is saved.
 
     Args:
         classifier: from `build`.
-        source: where images come from.
-        config: the configuration.
-        folder: the run's folder.
+        source: of the images.
+        config: its sections training and data, the seed, and the name for the progress bar.
+        folder: of the run.
         strategy: of distribution; None for the current one.
-        callbacks: Keras callbacks, driven by batch and epoch, on the chief. One with `columns`
-            may add values by those names to an epoch's `logs`, for metrics.csv and TensorBoard.
-        jit: whether XLA compiles the step; None: on for one device, off for several.
+        callbacks: Keras callbacks for batches and epochs, which run on the chief. A callback with
+            an attribute `columns` may add values by those names to the `logs` of an epoch. They
+            go to metrics.csv and TensorBoard.
+        jit: whether XLA compiles the step; None: on one device only.
 
     Returns:
-        What was done; the classifier's network is trained.
+        What was done. The classifier's network is trained.
 
     Raises:
-        DivergedError: the loss or a weight is no longer finite; the last good checkpoint is kept.
+        DivergedError: the loss or a weight is no longer finite. The last good checkpoint is kept.
         LostPeerError: another host went away.
-        InputError: a label that is no class, or a checkpoint of another network.
+        InputError: a label is no class, or a checkpoint is of another network.
     """
     strategy = strategy or tf.distribute.get_strategy()
     checkpoints = None
@@ -88,8 +89,8 @@ def fit(
             if chief := distribution.is_chief(strategy):
                 checkpoints = Checkpoints(folder / "checkpoints", classifier)
             loop = _Loop(classifier, source, config, folder, strategy, checkpoints, jit)
-            # What one host does alone stays outside the strategy's scope, where a new variable
-            # would wait for the other hosts.
+            # Here the chief works alone. Inside the strategy's scope, a new variable would wait
+            # for the other hosts.
             return loop.run(callbacks if chief else ())
     except DivergedError as error:
         kept = checkpoints and checkpoints.newest
@@ -128,7 +129,7 @@ class _Loop:
         self.seconds_before = float(before.read_text()) if self.first and before.exists() else 0.0
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Training:
-        """All steps that are left."""
+        """Takes all steps that are left."""
         config, first, per_epoch = self.config, self.first, self.per_epoch
         callbacks = list(callbacks)
         metrics = self.folder / "metrics.csv"
@@ -179,20 +180,20 @@ class _Loop:
                     log.look()
                     self._end_epoch(epoch, log, watchers)
             except KeyboardInterrupt:
-                # A step is done or not done: its number is the optimizer's own. One that is done
-                # but not in the log yet is done again, from the checkpoint before.
+                # The optimizer counts the steps that are done. If the last one is not in the log
+                # yet, nothing is saved, and it is done again from the checkpoint before.
                 done = tf.convert_to_tensor(self.classifier.optimizer.iterations)
                 if int(done) == log.last:
                     self._save(log)
                 raise
         with self.strategy.scope():
-            # Where weights are averaged, the averages take their place; checkpoints hold both.
+            # If weights are averaged, the averages take their place. Checkpoints hold both.
             classifier = self.classifier
             classifier.optimizer.finalize_variable_values(classifier.network.trainable_variables)
         watchers.on_train_end()
         return Training(
             steps=self.steps,
-            # A finished run that is begun again adds nothing.
+            # A finished training that is begun again takes no time.
             seconds=self._seconds() if first < self.steps else self.seconds_before,
             resumed_at=first,
             metrics=metrics,
@@ -223,8 +224,8 @@ class _Loop:
         log.rows.clear()
 
     def _validation_accuracy(self) -> float:
-        """The share of the first test images that the network gets right."""
-        # Whole batches only, so that nothing is compiled for a last short one.
+        """The share of the first test images that the network classifies rightly."""
+        # Whole batches only, so that no second shape is compiled.
         batches = self.source.test(
             min(self.config.training.batch_size, self.source.info.test_images),
             limit=VALIDATION_IMAGES,
@@ -245,7 +246,7 @@ class _Loop:
         return tf.function(right, jit_compile=self.jit)
 
     def _save(self, log: MetricsLog) -> None:
-        """Writes the rows, then a checkpoint, unless a weight is no longer finite."""
+        """Writes the rows and then a checkpoint. Refuses weights that are no longer finite."""
         log.look()
         for variable in self.classifier.network.variables if self.checkpoints else ():
             if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
@@ -277,8 +278,8 @@ def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
 
     Args:
         strategy: of distribution.
-        jit: the user's wish; None: on for one device, off for several, where XLA fails on logical
-            CPU devices. On a CPU the step may be faster without (benchmarks/training_speed.py),
-            but only XLA's ends in the same bytes from run to run.
+        jit: what the user asked for. None: on one device only, because XLA fails on logical CPU
+            devices. On a CPU the step may be faster without it (benchmarks/training_speed.py),
+            but only with it do two runs end in the same bytes.
     """
     return strategy.num_replicas_in_sync == 1 if jit is None else jit

@@ -1,4 +1,4 @@
-"""metrics.csv, a row a step, never half a one; and the look at whether all is still well."""
+"""metrics.csv, which has a row for each step, and the check that the training is sound."""
 
 import csv
 import math
@@ -23,26 +23,27 @@ COLUMNS = (
     "learning_rate",
     "val_accuracy",
 )
-LABEL_RANGE = "label_range"  # a step's smallest and largest label, for the check alone
+LABEL_RANGE = "label_range"  # the smallest and largest label of a step, which are only checked
 
 
 class DivergedError(ReportedError, RuntimeError):
-    """The training went where no numbers are."""
+    """The loss or a weight of a training is no longer finite."""
 
 
 class MetricsLog:
-    """metrics.csv.
+    """Collects the values of steps and writes them to metrics.csv.
 
-    Holds the rows of the current epoch only. Values stay on the device until looked at.
+    Only the rows of the current epoch are kept in memory. Values stay on the device until `look`
+    fetches them.
 
     Args:
         path: of metrics.csv; None on a host that writes nothing.
-        first: the step from which the training goes on; what the file has beyond is cut off.
-        per_epoch: steps an epoch.
+        first: the step from which the training goes on. Later rows of the file are cut off.
+        per_epoch: steps of an epoch.
         steps: of the whole training.
-        num_classes: K, which bounds the labels.
+        num_classes: K; labels must be from 0 to K − 1.
         strategy: of distribution.
-        more_columns: names that callbacks add to an epoch's last row.
+        more_columns: names of the values that callbacks add to the last row of an epoch.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class MetricsLog:
         self.first_epoch = first // per_epoch
         at_end = bool(first) and (first % per_epoch == 0 or first == steps)
         if at_end and kept and "val_accuracy" not in kept[-1]:
-            # It stopped between an epoch's last step and its validation.
+            # The training stopped between the last step of an epoch and its validation.
             self.first_epoch = (first - 1) // per_epoch
         elif at_end:
             self.first_epoch = math.ceil(first / per_epoch)
         self.rows = [row for row in kept if row["epoch"] == self.first_epoch]
         if at_end and self.rows:
-            kept = kept[:-1]  # to be written anew, whole
+            kept = kept[:-1]  # it is written anew, with the values of the epoch's end
         self.written = first - 1 if at_end and self.rows else first
         self.last = first
         if path is not None:
@@ -84,16 +85,19 @@ class MetricsLog:
             temporary.replace(path)
 
     def add(self, step: int, epoch: int, rate: float, values: dict[str, Any]) -> None:
-        """Takes a step's values as they come from `strategy.run`, unfetched."""
+        """Takes the values of a step as `strategy.run` gives them, without fetching them."""
         self.pending.append((step, epoch, rate, values))
         self.last = step
 
     def look(self) -> dict[str, Any]:
-        """Fetches what is pending; → the last row, {} before the first.
+        """Fetches the values of the steps since the last look.
+
+        Returns:
+            The last row; {} before the first.
 
         Raises:
-            DivergedError: a loss that is no number.
-            InputError: a label that is no class.
+            DivergedError: a loss is not finite.
+            InputError: a label is no class.
         """
         while self.pending:
             step, epoch, rate, values = self.pending[0]
@@ -106,19 +110,19 @@ class MetricsLog:
                     row[name] = float(local[0])
             if not math.isfinite(row["loss"]):
                 raise DivergedError(f"the loss became {row['loss']} at step {step}")
-            # Together: Ctrl-C between them would lose a row or double it.
+            # Nothing comes between these two, or Ctrl-C there would double the row.
             self.rows.append(row)
             del self.pending[0]
         return self.rows[-1] if self.rows else {}
 
     def means(self) -> dict[str, float]:
-        """Each column's mean over the epoch so far."""
+        """The mean of each column over the epoch so far."""
         columns = {name for row in self.rows for name in row} - {"step", "epoch"}
         found = {name: [row[name] for row in self.rows if name in row] for name in sorted(columns)}
         return {name: sum(values) / len(values) for name, values in found.items()}
 
     def write(self) -> None:
-        """Appends the rows that are not in the file yet, and waits until they are on disk."""
+        """Appends the new rows to the file, and waits until they are on disk."""
         self.look()
         if self.path is not None:
             with self.path.open("a", newline="") as file:
@@ -138,9 +142,17 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.csv; empty cells are left out, step and epoch are ints.
+    """Reads the rows of a metrics.csv.
 
-    A last line that a killed process left without its end is none.
+    Args:
+        path: of the file; without it there are no rows.
+
+    Returns:
+        Column → value for each row, without empty cells; step and epoch are ints. A last line
+        that a killed process left unfinished is left out.
+
+    Raises:
+        InputError: the file is no metrics.csv.
     """
     if not path.exists():
         return []
