@@ -81,31 +81,47 @@ def load_function(name: str, images: np.ndarray) -> Opaque:
     Raises:
         InputError: there is no such function, or it gives no logits for the images.
     """
-    module, _, attribute = name.removeprefix(PREFIX).partition(":")
-    expected = f"expected {PREFIX}package.module:function, images in and logits out, got {name!r}"
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function: Callable[[np.ndarray], Any] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{expected}: {error}") from None
-    if not callable(function):
-        raise InputError(f"{expected}, which is a {type(function).__name__}")
+    function = find_function(name)
+    expected = f"expected {name} to take images and to give logits"
     # Whatever a stranger's function raises, the user is told.
     try:
         logits = np.asarray(function(images[:2]), np.float32)
     except Exception as error:
-        raise InputError(f"{expected}, which raised {type(error).__name__}: {error}") from None
+        raise InputError(f"{expected}, but it raised {type(error).__name__}: {error}") from None
     if logits.ndim != 2 or len(logits) != len(images[:2]) or logits.shape[1] < 2:
         raise InputError(
-            f"{expected}, which gave shape {logits.shape} for {len(images[:2])} images"
+            f"{expected}, but it gave shape {logits.shape} for {len(images[:2])} images"
         )
     return Opaque(
         function,
         input_shape=(None, *images.shape[1:]),
         num_classes=logits.shape[1],
-        name=attribute,
+        name=name.rpartition(":")[2],
     )
+
+
+def find_function(name: str) -> Callable[..., Any]:
+    """Finds the Python function that a name on a command line means.
+
+    Importing a module runs it: name only what you trust.
+
+    Args:
+        name: "python:package.module:function", of an installed module or one in this folder.
+
+    Raises:
+        InputError: there is no such function.
+    """
+    expected = f"expected {PREFIX}package.module:function, got {name!r}"
+    module, _, attribute = name.removeprefix(PREFIX).partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{expected}: {error}") from None
+    if not callable(function):
+        raise InputError(f"{expected}, which is a {type(function).__name__}")
+    return function
 
 
 def _is_images(taken: tuple[Any, ...], given: list[Any]) -> bool:

@@ -1,15 +1,14 @@
 """The network that a configuration names: one of ours, one of Keras', a file, or a function."""
 
 import contextlib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from tfrobust.core.answers import find_function
 from tfrobust.core.layers import InputNormalization
 from tfrobust.core.loading import load_model, shapes
 from tfrobust.datasets import DatasetInfo
@@ -43,7 +42,7 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
         if form == "keras":
             network = _keras_application(name, info)
         elif form == "python":
-            network = _from_function(name, info)
+            network = _from_function(config.architecture, info)
         else:
             network = _from_file(Path(config.architecture), precision)
     taken, classes = shapes(network)
@@ -107,24 +106,15 @@ def _keras_application(name: str, info: DatasetInfo) -> keras.Model:
 
 def _from_function(name: str, info: DatasetInfo) -> keras.Model:
     """What a user's function gives. Importing its module runs it."""
-    module, _, attribute = name.partition(":")
-    expected = (
-        f"expected `{FIELD}` python:package.module:function, with function(input_shape, "
-        f"num_classes) giving a Keras model, got python:{name}"
-    )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{expected}: {error}") from None
+    function = find_function(name)
+    expected = f"expected {name}(input_shape=…, num_classes=…) of `{FIELD}` to give a Keras model"
     # Whatever a user's function raises is told.
     try:
         network = function(input_shape=tuple(info.image_shape), num_classes=info.num_classes)
     except Exception as error:
-        raise InputError(f"{expected}, which raised {type(error).__name__}: {error}") from None
+        raise InputError(f"{expected}, but it raised {type(error).__name__}: {error}") from None
     if not isinstance(network, keras.Model):
-        raise InputError(f"{expected}, which gave a {type(network).__name__}")
+        raise InputError(f"{expected}, but it gave a {type(network).__name__}")
     return network
 
 
