@@ -28,11 +28,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 import turns
-from cleverhans.tf2.attacks import carlini_wagner_l2
+from cleverhans.tf2.attacks.carlini_wagner_l2 import CarliniWagnerL2
 
 from tfrobust import datasets
 from tfrobust.attacks import DDN, FMN, L2Min, LinearizedMargin, Misclassified
 from tfrobust.attacks.base import Attack, meets
+from tfrobust.attacks.cleverhans import Constants, ResetAdam
 from tfrobust.core.opaque import Model, answers
 from tfrobust.models import published
 
@@ -45,48 +46,21 @@ CW_SEARCHES = 5
 Run = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
-class _BatchTensorFlow:
-    """TensorFlow as CleverHans' Carlini-Wagner needs it: a constant per image, not per pixel."""
-
-    def __getattr__(self, name: str):
-        return getattr(tf, name)
-
-    @staticmethod
-    def ones(shape) -> tf.Tensor:
-        return tf.ones(shape[:1])
-
-
-class _Adam:
-    """Keras 3's Adam by the names that CleverHans calls; each search sets its state to zero."""
-
-    def __init__(self, rate: float) -> None:
-        self._adam = tf.keras.optimizers.Adam(rate)
-
-    def variables(self) -> list:
-        return [one for one in self._adam.variables if one is not self._adam._learning_rate]
-
-    def apply_gradients(self, pairs) -> None:
-        self._adam.apply_gradients(pairs)
-
-
 def carlini_wagner(model: Model, classes: int) -> Run:
     """CleverHans' attack with its two faults in batches mended (arXiv 1608.04644)."""
-    carlini_wagner_l2.tf = _BatchTensorFlow()
 
     @tf.function(jit_compile=True)
     def compiled(images: tf.Tensor) -> tf.Tensor:
         return model(images)
 
-    attack = carlini_wagner_l2.CarliniWagnerL2(
-        compiled, batch_size=10**6, learning_rate=0.01, initial_const=1.0
-    )
+    attack = CarliniWagnerL2(compiled, batch_size=10**6, learning_rate=0.01)
 
     def run(images: np.ndarray, labels: np.ndarray, steps: int) -> np.ndarray:
         attack.y = tf.one_hot(labels, classes)
         attack.max_iterations = steps
         attack.binary_search_steps = CW_SEARCHES if steps > 1 else 1
-        # Adam is bound to the variable of one call.
-        attack.optimizer = _Adam(attack.learning_rate)
+        attack.initial_const = Constants(np.ones(len(images)))
+        attack.optimizer = ResetAdam(attack.learning_rate)
         return attack.attack(images)
 
     return run
@@ -196,7 +170,7 @@ def main() -> None:
             [
                 meets(
                     network,
-                    Misclassified,
+                    Misclassified(),
                     tf.constant(perturbed[first : first + block]),
                     tf.constant(labels[first : first + block], tf.int32),
                 )

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.attacks import DDN, LinearizedMargin, Misclassified, expectation
+from tfrobust.core.config import config_of
 from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
 
@@ -89,6 +90,9 @@ def test_seeds_draw_differently_and_calls_alike() -> None:
     )
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
+    # Attacks through it are told apart likewise.
+    told = [config_of(expectation(model, draws=3, seed=seed)) for seed in (0, 0, 1)]
+    assert told[0] == told[1] != told[2] != config_of(expectation(model, draws=4, seed=1))
 
 
 def test_many_draws_come_near_the_expectation() -> None:
@@ -109,6 +113,16 @@ def test_attacks_run_on_it(kind) -> None:
     beyond = IMAGES + 1.5 * (result.adversarials - IMAGES)
     others = expectation(noisy, draws=200, seed=9)(tf.constant(beyond))
     assert Misclassified().met(others, labels).numpy().mean() >= 0.8
+
+
+def test_a_softmax_at_the_end_is_left_out() -> None:
+    logits = network(Noise())
+    ends = keras.Model(logits.inputs, keras.layers.Softmax()(logits.outputs[0]))
+    found, expected = (
+        expectation(one, draws=3)(tf.constant(IMAGES)).numpy() for one in (ends, logits)
+    )
+    # A logarithm of a softmax in the one is the other's log softmax: float32's rounding.
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_network_that_does_not_draw_is_refused() -> None:

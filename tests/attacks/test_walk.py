@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.attacks import L2Min, Misclassified
-from tfrobust.attacks.l2_min import advance, step_lengths
-from tfrobust.core.distances import rmse
+from tfrobust.attacks.walk import advance, step_lengths
 from tfrobust.core.gradients import input_gradient
 
 rng = np.random.default_rng(1)
@@ -73,9 +72,3 @@ def test_lengths_shrink_to_one_share_and_sum_to_the_path() -> None:
     assert lengths.dtype == np.float32 and lengths.shape == (450,)
     # float32's rounding of 450 terms.
     assert abs(lengths.sum(dtype=np.float64) - 20) < 1e-5
-
-
-def test_rmse_is_per_image() -> None:
-    delta = np.stack([np.full((2, 3, 1), 0.1), np.zeros((2, 3, 1))]).astype(np.float32)
-    delta[1, 0, 0] = 0.6
-    np.testing.assert_allclose(rmse(delta), [0.1, np.sqrt(0.36 / 6)], rtol=1e-6)

@@ -3,13 +3,16 @@
 from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.attacks.blend import Blend
 from tfrobust.attacks.carlini_wagner import CarliniWagner
-from tfrobust.attacks.cleverhans import FGM, MIM, PGD
 from tfrobust.attacks.ddn import DDN
+from tfrobust.attacks.decision import Decision
 from tfrobust.attacks.expectation import expectation
+from tfrobust.attacks.fgm import FGM
 from tfrobust.attacks.fmn import FMN
-from tfrobust.attacks.foolbox import Decision
 from tfrobust.attacks.l2_min import L2Min
 from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.attacks.mim import MIM
+from tfrobust.attacks.minimum_norm import MinimumNormAttack
+from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.spsa import SPSA
 from tfrobust.attacks.transfer import Transfer
 from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
@@ -31,6 +34,7 @@ __all__ = [
     "Decision",
     "L2Min",
     "LinearizedMargin",
+    "MinimumNormAttack",
     "Misclassified",
     "Opaque",
     "TargetClass",

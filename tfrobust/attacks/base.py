@@ -1,30 +1,33 @@
-"""What every attack shares: the call, its checks, fixed blocks, and the result's record."""
+"""What every attack shares: the call with its checks, blocks of one size, and the result."""
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.batching import batches
+from tfrobust.core.classifier import Classifier, Model, as_classifier, compiled
+from tfrobust.core.config import Configured
 from tfrobust.core.criteria import Criterion, Misclassified
-from tfrobust.core.distances import Bounds
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model, Opaque, compiled
+from tfrobust.core.distances import Bounds, rmse64
+from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class AttackResult:
-    """The smallest perturbations found.
+    """The smallest perturbation that an attack found for each of N images.
 
     Args:
-        adversarials: float32 (N, H, W, C); the clean image where none was found.
-        rmse: float64 (N,), each perturbation's size in units of pixels from 0 to 1; 0 where
-            the clean image meets the goal, infinite where none was found.
-        found: bool (N,).
-        late: bool (N,), found, but so late in the search that its size is not to be trusted.
+        adversarials: float32 (N, H, W, C), the perturbed images; the clean image where nothing
+            was found.
+        rmse: float64 (N,), each perturbation's size as RMSE in units of pixels from 0 to 1. It is
+            0 where the clean image meets the criterion, and infinite where nothing was found.
+        found: bool (N,), whether the criterion is met.
+        late: bool (N,), whether the attack met the criterion only in the second half of its
+            search, so that more steps would probably find a smaller perturbation.
     """
 
     adversarials: np.ndarray
@@ -34,15 +37,17 @@ class AttackResult:
 
 
 class Block(NamedTuple):
-    """What an attack works on at a time.
+    """The B images that an attack works on at a time.
 
     Args:
         images: float32 (B, H, W, C) in [0, 1].
-        classes: int32 (B,), which class of each image the criterion is about.
-        criterion: what is looked for; `classes` has what it keeps for each image.
-        start: float32 (B, H, W, C), a perturbation that meets the goal and may be improved on;
-            zeros where none is known.
-        numbers: int64 (B,), which image each is: draws depend on it, not on the block.
+        classes: int32 (B,), the class of each image that the criterion is about.
+        criterion: what the attack looks for. It is `Criterion.static`: what it keeps for each
+            image is in `classes`.
+        start: float32 (B, H, W, C), a perturbation that another attack found, which may be
+            improved on; zeros where none is known.
+        numbers: int64 (B,), the number of each image in its data set. Random draws depend on it,
+            and not on the block.
     """
 
     images: tf.Tensor
@@ -52,35 +57,53 @@ class Block(NamedTuple):
     numbers: tf.Tensor
 
 
-class Attack(ABC):
-    """Searches, per image, the smallest perturbation that meets a criterion.
+@dataclasses.dataclass(kw_only=True, eq=False)
+class Attack(Configured, ABC):
+    """Searches for each image the smallest perturbation that meets a criterion.
+
+    Attacks with the same class and hyper-parameters are equal: see `config`.
 
     Args:
-        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None, as in
-            the published figures, for no bounds.
-        batch_size: images computed at a time; a short last block is padded, so that every block is
-            of one size and nothing is compiled twice.
+        bounds: the lowest and the highest value that an attacked pixel may have, as (0, 1); None,
+            as in the published figures, for no bounds.
+        batch_size: how many images are computed at a time. A short last batch is padded, so that
+            all are of one size and nothing is compiled twice.
+
+    Raises:
+        InputError: a hyper-parameter is outside its range.
     """
 
     # Whether the attack follows the model's gradient, which an `Opaque` one does not give.
     needs_gradient: ClassVar[bool] = True
 
-    def __init__(self, *, bounds: Bounds | None = None, batch_size: int = 50) -> None:
-        if batch_size < 1:
-            raise InputError(f"expected a batch_size of at least 1, got {batch_size}")
-        if bounds is not None and not (bounds[0] <= 0 and bounds[1] >= 1):
-            raise InputError(f"expected bounds that hold all pixels from 0 to 1, got {bounds}")
-        self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-        self.batch_size = batch_size
+    bounds: Bounds | None = None
+    batch_size: int = 50
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"expected a batch_size of at least 1, got {self.batch_size}")
+        if self.bounds is not None:
+            low, high = self.bounds
+            if not (low <= 0 and high >= 1):
+                raise InputError(
+                    "expected bounds that hold all pixels from 0 to 1, as (0, 1) does, got "
+                    f"{self.bounds}"
+                )
+            self.bounds = float(low), float(high)
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What a report calls the attack, its strength included."""
+        """What reports call the attack, with its number of steps."""
 
     @abstractmethod
-    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Attacks one block: → perturbations (B, H, W, C), found (B,), late (B,)."""
+    def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Attacks one block.
+
+        Returns:
+            Perturbations float32 (B, H, W, C), whether each meets the criterion, bool (B,), and
+            whether it was found late, bool (B,).
+        """
 
     def __call__(
         self,
@@ -95,35 +118,37 @@ class Attack(ABC):
         """Attacks images.
 
         Args:
-            model: gives logits (B, K) for images; its gradient is used.
+            model: a network, or a function of images (B, H, W, C) that gives logits (B, K); see
+                `as_classifier`. Most attacks take its gradient.
             images: float (N, H, W, C) in [0, 1].
-            labels: int (N,), the true classes.
-            criterion: the goal; `Misclassified()` when None.
-            start: what another attack found for the same images; attacks that can, begin there.
-            numbers: int (N,), which image of its data set each is, for attacks that draw
+            labels: int (N,), the true classes, from 0 to K − 1.
+            criterion: what to look for; `Misclassified()` when None.
+            start: what another attack found for the same images. Attacks that can begin there.
+            numbers: int (N,), the number of each image in its data set, for attacks that draw
                 random numbers; 0 to N − 1 when None.
 
         Returns:
             The smallest perturbation that this attack found for each image.
 
         Raises:
-            InputError: images outside [0, 1], labels that do not fit, or a model without a
-                gradient where the attack needs one.
+            InputError: images outside [0, 1], labels that do not fit them or the model, or a
+                model without a gradient where the attack needs one.
         """
-        if self.needs_gradient and isinstance(model, Opaque):
+        model = as_classifier(model)
+        if self.needs_gradient and not model.has_gradient:
             raise InputError(
                 f"expected a model with a gradient, which {self.name} follows, but {model.name} "
                 "only gives answers; attack it with SPSA, Decision or Blend"
             )
+        images = checked_images(images, model)
+        labels = checked_labels(labels, len(images), model.num_classes)
         criterion = criterion or Misclassified()
-        images = np.asarray(images, np.float32)
-        classes = criterion.classes(np.asarray(labels))
-        check_images(images, classes, model)
-        outputs = getattr(model, "output_shape", (None,))[-1]
-        if len(classes) and outputs is not None and classes.max() >= outputs:
+        classes = criterion.classes(labels)
+        criterion = criterion.static()
+        if len(classes) and not 0 <= classes.min() <= classes.max() < (model.num_classes or np.inf):
             raise InputError(
-                f"expected classes from 0 to {outputs - 1}, as the model tells {outputs} apart, "
-                f"got {classes.max()}"
+                f"expected a criterion about classes from 0 to {(model.num_classes or 0) - 1}, "
+                f"which {model.name} tells apart, got {classes.min()} to {classes.max()}"
             )
         numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)
         deltas = np.zeros_like(images)
@@ -131,43 +156,42 @@ class Attack(ABC):
         known = np.zeros_like(images)
         if start is not None:
             known = np.where(start.found[:, None, None, None], start.adversarials - images, 0)
-        # What meets the goal as it is takes no search: the others are packed together.
-        for rows in self._blocks(np.arange(len(images))):
-            met = meets(
-                model,
-                criterion.static(),
-                tf.constant(_padded(images[rows], self.batch_size)),
-                tf.constant(_padded(classes[rows], self.batch_size)),
-            )
-            found[rows] = met.numpy()[: len(rows)]
-        for rows in self._blocks(np.flatnonzero(~found)):
+        # Images that meet the criterion as they are need no search. The others are packed.
+        for rows, asked in batches(len(images), self.batch_size):
+            met = meets(model, criterion, tf.constant(images[rows]), tf.constant(classes[rows]))
+            found[rows[:asked]] = met[:asked]
+        for rows, asked in batches(np.flatnonzero(~found), self.batch_size):
             block = Block(
-                images=tf.constant(_padded(images[rows], self.batch_size)),
-                classes=tf.constant(_padded(classes[rows], self.batch_size)),
-                criterion=criterion.static(),
-                start=tf.constant(_padded(known[rows], self.batch_size), tf.float32),
-                numbers=tf.constant(_padded(numbers[rows], self.batch_size), tf.int64),
+                images=tf.constant(images[rows]),
+                classes=tf.constant(classes[rows]),
+                criterion=criterion,
+                start=tf.constant(known[rows], tf.float32),
+                numbers=tf.constant(numbers[rows], tf.int64),
             )
-            outcome = [part[: len(rows)] for part in self._run(model, block)]
+            outcome = [part[:asked] for part in self._run(model, block)]
+            rows = rows[:asked]
             deltas[rows], found[rows], late[rows] = outcome
-        sizes = np.sqrt(np.mean(np.square(deltas, dtype=np.float64), axis=(1, 2, 3)))
         adversarials = np.where(found[:, None, None, None], images + deltas, images)
-        return AttackResult(adversarials, np.where(found, sizes, np.inf), found, late & found)
-
-    def _blocks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """At most `block` rows at a time."""
-        for first in range(0, len(rows), self.batch_size):
-            yield rows[first : first + self.batch_size]
+        return AttackResult(
+            adversarials, np.where(found, rmse64(deltas), np.inf), found, late & found
+        )
 
 
-# Model and criterion are arguments, not closures: TensorFlow keeps one program for each pair and
-# each shape, whichever attack object asks.
+# The model and the criterion are arguments and no closures: TensorFlow then keeps one program for
+# each pair of them and each shape, whichever attack asks.
 @compiled
-def meets(model: Model, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Whether each image meets the goal: bool (B,)."""
+def meets(
+    model: Classifier, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
+    """Whether each image meets the criterion.
+
+    Args:
+        model: images (B, H, W, C) → logits (B, K).
+        criterion: what to judge by.
+        images: float32 (B, H, W, C).
+        classes: int32 (B,), the class of each image that the criterion is about.
+
+    Returns:
+        bool (B,).
+    """
     return criterion.met(model(images), classes)
-
-
-def _padded(values: np.ndarray, size: int) -> np.ndarray:
-    """Repeats the first row until there are `size` rows."""
-    return np.concatenate([values, np.repeat(values[:1], size - len(values), axis=0)])

@@ -1,48 +1,54 @@
-"""A last resort that always finds: on the line to another image that meets the goal."""
+"""An attack that needs no gradient and finds something where any image meets the criterion."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.base import Attack, Block, meets
-from tfrobust.core.distances import Bounds, per_image
-from tfrobust.core.opaque import Model, answers
+from tfrobust.attacks.line_search import shortened
+from tfrobust.core.classifier import Classifier, answers
 from tfrobust.errors import InputError
 
 
+@dataclasses.dataclass(kw_only=True, eq=False)
 class Blend(Attack):
-    """The smallest step towards the nearest of some images that meets the goal.
+    """The smallest step towards the nearest image of a pool that meets the criterion.
 
-    Needs no gradient. Where other attacks found something, it is left at that.
+    It is a last resort: it does nothing for images that have a start from another attack.
 
     Args:
-        pool: float (M, H, W, C) in [0, 1], images to go towards, such as all that are evaluated.
+        pool: float (M, H, W, C) in [0, 1], the images to go towards, such as all that are
+            evaluated.
         line_steps: halvings of the line.
-        bounds: makes no difference: the line between two images stays in [0, 1].
-        batch_size: images computed at a time.
+        bounds: makes no difference, as the line between two images stays in [0, 1].
+        batch_size: how many images are computed at a time.
+
+    Raises:
+        InputError: the pool is no batch of images, or line_steps is below 1.
     """
 
     needs_gradient = False
 
-    def __init__(
-        self, pool: Any, *, line_steps: int = 16, bounds: Bounds | None = None, batch_size: int = 50
-    ) -> None:
-        super().__init__(bounds=bounds, batch_size=batch_size)
-        self._pool = np.asarray(pool, np.float32)
-        if self._pool.ndim != 4 or line_steps < 1:
+    pool: Any = dataclasses.field(kw_only=False, repr=False)
+    line_steps: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.pool = np.asarray(self.pool, np.float32)
+        if self.pool.ndim != 4 or self.line_steps < 1:
             raise InputError(
                 "expected a pool of images (M, H, W, C) and line_steps of at least 1, got shape "
-                f"{self._pool.shape} and {line_steps}"
+                f"{self.pool.shape} and {self.line_steps}"
             )
-        self.pool_images, self.line_steps = len(self._pool), line_steps
 
     @property
     def name(self) -> str:
         """The same for pools of any size, so that reports can be compared."""
         return "blend with another image"
 
-    def _run(self, model: Model, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(block.classes)
         nothing = np.zeros(count, bool)
         delta = np.zeros(block.images.shape, np.float32)
@@ -52,25 +58,27 @@ class Blend(Attack):
         images = block.images.numpy()
         logits = self._answers(model, count)
         for row in np.flatnonzero(wanted):
-            classes = tf.fill([len(self._pool)], block.classes[row])
+            classes = tf.fill([len(self.pool)], block.classes[row])
             met = np.flatnonzero(block.criterion.met(logits, classes))
             if len(met):
-                offsets = self._pool[met] - images[row]
+                offsets = self.pool[met] - images[row]
                 delta[row] = offsets[np.square(offsets).mean(axis=(1, 2, 3)).argmin()]
-        short, long = np.zeros(count, np.float32), np.ones(count, np.float32)
         found = meets(model, block.criterion, block.images + delta, block.classes).numpy() & wanted
-        for _ in range(self.line_steps):
-            middle = (short + long) / 2
-            moved = block.images + delta * per_image(tf.constant(middle))
-            met = meets(model, block.criterion, moved, block.classes).numpy()
-            short, long = np.where(met, short, middle), np.where(met, middle, long)
-        return delta * long[:, None, None, None], found, nothing
+        shorter = shortened(
+            model,
+            block.criterion,
+            block.images,
+            block.classes,
+            tf.constant(delta),
+            self.line_steps,
+        )
+        return shorter.numpy(), found, nothing
 
-    def _answers(self, model: Model, count: int) -> tf.Tensor:
+    def _answers(self, model: Classifier, count: int) -> tf.Tensor:
         """The pool's logits (M, K), `count` images at a time."""
         parts = []
-        for first in range(0, len(self._pool), count):
-            # One size of block, or each new size is compiled anew.
-            rows = np.arange(first, first + count) % len(self._pool)
-            parts.append(answers(model, tf.constant(self._pool[rows])))
-        return tf.concat(parts, axis=0)[: len(self._pool)]
+        for first in range(0, len(self.pool), count):
+            # All blocks are of one size, as each new size would be compiled anew.
+            rows = np.arange(first, first + count) % len(self.pool)
+            parts.append(answers(model, tf.constant(self.pool[rows])))
+        return tf.concat(parts, axis=0)[: len(self.pool)]

@@ -1,29 +1,94 @@
-"""CleverHans' gradient attacks of a fixed size: FGM, PGD and MIM, in L2 and L∞ balls.
+"""CleverHans 4.0.0 behind our attacks: adapters, and repairs for Keras 3 and for batches.
 
-CleverHans takes one size for a batch. It is given balls of radius 1 and a model that stretches
-them to each image's own size, with the bounds stretched likewise: the same attack.
+CleverHans knows two goals, to leave a class and to reach one, takes one size for a whole batch,
+and compiles a program for each attack and each model object. The adapters here show it models of
+two classes, whose answer is whether any criterion is met, and keep what changes from block to
+block in variables.
 """
 
+import dataclasses
 from abc import abstractmethod
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-from cleverhans.tf2.attacks.fast_gradient_method import fast_gradient_method
-from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_method
-from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
+from cleverhans.tf2.attacks.spsa import SPSAAdam
 
 from tfrobust.attacks.base import Block
-from tfrobust.attacks.fixed_size import NORMS, Bisection
+from tfrobust.attacks.fixed_size import NORMS, FixedSizeAttack
+from tfrobust.core.classifier import Classifier
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, clip, per_image
-from tfrobust.core.opaque import Model
+from tfrobust.core.distances import clip, per_image
 from tfrobust.errors import InputError
+
+
+class MarginModel:
+    """A model with two logits, the criterion's margin and 0: class 1 where the criterion is met.
+
+    Args:
+        model: images (B, H, W, C) → logits (B, K).
+        criterion: what is to be met.
+        count: B.
+
+    Attributes:
+        classes: a variable int32 (B,), to be set for each block.
+    """
+
+    def __init__(self, model: Classifier, criterion: Criterion, count: int) -> None:
+        self.model, self.criterion = model, criterion
+        self.classes = tf.Variable(tf.zeros([count], tf.int32), trainable=False)
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Gives float32 (B, 2) for images (B, H, W, C)."""
+        return _margin_and_zero(self.model, self.criterion, images, self.classes)
+
+
+@tf.function(jit_compile=True)
+def _margin_and_zero(
+    model: Classifier, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
+    margin = criterion.margin(model(images), classes)
+    return tf.stack([margin, tf.zeros_like(margin)], axis=-1)
+
+
+class UnitBalls:
+    """A model of offsets in balls of radius 1, with two logits: any criterion is to leave class 0.
+
+    CleverHans climbs the cross-entropy of class 0. Its gradient is here that of the criterion's
+    loss. Each image's ball is stretched to a radius of its own.
+
+    Args:
+        model: images (B, H, W, C) → logits (B, K).
+        criterion: what is to be met.
+        shape: (B, H, W, C).
+
+    Attributes:
+        images: a variable float32 (B, H, W, C), the balls' centres.
+        classes: a variable int32 (B,).
+        radius: a variable float32 (B,).
+        logits: the model, offsets (B, H, W, C) → (B, 2). It is bound once, because CleverHans
+            tells functions apart by identity.
+    """
+
+    def __init__(self, model: Classifier, criterion: Criterion, shape: tuple[int, ...]) -> None:
+        self.model, self.criterion = model, criterion
+        self.images = tf.Variable(tf.zeros(shape), trainable=False)
+        self.classes = tf.Variable(tf.zeros(shape[:1], tf.int32), trainable=False)
+        self.radius = tf.Variable(tf.ones(shape[:1]), trainable=False)
+        self.logits = self._logits
+
+    def fits(self, model: Classifier, criterion: Criterion, shape: tuple[int, ...]) -> bool:
+        """Whether it was made of these."""
+        return (self.model, self.criterion, self.images.shape) == (model, criterion, shape)
+
+    def _logits(self, offset: tf.Tensor) -> tf.Tensor:
+        return _rising(self.model, self.criterion, self.images, self.classes, self.radius, offset)
 
 
 @tf.function(jit_compile=True)
 def _rising(
-    model: Model,
+    model: Classifier,
     criterion: Criterion,
     images: tf.Tensor,
     classes: tf.Tensor,
@@ -31,49 +96,61 @@ def _rising(
     offset: tf.Tensor,
 ) -> tf.Tensor:
     loss = criterion.loss(model(images + per_image(radius) * offset), classes)
-    # Of value 0; half of this gradient is what the cross-entropy of class 0 then has. Divided by
+    # This is 0, and half of its gradient is what the cross-entropy of class 0 then has. Divided by
     # the radius it is that of the pixels, which CleverHans takes for 0 when it is tiny.
     rise = 2.0 / radius * (loss - tf.stop_gradient(loss))
     return tf.stack([-rise, tf.zeros_like(rise)], axis=-1)
 
 
-class _UnitBalls:
-    """A model of offsets in the unit ball, with two logits: any goal is to leave class 0.
+@dataclasses.dataclass(kw_only=True, eq=False)
+class UnitBallAttack(FixedSizeAttack):
+    """A gradient attack of CleverHans in balls of radius 1, whose bounds are stretched likewise.
 
-    The gradient of the cross-entropy of class 0, which CleverHans climbs, is that of the goal's
-    loss. What changes from block to block is in variables, because CleverHans compiles anew for
-    each model object.
+    Args:
+        steps: gradients of each attack.
+        rounds: how many sizes are tried.
+        norm: 2 or `numpy.inf`.
+        step_size: a step's length as a share of the radius, above 0 and at most 1; None for
+            2.5/steps, as Madry et al. take it.
+        line_steps: forward passes of a last bisection between the clean image and the smallest
+            perturbation found.
+        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
+            bounds.
+        batch_size: how many images are computed at a time.
     """
 
-    def __init__(self, model: Model, criterion: Criterion, shape: tuple[int, ...]) -> None:
-        self.model, self.criterion = model, criterion
-        self.images = tf.Variable(tf.zeros(shape), trainable=False)
-        self.classes = tf.Variable(tf.zeros(shape[:1], tf.int32), trainable=False)
-        self.radius = tf.Variable(tf.ones(shape[:1]), trainable=False)
-        # Bound once: CleverHans tells functions apart by identity.
-        self.logits = self._logits
+    step_size: float | None = None
+    _balls: UnitBalls | None = dataclasses.field(default=None, init=False, repr=False)
 
-    def fits(self, model: Model, criterion: Criterion, shape: tuple[int, ...]) -> bool:
-        return (self.model, self.criterion, self.images.shape) == (model, criterion, shape)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step_size is not None and self.step_size <= 0:
+            raise InputError(f"expected a step_size above 0, got {self.step_size}")
 
-    def _logits(self, offset: tf.Tensor) -> tf.Tensor:
-        return _rising(self.model, self.criterion, self.images, self.classes, self.radius, offset)
-
-
-class _CleverHans(Bisection):
-    """An attack of CleverHans in unit balls."""
-
-    _balls: _UnitBalls | None = None
+    @property
+    def name(self) -> str:
+        """E.g. "CleverHans PGD-L2 (10 steps × 9 sizes)"."""
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        kind = f"{type(self).__name__}-{NORMS[self.norm]}"
+        return f"CleverHans {kind} ({steps} × {self.rounds} sizes)"
 
     @abstractmethod
-    def _offsets(self, **common: Any) -> tf.Tensor:
-        """CleverHans' attack with eps=1: → offsets (B, H, W, C)."""
+    def _offsets(self, share: float, **common: Any) -> tf.Tensor:
+        """CleverHans' attack in balls of radius 1.
 
-    def _perturbations(self, model: Model, block: Block, sizes: np.ndarray) -> tf.Tensor:
+        Args:
+            share: the step's length.
+            **common: what all of CleverHans' attacks take.
+
+        Returns:
+            Offsets float32 (B, H, W, C).
+        """
+
+    def _perturbations(self, model: Classifier, block: Block, sizes: np.ndarray) -> tf.Tensor:
         images = block.images
         balls = self._balls
         if balls is None or not balls.fits(model, block.criterion, tuple(images.shape)):
-            balls = self._balls = _UnitBalls(model, block.criterion, tuple(images.shape))
+            balls = self._balls = UnitBalls(model, block.criterion, tuple(images.shape))
         # A size in L2 is RMSE.
         unit = 1.0 if self.norm == np.inf else float(np.sqrt(np.prod(images.shape[1:])))
         radius = tf.constant(sizes * unit, tf.float32)
@@ -87,166 +164,91 @@ class _CleverHans(Bisection):
                 "clip_max": (self.bounds[1] - images) / per_image(radius),
             }
         offset = self._offsets(
+            min(1.0, 2.5 / self.steps if self.step_size is None else self.step_size),
             model_fn=balls.logits,
             x=tf.zeros_like(images),
             y=tf.zeros_like(block.classes),
-            eps=1.0,
             norm=self.norm,
             sanity_checks=False,
             **clipped,
         )
         return clip(images, per_image(radius) * offset, self.bounds)
 
-    def _told(self, short: str) -> str:
-        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
-        return f"CleverHans {short}-{NORMS[self.norm]} ({steps} × {self.rounds} sizes)"
 
+class Constants:
+    """A constant for each image of a Carlini-Wagner attack, c in the paper.
 
-def _share(step_size: float | None, usual: float) -> float:
-    """A step as a share of the ball's radius, at most 1.
-
-    Raises:
-        InputError: it is not above 0.
-    """
-    if step_size is not None and step_size <= 0:
-        raise InputError(f"expected a step_size above 0, got {step_size}")
-    return min(1.0, usual if step_size is None else step_size)
-
-
-class FGM(_CleverHans):
-    """CleverHans' fast gradient method: one step along the gradient, its size bisected per image.
+    CleverHans multiplies its constant with ones of the images' shape, where it means one for each
+    image: batches would fail, or be attacked wrongly without a word.
 
     Args:
-        rounds: sizes tried.
-        norm: 2 or `numpy.inf` (FGSM).
-        line_steps: forward passes of a last bisection, between the clean image and the best.
-        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
-        batch_size: images computed at a time.
+        values: float (B,).
+    """
 
-    Source: arXiv 1412.6572, as implemented by CleverHans.
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = tf.constant(values, tf.float32)
+
+    def __rmul__(self, ones: tf.Tensor) -> tf.Tensor:
+        return self._values
+
+
+class ResetAdam:
+    """Keras 3's Adam by the names that CleverHans' Carlini-Wagner attack calls.
+
+    Keras 3 has no `variables()`, and among its variables, which CleverHans sets to zero before it
+    begins, is the learning rate. A new Adam has no state, and no ties to a former variable.
+
+    Args:
+        rate: the learning rate.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._adam = keras.optimizers.Adam(rate)
+
+    def variables(self) -> list[tf.Variable]:
+        """Forgets its state; CleverHans has nothing left to set to zero."""
+        self._adam = keras.optimizers.Adam(self._rate)
+        return []
+
+    def apply_gradients(self, pairs: list[tuple[tf.Tensor, tf.Variable]]) -> None:
+        """Steps down the gradients of (gradient, variable)."""
+        self._adam.apply_gradients(pairs)
+
+
+class SeededSPSA(SPSAAdam):
+    """CleverHans' optimizer of SPSA for Keras 3, with draws that depend on a seed and the step.
+
+    CleverHans' own constructor hands Keras' Adam an `lr`, which it no longer takes, and its draws
+    come from TensorFlow's global generator.
+
+    Args:
+        rate: float32 scalar, Adam's learning rate.
+        delta: how far from where the walk stands the model is asked.
+        samples: how often it is asked at each step, even.
+        radius: float32 scalar, the L∞ ball's, in which the walk begins at random.
+        seed: int32 (2,).
     """
 
     def __init__(
-        self,
-        *,
-        rounds: int = 9,
-        norm: Any = np.inf,
-        line_steps: int = 8,
-        bounds: Bounds | None = None,
-        batch_size: int = 50,
+        self, rate: tf.Tensor, delta: float, samples: int, radius: tf.Tensor, seed: tf.Tensor
     ) -> None:
-        super().__init__(
-            steps=1,
-            rounds=rounds,
-            norm=norm,
-            line_steps=line_steps,
-            bounds=bounds,
-            batch_size=batch_size,
-        )
+        # Keras' own part, its variables included, is not used.
+        self.__dict__.update(
+            lr=rate, _delta=delta, _num_samples=samples // 2, _num_iters=1,
+            beta_1=0.9, beta_2=0.999, epsilon=1e-7, _compare_to_analytic_grad=False,
+            _radius=radius, _seed=seed,
+        )  # fmt: skip
 
-    @property
-    def name(self) -> str:
-        """E.g. "CleverHans FGM-L∞ (1 step × 9 sizes)"."""
-        return self._told("FGM")
+    def minimize(self, loss_fn, x, optim_state):  # type: ignore[no-untyped-def]
+        """One step, as CleverHans calls it."""
+        # Step 0 begins at a point drawn by CleverHans. Ours is put in its place.
+        step = tf.cast(optim_state["t"], tf.int32)
+        start = tf.random.stateless_uniform(tf.shape(x[0]), self._seed, -1.0, 1.0) * self._radius
+        x = [tf.where(step == 0, start, x[0])]
+        self.__dict__["_step_seed"] = tf.random.experimental.stateless_fold_in(self._seed, step)
+        return super().minimize(loss_fn, x, optim_state)
 
-    def _offsets(self, **common: Any) -> tf.Tensor:
-        return fast_gradient_method(**common)
-
-
-class PGD(_CleverHans):
-    """CleverHans' projected gradient descent, in balls whose size is bisected per image.
-
-    It begins at the clean image.
-
-    Args:
-        steps: of each attack.
-        rounds: sizes tried.
-        norm: 2 or `numpy.inf`.
-        step_size: as a share of the radius; None for 2.5/steps (Madry et al.).
-        line_steps: forward passes of a last bisection, between the clean image and the best.
-        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
-        batch_size: images computed at a time.
-
-    Source: arXiv 1706.06083, as implemented by CleverHans.
-    """
-
-    def __init__(
-        self,
-        *,
-        steps: int = 10,
-        rounds: int = 9,
-        norm: Any = 2,
-        step_size: float | None = None,
-        line_steps: int = 8,
-        bounds: Bounds | None = None,
-        batch_size: int = 50,
-    ) -> None:
-        super().__init__(
-            steps=steps,
-            rounds=rounds,
-            norm=norm,
-            line_steps=line_steps,
-            bounds=bounds,
-            batch_size=batch_size,
-        )
-        self.step_size = _share(step_size, 2.5 / steps)
-
-    @property
-    def name(self) -> str:
-        """E.g. "CleverHans PGD-L2 (10 steps × 9 sizes)"."""
-        return self._told("PGD")
-
-    def _offsets(self, **common: Any) -> tf.Tensor:
-        return projected_gradient_descent(eps_iter=self.step_size, nb_iter=self.steps, **common)
-
-
-class MIM(_CleverHans):
-    """CleverHans' momentum iterative method, in balls whose size is bisected per image.
-
-    Args:
-        steps: of each attack.
-        rounds: sizes tried.
-        norm: `numpy.inf` or 2.
-        decay: μ, how much of the gradients so far, each of mean 1, is kept; not below 0.
-        step_size: as a share of the radius; None for 2.5/steps, as PGD's; the paper's 1/steps
-            hardly ever leads to the ball's surface.
-        line_steps: forward passes of a last bisection, between the clean image and the best.
-        bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
-        batch_size: images computed at a time.
-
-    Source: arXiv 1710.06081, as implemented by CleverHans.
-    """
-
-    def __init__(
-        self,
-        *,
-        steps: int = 10,
-        rounds: int = 9,
-        norm: Any = np.inf,
-        decay: float = 1.0,
-        step_size: float | None = None,
-        line_steps: int = 8,
-        bounds: Bounds | None = None,
-        batch_size: int = 50,
-    ) -> None:
-        super().__init__(
-            steps=steps,
-            rounds=rounds,
-            norm=norm,
-            line_steps=line_steps,
-            bounds=bounds,
-            batch_size=batch_size,
-        )
-        if decay < 0:
-            raise InputError(f"expected a decay not below 0, got {decay}")
-        self.decay, self.step_size = decay, _share(step_size, 2.5 / steps)
-
-    @property
-    def name(self) -> str:
-        """E.g. "CleverHans MIM-L∞ (10 steps × 9 sizes)"."""
-        return self._told("MIM")
-
-    def _offsets(self, **common: Any) -> tf.Tensor:
-        return momentum_iterative_method(
-            eps_iter=self.step_size, nb_iter=self.steps, decay_factor=self.decay, **common
-        )
+    def _get_delta(self, x: tf.Tensor, delta: float) -> tf.Tensor:
+        shape = [self._num_samples, *x.shape[1:]]
+        return delta * tf.sign(tf.random.stateless_uniform(shape, self._step_seed, -1.0, 1.0))

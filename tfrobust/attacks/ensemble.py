@@ -1,4 +1,4 @@
-"""Several attacks on the same images: per image, the smallest perturbation that any found."""
+"""Several attacks on the same images: the smallest perturbation that any of them found."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,22 +6,24 @@ from typing import Any
 import numpy as np
 
 from tfrobust.attacks.base import Attack, AttackResult
+from tfrobust.core.classifier import Model
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.opaque import Model
 
-# Who finds only this much less than another has found nothing of its own.
+# An attack that begins with another's perturbation shortens it by less than this share, and has
+# not found one of its own.
 TAKEN_OVER = 0.999
 
 
 def smallest(results: Sequence[AttackResult]) -> tuple[AttackResult, np.ndarray]:
-    """Per image the smallest of several results.
+    """For each image the smallest of several results.
 
     Args:
-        results: of the same images, in the order in which the attacks ran.
+        results: of the same N images, in the order in which the attacks ran.
 
     Returns:
-        The smallest, and int (N,) whose it is: the first attack that no later one undercuts by
-        more than 0.1 %; −1 where the image met the goal as it was, or nothing was found.
+        The smallest perturbations; and int (N,), the number of the attack that found each. It is
+        the first attack whose size no later one undercuts by more than 0.1 %, and −1 where the
+        clean image met the criterion or nothing was found.
     """
     best = results[0]
     winner = np.where(best.found & (best.rmse > 0), 0, -1)
@@ -51,16 +53,16 @@ def attack_in_turn(
     done: Sequence[AttackResult] = (),
     numbers: Any = None,
 ) -> Iterator[AttackResult]:
-    """Runs attacks one after the other, each told of the smallest perturbations so far.
+    """Runs attacks one after the other. Each is given the smallest perturbations so far.
 
     Args:
-        attacks: the cheap ones first.
-        model: as for `Attack`, as are the four that follow.
+        attacks: in this order; cheap attacks first save the others work.
+        model: a network, or a function of images (B, H, W, C) that gives logits (B, K).
         images: float (N, H, W, C) in [0, 1].
-        labels: int (N,).
-        criterion: the goal.
+        labels: int (N,), the true classes, from 0 to K − 1.
+        criterion: what to look for; `Misclassified()` when None.
         done: results of the first attacks, which are not run again.
-        numbers: int (N,), which image of its data set each is.
+        numbers: int (N,), the number of each image in its data set; 0 to N − 1 when None.
 
     Yields:
         What each attack that is not done found, as soon as it is there.

@@ -6,50 +6,54 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Model, as_classifier
 from tfrobust.errors import InputError
 
-# Images (B, H, W, C) and a seed, int32 (2,) → logits (B, K); every row draws for itself.
+# A function of images (B, H, W, C) and a seed, int32 (2,), that gives logits (B, K). Every row
+# draws for itself.
 RandomModel = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def expectation(model: keras.Model | RandomModel, *, draws: int, seed: int = 0) -> Model:
-    """The network that decides by the average of a random one, to be given to any attack.
+    """A network that decides by the average of a random one, to be given to any attack.
 
-    What is averaged are probabilities: the result's softmax is the mean softmax over the draws,
-    its logits are that mean's logarithm. The mean of the logits would be no network's answer,
-    one draw with large logits would outvote the others, and "below chance" would ask about a
-    probability that nobody sees. (1707.07397 averages the logarithms, a bound below this.) Its
-    gradient is that of the images only.
+    The probabilities are averaged: the softmax of the result is the mean softmax over the draws,
+    and its logits are the logarithm of that mean. A mean of the logits would be no network's
+    answer: one draw with large logits would outvote the others, and `BelowChance` would ask about
+    a probability that nobody sees. (arXiv 1707.07397 averages the logarithms, which is a bound
+    below this.) The gradient is taken with respect to the images only.
 
-    The draws are the same for every image and every call, so that what an attack finds does not
-    depend on where in a batch an image lies, and a bisection ends. (A call that is not compiled
-    draws otherwise: attacks' are.) The draws are few: what was found is to be judged by others,
-    `expectation(model, draws=more, seed=another)`.
+    The draws are the same for every image and every compiled call. So what an attack finds does
+    not depend on an image's place in the batch, and a bisection ends. Calls that are not compiled
+    draw otherwise; those of attacks are compiled. As the draws are few, judge what an attack
+    found by others: `expectation(model, draws=more, seed=another)`.
 
     Args:
-        model: a Keras network whose layers draw, in inference too, by `keras.random` with a
-            SeedGenerator; or a function of images (B, H, W, C) and a seed, int32 (2,), that
-            draws by tf.random.stateless_… with it, for every row its own: a random transform
-            before a network, say. Draws by anything else differ from call to call.
-        draws: how many are averaged; time and memory are of that many images for one.
+        model: a Keras classifier whose layers draw in inference too, by `keras.random` with a
+            SeedGenerator; or a function of images (B, H, W, C) and a seed, int32 (2,), that gives
+            logits (B, K) and draws by `tf.random.stateless_…` with the seed, for every row its
+            own: for example a random transform before a network. What draws by other means
+            differs from call to call.
+        draws: how many answers are averaged. Each image takes the time and the memory of so many.
         seed: of the draws.
 
     Returns:
-        A model: images (B, H, W, C) → logarithms of mean probabilities (B, K).
+        A function of images (B, H, W, C) that gives the logarithms of mean probabilities (B, K).
 
     Raises:
-        InputError: no draws, or a Keras network without a layer that draws.
+        InputError: there are no draws, or the Keras classifier has no layer that draws.
 
     Source: Athalye et al., arXiv 1707.07397, and arXiv 1802.00420, section 4.2.
     """
     if draws < 1:
         raise InputError(f"expected at least 1 draw, got {draws}")
-    random_model = _seeded(model) if isinstance(model, keras.Model) else model
+    random_model = (
+        _seeded(as_classifier(model).network) if isinstance(model, keras.Model) else model
+    )
     seeds = tf.constant([seed, draws], tf.int32)
 
     def of_one(image: tf.Tensor) -> tf.Tensor:
-        # The seed is not mapped over: all images meet the same draws, one a row.
+        # The seed is not mapped over, so that all images meet the same draws, one in each row.
         logits = random_model(tf.tile(image[None], (draws, 1, 1, 1)), seeds)
         total = tf.reduce_logsumexp(tf.nn.log_softmax(logits), axis=0)
         return total - tf.math.log(tf.cast(draws, total.dtype))
@@ -66,7 +70,7 @@ def expectation(model: keras.Model | RandomModel, *, draws: int, seed: int = 0) 
     @tf.custom_gradient
     def average(images: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
         def gradient(upstream: tf.Tensor, variables: Sequence[Any] = ()) -> tuple[tf.Tensor, Any]:
-            # The images' only: attacks do not train.
+            # None for the variables: attacks do not train.
             return tf.vectorized_map(pulled_back, (images, upstream)), [None] * len(variables)
 
         return tf.vectorized_map(of_one, images), gradient

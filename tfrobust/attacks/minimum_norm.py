@@ -1,56 +1,146 @@
-"""What the walks in L2 share: norms, unit vectors, known beginnings, the last bisection."""
+"""Minimum-norm attacks: they walk, and keep the smallest perturbation that they came across."""
 
+import dataclasses
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Block, meets
-from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, clip, per_image
-from tfrobust.core.opaque import Model
+from tfrobust.attacks.base import Attack, Block
+from tfrobust.attacks.line_search import known_start, shortened
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.distances import norm, per_image
+from tfrobust.errors import InputError
 
 
-def shortened(
-    model: Model,
-    criterion: Criterion,
-    images: tf.Tensor,
-    classes: tf.Tensor,
-    delta: tf.Tensor,
-    halvings: int,
-) -> tf.Tensor:
-    """Bisects on the line from the clean image to a perturbation that meets the goal.
+class Best(NamedTuple):
+    """The smallest perturbation so far that meets the criterion, for each of B images.
 
     Args:
-        model: gives logits for images.
-        goal: what is to be met still.
-        images: float (B, H, W, C).
-        classes: int (B,).
-        delta: float (B, H, W, C), meets the goal; what does not is returned as it is or shorter.
-        halvings: forward passes; the last interval is 2^-halvings of the line.
-
-    Returns:
-        The shortest perturbation tried that meets the goal.
+        delta: float32 (B, H, W, C), zeros where there is none.
+        size: float32 (B,), in the attack's measure; infinite where there is none.
     """
-    short, long = tf.zeros_like(delta[:, 0, 0, 0]), tf.ones_like(delta[:, 0, 0, 0])
-    for _ in range(halvings):
-        middle = (short + long) / 2
-        met = meets(model, criterion, images + per_image(middle) * delta, classes)
-        short, long = tf.where(met, short, middle), tf.where(met, middle, long)
-    return per_image(long) * delta
+
+    delta: tf.Tensor
+    size: tf.Tensor
+
+    @classmethod
+    def none(cls, images: tf.Tensor) -> "Best":
+        """Nothing is found yet for images (B, H, W, C)."""
+        return cls(tf.zeros_like(images), tf.fill(tf.shape(images)[:1], np.float32(np.inf)))
+
+    def or_smaller(self, delta: tf.Tensor, size: tf.Tensor) -> "Best":
+        """The smaller of this and another for each image; this one where they are equal.
+
+        Args:
+            delta: float32 (B, H, W, C).
+            size: float32 (B,), infinite where delta does not meet the criterion.
+        """
+        better = size < self.size
+        return Best(
+            tf.where(per_image(better), delta, self.delta), tf.where(better, size, self.size)
+        )
 
 
-def known(model: Model, block: Block, bounds: Bounds | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """The perturbations that a block's attack may begin with.
+@dataclasses.dataclass(kw_only=True, eq=False)
+class MinimumNormAttack(Attack):
+    """A walk that keeps the smallest perturbation it comes across, for each image.
+
+    An attack says where its walk begins (`init`) and how it goes on (`step`). The loop, the
+    smallest perturbation so far, those that were found late and the last bisection are kept here.
 
     Args:
-        model: gives logits for images.
-        block: its start may be of an attack without bounds, or of another model.
-        bounds: the lowest and highest value of an attacked pixel; None for no bounds.
+        steps: gradients taken for each image.
+        line_steps: forward passes of a last bisection between the clean image and the smallest
+            perturbation found.
+        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
+            bounds.
+        batch_size: how many images are computed at a time.
 
-    Returns:
-        Perturbations (B, H, W, C) that meet the goal, zeros where none is known; known (B,).
+    Attributes:
+        tells_late: whether a perturbation that was found only in the second half of the visits
+            says that the attack needs more steps.
     """
-    start = clip(block.images, block.start, bounds)
-    given = tf.reduce_any(start != 0, axis=(1, 2, 3))
-    if not tf.reduce_any(given):
-        return tf.zeros_like(start), given
-    given &= meets(model, block.criterion, block.images + start, block.classes)
-    return tf.where(per_image(given), start, 0.0), given
+
+    tells_late: ClassVar[bool] = True
+
+    steps: int = 100
+    line_steps: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1 or self.line_steps < 0:
+            raise InputError(
+                "expected steps of at least 1 and line_steps not below 0, got "
+                f"{self.steps}, {self.line_steps}"
+            )
+
+    @staticmethod
+    def size(delta: tf.Tensor) -> tf.Tensor:
+        """By what perturbations are compared: their L2 norm, unless told otherwise.
+
+        Args:
+            delta: float32 (B, H, W, C).
+
+        Returns:
+            float32 (B,).
+        """
+        return norm(delta)
+
+    @property
+    def visits(self) -> int:
+        """How often `step` is called: once more than there are steps.
+
+        The last visit judges where the last step led to. Its own step goes nowhere.
+        """
+        return self.steps + 1
+
+    @abstractmethod
+    def init(self, model: Classifier, block: Block) -> tuple[Any, Best]:
+        """Where the walk begins.
+
+        Args:
+            model: images (B, H, W, C) → logits (B, K).
+            block: the images.
+
+        Returns:
+            Whatever `step` goes on from, and the smallest perturbation known at the beginning:
+            `Best.none` or `known`.
+        """
+
+    @abstractmethod
+    def step(
+        self, model: Classifier, block: Block, state: Any, best: Best, visit: int
+    ) -> tuple[Any, Best]:
+        """Judges where the walk stands, and goes on.
+
+        Args:
+            model: images (B, H, W, C) → logits (B, K).
+            block: the images.
+            state: what `init` or the last visit gave.
+            best: the smallest perturbation so far.
+            visit: from 0 to `visits` − 1.
+
+        Returns:
+            The new state, and the smallest perturbation so far, this visit's included.
+        """
+
+    def known(self, model: Classifier, block: Block) -> Best:
+        """The perturbations from another attack that meet the criterion within bounds."""
+        delta, given = known_start(model, block, self.bounds)
+        return Best(delta, tf.where(given, self.size(delta), np.inf))
+
+    def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        state, best = self.init(model, block)
+        by_half = np.zeros(len(block.classes), bool)
+        for visit in range(self.visits):
+            state, best = self.step(model, block, state, best, visit)
+            if visit == (self.visits - 1) // 2:
+                by_half = np.isfinite(best.size.numpy())
+        found = np.isfinite(best.size.numpy())
+        delta = shortened(
+            model, block.criterion, block.images, block.classes, best.delta, self.line_steps
+        )
+        late = found & ~by_half if self.tells_late else np.zeros_like(found)
+        return delta.numpy(), found, late

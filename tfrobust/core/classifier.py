@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.config import config_of
 from tfrobust.core.logits import logits_network, with_input_range
 from tfrobust.errors import InputError
 
@@ -75,6 +76,11 @@ class Classifier:
             float32 (B, K).
         """
         return tf.cast(self._logits(tf.cast(images, tf.float32)), tf.float32)
+
+    def config(self) -> dict[str, Any]:
+        """What it is, in JSON types: see `Configured.config`."""
+        asked = self._logits if self.network is None else self.network
+        return {"class": type(self).__name__, "network": config_of(asked)}
 
     def check(self, images: np.ndarray) -> int:
         """Asks the network about the first image, so that what cannot work fails early.

@@ -28,7 +28,7 @@ class Configured:
 
         Returns:
             Strings, numbers, booleans, None, lists and dictionaries of these. Hyper-parameters
-            that have a configuration of their own are told by it. Tuples are lists. An array is
+            that have a `config` of their own are told by it. Tuples are lists. An array is
             told by its shape, its type and a hash of its values, a network by a hash of its
             structure and one of its weights, a function by its name and a hash of its code.
         """
@@ -86,7 +86,7 @@ def _config(value: Any, inside: tuple[int, ...]) -> Any:
     if hasattr(value, "__array__"):
         values = np.asarray(value)
         return _config(values.tolist(), inside) if values.dtype.hasobject else _of_array(values)
-    if isinstance(value, Configured):
+    if callable(getattr(value, "config", None)):
         return value.config()
     if hasattr(value, "get_config") and hasattr(value, "weights"):
         return _of_network(value)

@@ -1,5 +1,6 @@
 """Distances between images, and the arithmetic that all walks around an image share."""
 
+import numpy as np
 import tensorflow as tf
 
 # The lowest and the highest value that a pixel of an attacked image may have.
@@ -7,25 +8,50 @@ Bounds = tuple[float, float]
 
 
 def per_image(values: tf.Tensor) -> tf.Tensor:
-    """(B,) → (B, 1, 1, 1), to go with images."""
+    """Values (B,) in the shape (B, 1, 1, 1), to be multiplied with images."""
     return values[:, None, None, None]
 
 
 def rmse(delta: tf.Tensor) -> tf.Tensor:
-    """Root of the mean square over each image's values: (B, H, W, C) → (B,)."""
+    """The size of perturbations as the root of the mean square over each image's values.
+
+    Args:
+        delta: float (B, H, W, C).
+
+    Returns:
+        float (B,), in units of the pixels.
+    """
     return tf.sqrt(tf.reduce_mean(tf.square(delta), axis=(1, 2, 3)))
 
 
+def rmse64(delta: np.ndarray) -> np.ndarray:
+    """`rmse` of an array (N, H, W, C), computed in float64: → float64 (N,)."""
+    return np.sqrt(np.mean(np.square(delta, dtype=np.float64), axis=(1, 2, 3)))
+
+
 def norm(delta: tf.Tensor) -> tf.Tensor:
-    """The L2 norm of each image's values, not divided by their number: (B, H, W, C) → (B,)."""
+    """The size of perturbations as L2 norm, which is RMSE times the root of H·W·C.
+
+    Args:
+        delta: float (B, H, W, C).
+
+    Returns:
+        float (B,), in units of the pixels.
+    """
     return tf.norm(tf.reshape(delta, (tf.shape(delta)[0], -1)), axis=-1)
 
 
 def unit(vectors: tf.Tensor) -> tf.Tensor:
-    """Each image's vector at norm 1, or 0 where it is 0: (B, H, W, C) → the same.
+    """Vectors scaled to L2 norm 1.
 
-    A confident network's gradients are so small that their squares are 0 in float32: the
-    largest value is brought to 1 first.
+    The gradients of a confident network are so small that their squares are 0 in float32. So each
+    vector's largest value is brought to 1 before they are squared.
+
+    Args:
+        vectors: float (B, H, W, C), one vector for each image.
+
+    Returns:
+        float (B, H, W, C); 0 where a vector is 0.
     """
     largest = tf.reduce_max(tf.abs(vectors), axis=(1, 2, 3), keepdims=True)
     vectors = tf.math.divide_no_nan(vectors, largest)
@@ -33,5 +59,14 @@ def unit(vectors: tf.Tensor) -> tf.Tensor:
 
 
 def clip(images: tf.Tensor, delta: tf.Tensor, bounds: Bounds | None) -> tf.Tensor:
-    """The perturbation cut so that images + delta stays within the bounds, if there are any."""
+    """Cuts perturbations so that the perturbed images stay within bounds.
+
+    Args:
+        images: float (B, H, W, C).
+        delta: float (B, H, W, C).
+        bounds: the lowest and the highest value of a perturbed pixel; None for no bounds.
+
+    Returns:
+        float (B, H, W, C), the perturbations.
+    """
     return delta if bounds is None else tf.clip_by_value(images + delta, *bounds) - images

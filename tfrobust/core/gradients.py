@@ -1,10 +1,10 @@
-"""The gradient of a model's answer with respect to the image."""
+"""The gradient of an objective with respect to the image."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Model
 
 
 def input_gradient(
@@ -18,7 +18,8 @@ def input_gradient(
         objective: logits (B, K) → float (B,).
 
     Returns:
-        The logits, and the gradient in the shape of the images; zeros where there is none.
+        The logits float (B, K), and the gradient in the shape of the images, zeros where the
+        objective does not depend on them.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)

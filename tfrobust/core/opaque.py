@@ -8,6 +8,7 @@ import tensorflow as tf
 
 # Those who still import the other names from here will be moved.
 from tfrobust.core.classifier import Classifier, Model, answers, are_probabilities, compiled
+from tfrobust.core.config import config_of
 from tfrobust.errors import InputError
 
 __all__ = ["Classifier", "Model", "Opaque", "answers", "compiled"]
@@ -40,6 +41,10 @@ class Opaque(Classifier):
             has_gradient=False,
         )
         self._function = function
+
+    def config(self) -> dict[str, Any]:
+        """What it is, in JSON types: see `Configured.config`."""
+        return {"class": "Opaque", "name": self.name, "function": config_of(self._function)}
 
     def _answer(self, images: tf.Tensor) -> tf.Tensor:
         logits = tf.numpy_function(self._call, [images], tf.float32)

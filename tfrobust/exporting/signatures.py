@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.linearized_margin import nearest_decision
+from tfrobust.attacks.nearest_decision import nearest_decision
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import walk

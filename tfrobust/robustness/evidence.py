@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrobust.attacks import Attack, AttackResult, L2Min
-from tfrobust.attacks.l2_min import step_lengths
+from tfrobust.attacks.walk import step_lengths
 from tfrobust.robustness.probes import Probes, margins
 
 # The label's lead in logits from which a softmax is 1 and a cross-entropy 0 in float32.

@@ -41,16 +41,10 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def settings(attack: Attack) -> dict[str, Any]:
-    """An attack's class and hyper-parameters; what it keeps to itself, such as counts, is none."""
-    own = {name: value for name, value in vars(attack).items() if not name.startswith("_")}
-    return json.loads(json.dumps({"attack": type(attack).__name__, **own}, default=repr))
-
-
 class Partials:
     """Units' outcomes in a folder, one file for each attack in each.
 
-    They are of one evaluation: the same attacks with the same settings in the same order, the
+    They are of one evaluation: attacks with the same `config` in the same order, the
     same images, labels and network. The network is told by its logits: whatever answers all
     images alike is the same network, and one that was trained on is not.
 
@@ -81,7 +75,7 @@ class Partials:
         # Also tells now, not after the first unit's work, whether the folder can be written.
         write_atomically(self.directory / "README.txt", _README.encode())
         mine = {
-            "attacks": [settings(attack) for attack in attacks],
+            "attacks": [attack.config() for attack in attacks],
             "images of a unit": unit_images,
             "images and labels": image_hash(images, labels),
         }

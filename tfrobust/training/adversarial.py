@@ -15,7 +15,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks.l2_min import advance, step_lengths
+from tfrobust.attacks.walk import advance, step_lengths
 from tfrobust.core.criteria import Misclassified, cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
