@@ -243,7 +243,8 @@ class Confident(Misclassified):
 )
 def test_every_attack_uses_the_parameter_of_a_criterion_that_a_user_made(attack: Attack) -> None:
     labels = predicted(curved, IMAGES)
-    sizes = []
+    sizes: list[float] = []
+    leads = np.zeros(6)
     for kappa in (0.0, 1.0, 2.0):
         result = attack(curved, IMAGES, labels, Confident(kappa))
         assert result.found.all()

@@ -1,5 +1,7 @@
 """One table over all methods: the same call, the same record, the same refusals."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,17 @@ def network_of(shape: tuple[int, int, int]) -> keras.Model:
             keras.layers.Dense(3),
         ]
     )
+
+
+def test_methods_are_told_apart_by_their_configurations() -> None:
+    told = [method.config() for method in METHODS]
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert len({json.dumps(one) for one in told}) == len(METHODS)
+    assert told[2]["class"] == "SmallestChange"
+    assert told[2]["attack"] == LinearizedMargin(steps=12, batch_size=4).config()
+    same = SmallestChange(attack=LinearizedMargin(steps=12, batch_size=4))
+    assert METHODS[2] == same and hash(METHODS[2]) == hash(same)
+    assert METHODS[2] != SmallestChange(attack=LinearizedMargin(steps=13, batch_size=4))
 
 
 @pytest.fixture(scope="module")

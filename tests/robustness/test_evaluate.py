@@ -240,7 +240,7 @@ def test_shards_give_what_one_run_gives(network: keras.Model, tmp_path: Path) ->
 
 
 OTHER_SHARDS: list[tuple[list[Attack], str]] = [
-    ([Random(batch_size=2)], "attack 2: there {'attack': 'LinearizedMargin'"),
+    ([Random(batch_size=2)], "attack 2: there {'class': 'LinearizedMargin'"),
     (
         [Random(batch_size=2), LinearizedMargin(steps=6, batch_size=2), PGD(batch_size=2)],
         "attack 3: there none",
@@ -248,7 +248,7 @@ OTHER_SHARDS: list[tuple[list[Attack], str]] = [
     ([Random(batch_size=2), LinearizedMargin(steps=7, batch_size=2)], "'steps': 7"),
     (
         [LinearizedMargin(steps=6, batch_size=2), Random(batch_size=2)],
-        "attack 1: there {'attack': 'Random'",
+        "attack 1: there {'class': 'Random'",
     ),
     (
         [Random(batch_size=3), LinearizedMargin(steps=6, batch_size=3)],

@@ -75,7 +75,7 @@ class GradientWalk(MinimumNormAttack):
 
     @staticmethod
     @abstractmethod
-    def advance(here: Visit, state: Any, scheduled: Any) -> Any:
+    def advance(here: Visit, state: Any, scheduled: dict[str, Any]) -> Any:
         """One step.
 
         Args:
@@ -160,6 +160,8 @@ def visit(
     return state._replace(delta=clip(images, state.delta, bounds)), best
 
 
+# The class, the model and the criterion are arguments and no closures: TensorFlow then keeps one
+# program for each, whichever attack asks.
 compiled_visit = tf.function(visit, jit_compile=True)
 
 

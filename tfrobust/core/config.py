@@ -114,6 +114,8 @@ def _of_object(value: Any, inside: tuple[int, ...]) -> dict[str, Any]:
     if hasattr(value, "__name__"):  # a function that is not Python's
         described["name"] = value.__name__
     inside = (*inside, id(value))
+    if hasattr(value, "__wrapped__"):  # a decorated function, such as tf.custom_gradient makes
+        described["wrapped"] = _config(value.__wrapped__, inside)
     for name, one in getattr(value, "__dict__", {}).items():
         if not name.startswith("_"):
             described[name] = _config(one, inside)

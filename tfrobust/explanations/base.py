@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.config import Configured
 from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
@@ -61,7 +62,7 @@ class Explanation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Method(ABC):
+class Method(Configured, ABC):
     """A way to explain: hyper-parameters first, then `method(model, images, targets)`."""
 
     # Whether the method follows the model's gradient, which an `Opaque` one does not give.
