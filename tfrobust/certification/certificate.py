@@ -13,7 +13,7 @@ from scipy.special import betaincinv, ndtri
 
 from tfrobust.core.ara import Ara
 from tfrobust.core.presenters import present
-from tfrobust.core.records import Record
+from tfrobust.core.records import Array, Record
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class Certificate(Record):
     ara: Ara
     accuracy: float
     abstained: int
-    predicted: np.ndarray
-    votes: np.ndarray
-    l2: np.ndarray
-    rmse: np.ndarray
+    predicted: Array
+    votes: Array
+    l2: Array
+    rmse: Array
     sigma: float
     n0: int
     n: int

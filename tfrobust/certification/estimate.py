@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrobust.core.ara import Ara
 from tfrobust.core.presenters import present
-from tfrobust.core.records import Record
+from tfrobust.core.records import Array, Record
 
 if TYPE_CHECKING:
     import pandas
@@ -47,10 +47,10 @@ class Clever(Record):
     """
 
     ara: Ara
-    l2: np.ndarray
-    rmse: np.ndarray
-    rival: np.ndarray
-    fit: np.ndarray
+    l2: Array
+    rmse: Array
+    rival: Array
+    fit: Array
     capped: int
     poor: int
     unsettled: int

@@ -1,29 +1,44 @@
 """What records share: they are written as JSON and read back."""
 
-import dataclasses
+import functools
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-import cattrs
 import numpy as np
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+import pydantic
 
 from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError
 
-# The metadata of a field that the JSON leaves out; it must have a default.
-NOT_KEPT = {"kept": False}
+MOST_REASONS = 3  # that an error names, of why a file holds no such record
 
-MOST_REASONS = 3  # that an error names, of why a file is no such record
+
+def _numbers(values: Any) -> np.ndarray:
+    """A list of numbers as an array: int64 if JSON has only whole ones, else float64."""
+    if isinstance(values, np.ndarray):
+        return values
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list of numbers, got {values!r:.40}")
+    array = np.array([np.inf if value is None else value for value in values])
+    if array.ndim != 1 or array.dtype.kind not in "if":
+        raise ValueError(f"expected a list of numbers, got {values!r:.40}")
+    return array
+
+
+def _plain(array: np.ndarray) -> list[Any]:
+    return [value if np.isfinite(value) else None for value in array.tolist()]
+
+
+# A field of numbers (N,). JSON has no infinity, so an infinite number is null there.
+Array = Annotated[np.ndarray, pydantic.PlainValidator(_numbers), pydantic.PlainSerializer(_plain)]
 
 
 class Record:
     """A frozen dataclass that is written as JSON and read back.
 
     The JSON has the number of its schema, the record's fields by name, and the properties that
-    `DERIVED` names, for readers without this package. Arrays are lists. JSON has no infinity, so
-    an infinite value of an array is null.
+    `DERIVED` names, for readers without this package.
 
     Class attributes:
         SCHEMA: raised whenever a field is added or changes its meaning.
@@ -43,7 +58,7 @@ class Record:
             InputError: the file cannot be written.
         """
         values = {"schema": self.SCHEMA, **{name: getattr(self, name) for name in self.DERIVED}}
-        values |= _CONVERTER.unstructure(self)
+        values |= _adapter(type(self)).dump_python(self, mode="json")
         text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(path, text.encode())
 
@@ -65,61 +80,21 @@ class Record:
         schema = values.get("schema") if isinstance(values, dict) else None
         if schema != cls.SCHEMA:
             raise InputError(f"{wanted}; got schema {schema}; compute the record again")
-        fields = {
-            name: value
-            for name, value in values.items()
-            if name != "schema" and name not in cls.DERIVED
-        }
+        for name in ("schema", *cls.DERIVED):
+            values.pop(name, None)
         try:
-            return _CONVERTER.structure(fields, cls)
-        except cattrs.BaseValidationError as error:
-            reasons = "; ".join(cattrs.transform_error(error, path=cls.__name__)[:MOST_REASONS])
-            raise InputError(f"{wanted}; got one whose fields differ: {reasons}") from error
+            # Strict: no value of another type is converted in silence.
+            return _adapter(cls).validate_json(json.dumps(values), strict=True, extra="forbid")
+        except pydantic.ValidationError as error:
+            reasons = [
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_url=False)[:MOST_REASONS]
+            ]
+            raise InputError(
+                f"{wanted}; got one whose fields differ: {'; '.join(reasons)}"
+            ) from error
 
 
-def _same(value: Any, kind: type) -> Any:
-    """A JSON value of exactly this type; nothing is converted in silence."""
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {value!r}")
-    return value
-
-
-def _array(values: Any, _: Any) -> np.ndarray:
-    """A list of numbers as an array, float64 or int64 as JSON writes them."""
-    if not isinstance(values, list):
-        raise TypeError(f"expected a list of numbers, got {values!r}")
-    array = np.array([np.inf if value is None else value for value in values])
-    if array.ndim != 1 or array.dtype.kind not in "if":
-        raise TypeError(f"expected a list of numbers, got one of {array.dtype}")
-    return array
-
-
-def _list(array: np.ndarray) -> list[Any]:
-    return [value if np.isfinite(value) else None for value in array.tolist()]
-
-
-def _left_out(kind: type) -> dict[str, Any]:
-    return {
-        field.name: override(omit=True)
-        for field in dataclasses.fields(kind)
-        if not field.metadata.get("kept", True)
-    }
-
-
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-_CONVERTER.register_structure_hook(np.ndarray, _array)
-_CONVERTER.register_unstructure_hook(np.ndarray, _list)
-for _kind in (bool, int, float, str):
-    _CONVERTER.register_structure_hook(_kind, _same)
-_CONVERTER.register_structure_hook_factory(
-    dataclasses.is_dataclass,
-    lambda kind: make_dict_structure_fn(
-        kind, _CONVERTER, _cattrs_forbid_extra_keys=True, **_left_out(kind)
-    ),
-)
-_CONVERTER.register_unstructure_hook_factory(
-    dataclasses.is_dataclass,
-    lambda kind: make_dict_unstructure_fn(kind, _CONVERTER, **_left_out(kind)),
-)
+@functools.cache
+def _adapter(kind: type) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(kind)

@@ -2,16 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+import pydantic
 
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import present
-from tfrobust.core.records import NOT_KEPT, Record
+from tfrobust.core.records import Array, Record
 from tfrobust.robustness.examples import Example
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class AttackRecord:
     name: str
     goal: str
     ara: Ara
-    rmse: np.ndarray
+    rmse: Array
     won: int
     late: int
     seconds: float
@@ -98,9 +99,9 @@ class AraReport(Record):
     clean_accuracy: float
     attack_ara: Ara
     btr_ara: Ara
-    attack_rmse: np.ndarray
-    btr_rmse: np.ndarray
-    attack_linf: np.ndarray
+    attack_rmse: Array
+    btr_rmse: Array
+    attack_linf: Array
     attacks: tuple[AttackRecord, ...]
     checks: dict[str, tuple[str, ...]]
     image_hash: str
@@ -111,7 +112,9 @@ class AraReport(Record):
     seconds: float
     certificate: Certificate | None = None
     clever: Clever | None = None
-    examples: tuple[Example, ...] = dataclasses.field(default=(), metadata=NOT_KEPT)
+    examples: Annotated[
+        tuple[Example, ...], pydantic.PlainValidator(tuple), pydantic.Field(exclude=True)
+    ] = ()
     class_names: tuple[str, ...] = ()
 
     @property
