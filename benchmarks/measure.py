@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from tfrobust import datasets
 from tfrobust.core.files import write_atomically
 from tfrobust.core.loading import load_model
+from tfrobust.explanations import overview
 from tfrobust.robustness import AraReport, compare
 from tfrobust.robustness.evaluate import evaluate
 from tfrobust.runs import recipes, stages
@@ -61,15 +62,14 @@ def thoroughly(folder: Path) -> AraReport:
 
 def pictures(robust: Path, plain: Path) -> None:
     """The README's pictures: the same test images explained on both networks."""
-    from tfrobust.reports import figures
-
     target = ROOT / "docs" / "images"
     source = datasets.load("fashion_mnist_mini")
     images, labels = source.test_arrays(4)
     for name, folder in (("robust", robust), ("plain", plain)):
         model = json.loads((folder / "finished.json").read_text())["model"]
-        drawn = figures.grid(load_model(model), images, labels, source.info.class_names)
-        write_atomically(target / f"explanations_{name}.png", drawn)
+        shown = overview(load_model(model), images)
+        path = target / f"explanations_{name}.png"
+        shown.to_png(path, source.info.class_names, labels=labels)
 
 
 def row(report: AraReport) -> str:

@@ -10,9 +10,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tfrobust.errors import InputError
-from tfrobust.explanations import Adversarial, IntegratedGradients, SmallestChange
+from tfrobust.explanations import (
+    Adversarial,
+    GradCAM,
+    IntegratedGradients,
+    Method,
+    SmallestChange,
+    explain,
+    overview,
+)
 from tfrobust.models import HalfHuberReLU
-from tfrobust.reports.figures import explanation_picture, grid
+from tfrobust.reports.figures import explanation_png, overview_png
 from tfrobust.reports.pixels import heat
 
 NAMES = ["cat", "$\\frac{dog$ ^_", "a name that is much too long\n\x00"]
@@ -35,6 +43,20 @@ def network_of(channels: int = 1, *, scale: float = 1.0) -> keras.Model:
 
 def images_of(count: int, channels: int = 1) -> np.ndarray:
     return np.random.default_rng(0).random((count, 9, 9, channels), np.float32)
+
+
+def grid(
+    network: keras.Model,
+    images: np.ndarray,
+    labels: list[int] | None,
+    names: list[str],
+    *,
+    targets: int | None = None,
+    methods: list[Method] | None = None,
+) -> bytes:
+    """A picture of what `overview` computes."""
+    found = overview(network, images, targets, methods=methods)
+    return overview_png(found, names, labels=labels)
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -88,20 +110,20 @@ def test_a_chosen_target_and_its_rival(texts: list[str]) -> None:
     last = int(np.argmin(network(images)))
     first = int(np.argmax(network(images)))
     plain = ["cat", NAMES[1], "a name that i…"]
-    explanation_picture(network, images[0], last, NAMES)
+    grid(network, images, None, NAMES, targets=last)
     assert f"surer: {plain[last]}\n" in texts[-7]
     assert f"surer: {plain[first]}\n" in texts[-3]  # the rival: likeliest of the others
 
 
 def test_a_walk_that_falls_short_says_so(texts: list[str]) -> None:
-    explanation_picture(network_of(scale=0), images_of(1)[0], -1, NAMES)
+    grid(network_of(scale=0), images_of(1), None, NAMES)
     assert sum("FALLS SHORT" in text for text in texts) == 3
 
 
 def test_a_network_without_spatial_layers_has_its_other_explanations(texts: list[str]) -> None:
     keras.utils.set_random_seed(0)
     flat = keras.Sequential([keras.Input((9, 9, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    explanation_picture(flat, images_of(1)[0], -1, NAMES)
+    grid(flat, images_of(1), None, NAMES)
     assert texts[-1].startswith("none")
 
 
@@ -145,9 +167,9 @@ def test_maps_in_colour(signed: bool) -> None:
 
 def test_same_bytes_twice_whatever_matplotlib_is_set_to() -> None:
     network, images = network_of(), images_of(1)
-    once = explanation_picture(network, images[0], -1, NAMES)
+    once = grid(network, images, None, NAMES)
     with matplotlib.rc_context({"savefig.dpi": 30, "savefig.bbox": "tight", "text.usetex": True}):
-        assert explanation_picture(network, images[0], -1, NAMES) == once
+        assert grid(network, images, None, NAMES) == once
     assert b"Software" not in once and b"tIME" not in once
 
 
@@ -160,7 +182,7 @@ def test_large_images_keep_their_pixels() -> None:
         ]
     )
     image = np.random.default_rng(0).random((224, 224, 3), np.float32)
-    picture = pixels(explanation_picture(network, image, -1, NAMES))
+    picture = pixels(grid(network, image[None], None, NAMES))
     np.testing.assert_allclose(picture[30:254, 8:232], image, atol=1.01 / 255)
 
 
@@ -178,9 +200,44 @@ def test_large_images_keep_their_pixels() -> None:
 )
 def test_refuses(images: np.ndarray, labels: list[int], names: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        grid(network_of(), images, labels, names)
+        grid(network_of(images.shape[-1]), images, labels, names)
 
 
-def test_a_target_that_is_no_class_is_refused() -> None:
-    with pytest.raises(InputError, match="targets from 0 to 2"):
-        explanation_picture(network_of(), images_of(1)[0], 3, NAMES)
+def test_without_names_classes_have_numbers(texts: list[str]) -> None:
+    grid(network_of(), images_of(1), [2], [])
+    assert texts[-8].startswith("labelled class 2\nseen as class ")
+
+
+@pytest.mark.parametrize("method", [Adversarial(rho=0.05), SmallestChange(), GradCAM()])
+def test_one_method_alone(method: Method, texts: list[str]) -> None:
+    network, images = network_of(), images_of(2)
+    found = method(network, images)
+    picture = pixels(explanation_png(found, NAMES))
+    changes = not isinstance(method, GradCAM)
+    headings = ["image", method.name, "difference"][: 2 + changes]
+    assert texts[: len(headings)] == headings
+    # As many columns of 153 + 8 pixels, and a gap, as headings; two rows of 153 + 46 pixels.
+    assert picture.shape == (2 * 199 + 30, len(headings) * 161 + 8, 3)
+    captions = texts[len(headings) :]
+    name = ["cat", NAMES[1], "a name that i…"][found.target[0]]
+    if isinstance(method, SmallestChange):
+        assert captions[1] == f"becomes {name}\nRMSE {found.rmse[0]:.4f}"
+    else:
+        assert captions[1].startswith(f"for {name}" if not changes else f"for: {name}\n")
+    shown = found.explanation[1].clip(0, 1) if changes else None
+    if shown is not None:
+        expected = np.broadcast_to(shown.repeat(17, 0).repeat(17, 1), (153, 153, 3))
+        np.testing.assert_allclose(picture[229:382, 169:322], expected, atol=1.01 / 255)
+
+
+def test_a_size_for_each_image(texts: list[str]) -> None:
+    found = explain(network_of(), images_of(2), rho=np.array([0.02, 0.1]))
+    explanation_png(found, NAMES)
+    spreads = [text.split("\n")[0] for text in texts if text.startswith("grey ±")]
+    assert spreads == ["grey ± 0.06", "grey ± 0.3"]
+
+
+def test_a_target_without_a_name_is_refused() -> None:
+    found = explain(network_of(), images_of(1), 2)
+    with pytest.raises(InputError, match="got 2 names and class 2"):
+        explanation_png(found, NAMES[:2])

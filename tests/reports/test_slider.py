@@ -1,5 +1,6 @@
 """The slider's page: what it holds, and what it does in a browser."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.explanations import explain
+from tfrobust.explanations import Explanation, at_sizes, explain
 from tfrobust.reports.slider import slider_page
 
 NAMES = ["cat", "</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>"]
@@ -24,9 +25,19 @@ def network() -> keras.Model:
     return keras.Sequential([keras.Input((9, 7, 3)), *layers])
 
 
+Steps = tuple[Explanation, ...]
+
+
 @pytest.fixture(scope="module")
-def page(network: keras.Model) -> str:
-    return slider_page(network, IMAGE, NAMES, targets=[0, 1, 2], rhos=RHOS)
+def ways(network: keras.Model) -> list[Steps]:
+    """The explanations of three classes at two sizes: surer, and less sure."""
+    images = np.repeat(IMAGE[None], 3, axis=0)
+    return [at_sizes(network, images, [0, 1, 2], rhos=RHOS, direction=sign) for sign in (1, -1)]
+
+
+@pytest.fixture(scope="module")
+def page(ways: list[Steps]) -> str:
+    return slider_page(*ways, NAMES, predicted=1)
 
 
 def data_of(page: str) -> dict:
@@ -55,37 +66,47 @@ def test_asks_for_nothing_and_no_class_name_becomes_markup(page: str) -> None:
     assert "default-src 'none'" in markup
 
 
-def test_the_predicted_class_and_its_rival_by_default(network: keras.Model) -> None:
-    order = np.argsort(-np.asarray(network(IMAGE[None]))[0])
-    data = data_of(slider_page(network, IMAGE, ["a", "b", "c"], rhos=RHOS))
-    assert [one["name"] for one in data["classes"]] == ["abc"[order[0]], "abc"[order[1]]]
+def test_says_what_the_image_is_seen_as(ways: list[Steps], page: str, read) -> None:
+    assert f"seen as {NAMES[1]}" in read(page).text
+    assert "seen as class 2" in read(slider_page(*ways, predicted=2)).text
 
 
 def test_photographs_are_stored_as_jpeg() -> None:
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     network = keras.Sequential([keras.Input((80, 80, 1)), *layers])
-    image = np.random.default_rng(0).random((80, 80, 1), np.float32)
-    page = slider_page(network, image, ["a", "b"], rhos=(0.1,))
+    image = np.random.default_rng(0).random((1, 80, 80, 1), np.float32)
+    ways = [at_sizes(network, image, rhos=(0.1,), direction=sign) for sign in (1, -1)]
+    page = slider_page(*ways, predicted=0)
     assert data_of(page)["image"].startswith("data:image/jpeg")
     assert "image-rendering: auto" in page
 
 
-@pytest.mark.parametrize(
-    ("image", "names", "options", "message"),
-    [
-        (IMAGE[None], NAMES, {}, "H, W, 1"),
-        (IMAGE[..., :2], NAMES, {}, "H, W, 1"),
-        (IMAGE, NAMES[:2], {}, "3 class names"),
-        (IMAGE, NAMES, {"rhos": (0.1, 0.05)}, "rise"),
-        (IMAGE, NAMES, {"rhos": ()}, "rise"),
-        (IMAGE, NAMES, {"targets": []}, "one class"),
-        (IMAGE, NAMES, {"targets": [3]}, "targets from 0 to 2"),
-        (IMAGE * 2, NAMES, {}, "0 to 1"),
-    ],
-)
-def test_refuses(network: keras.Model, image, names, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        slider_page(network, image, names, **options)
+def test_refuses(ways: list[Steps]) -> None:
+    surer, less_sure = ways
+    with pytest.raises(InputError, match=r"growing sizes, got sizes \[0.1, 0.02\]"):
+        slider_page(surer[::-1], less_sure[::-1], NAMES, predicted=0)
+    with pytest.raises(InputError, match=r"growing sizes, got sizes \[\]"):
+        slider_page([], [], NAMES, predicted=0)
+    with pytest.raises(InputError, match="got 2 and 1 sizes"):
+        slider_page(surer, less_sure[:1], NAMES, predicted=0)
+    with pytest.raises(InputError, match="the same classes"):
+        other = [dataclasses.replace(found, target=found.target[::-1]) for found in less_sure]
+        slider_page(surer, other, NAMES, predicted=0)
+    with pytest.raises(InputError, match="got 2 names and class 2"):
+        slider_page(surer, less_sure, NAMES[:2], predicted=0)
+
+
+@pytest.mark.parametrize("shape", [(0, 9, 7, 3), (1, 9, 7, 2)])
+def test_refuses_other_images(ways: list[Steps], shape: tuple[int, ...]) -> None:
+    count = shape[0]
+    found = dataclasses.replace(
+        ways[0][0],
+        explanation=np.zeros(shape),
+        difference=np.zeros(shape),
+        target=np.zeros(count, int),
+    )
+    with pytest.raises(InputError, match="H, W, 1"):
+        slider_page([found], [found], NAMES, predicted=0)
 
 
 def test_in_a_browser_the_slider_moves_the_picture(page: str, tmp_path: Path, chromium) -> None:

@@ -1,11 +1,47 @@
-"""A report cut to its first images is the report of those images."""
+"""Two reports compared, and a report cut to its first images."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from tfrobust.attacks import PGD, LinearizedMargin
-from tfrobust.robustness import first_images
+from tfrobust.errors import InputError
+from tfrobust.robustness import AraReport, Comparison, compare, first_images
 from tfrobust.robustness.evaluate import evaluate
+
+Make = Callable[..., AraReport]
+
+
+def test_equal_images_are_paired(make_report: Make) -> None:
+    robust, twin = make_report(unfound=0), make_report(scale=0.5, unfound=0)
+    ratios = compare(robust, twin)
+    assert ratios.attack.paired and ratios.notes == ()
+    assert (ratios.btr.low, ratios.btr.high) == pytest.approx((2, 2))
+
+
+def test_what_makes_a_ratio_unfair_is_noted(make_report: Make) -> None:
+    twin = make_report(scale=0.5, unfound=0)
+    others = dataclasses.replace(twin, image_hash="cd" * 32, attacks=twin.attacks[:1])
+    ratios = compare(make_report(unfound=0), others)
+    assert not ratios.attack.paired and ratios.attack.low < 1.9
+    assert "different images" in ratios.notes[0] and "unequal attacks" in ratios.notes[1]
+
+
+def test_other_bounds_or_classes_are_refused(make_report: Make) -> None:
+    for other in (make_report(bounds=(0.0, 1.0)), make_report(num_classes=9)):
+        with pytest.raises(InputError, match="in the same way"):
+            compare(make_report(), other)
+
+
+@pytest.mark.parametrize("unfound", [0, 20])
+def test_json_there_and_back(make_report: Make, tmp_path: Path, unfound: int) -> None:
+    ratios = compare(make_report(unfound=unfound), make_report(image_hash="cd" * 32))
+    ratios.to_json(tmp_path / "ratios.json")
+    assert Comparison.from_json(tmp_path / "ratios.json") == ratios
 
 
 def test_the_first_images_of_a_report_are_their_own_report() -> None:

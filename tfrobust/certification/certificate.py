@@ -83,6 +83,10 @@ class Certificate(Record):
         """
         return present(self, "dataframe")()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return present(self, "notebook")()
+
     def __str__(self) -> str:
         return (
             f"certified ARA of the smoothed network {self.ara.value:.4f} "

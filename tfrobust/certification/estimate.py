@@ -69,6 +69,10 @@ class Clever(Record):
         """
         return present(self, "dataframe")()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return present(self, "notebook")()
+
     def __str__(self) -> str:
         return (
             f"CLEVER score, an estimate and no bound: median RMSE {np.median(self.rmse):.4f}, "

@@ -28,6 +28,9 @@ METHODS = {
     "smooth_grad": "SmoothGrad",
 }
 MOST_IMAGES = 64  # rows of one picture
+# Sizes on the page with a slider, RMSE of pixels from 0 to 1; --rho is another.
+SLIDER_SIZES = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2)
+FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
@@ -121,9 +124,7 @@ def explain(values: Any) -> None:
     from tfrobust import explanations
     from tfrobust.core.files import write_atomically
     from tfrobust.core.loading import class_names, load_model, shapes
-    from tfrobust.reports.animation import animation
-    from tfrobust.reports.figures import grid
-    from tfrobust.reports.slider import RHOS, slider_page
+    from tfrobust.reports.animation import animate
 
     network = load_model(model_path)
     shape, classes = shapes(network)
@@ -132,38 +133,42 @@ def explain(values: Any) -> None:
     target = chosen_class(values.target, names)
     found = _pictures(paths, shape) if paths else _test_images(values, shape, known, classes)
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
-    write_atomically(
-        output,
-        grid(
-            network,
-            found.images,
-            found.labels,
-            names,
-            targets=target,
-            rho=values.rho,
-            methods=methods,
-        ),
-    )
+    overview = explanations.overview(network, found.images, target, rho=values.rho, methods=methods)
+    overview.to_png(output, names, labels=found.labels)
     written = [f"picture {output}"]
     several = len(found.images) > 1
     for name, image in zip(found.names, found.images, strict=True):
         beside = output.with_name(f"{output.stem}-{name}" if several else output.stem)
         if values.html:
             page = beside.with_name(f"{beside.name}.html")
-            targets = None if target < 0 else [target]
-            rhos = sorted({*RHOS, values.rho})
-            text = slider_page(network, image, names, targets=targets, rhos=rhos)
-            write_atomically(page, text.encode())
+            write_atomically(page, _slider(network, image, target, values.rho, names).encode())
             written.append(f"page    {page}")
         if values.animation:
             moving = beside.with_name(f"{beside.name}-growing.{values.animation}")
-            drawn = animation(
-                network, image, names, target=target, rho=values.rho, kind=values.animation
-            )
+            rhos = [values.rho * number / FRAMES for number in range(1, FRAMES + 1)]
+            steps = explanations.at_sizes(network, image[None], target, rhos=rhos)
+            drawn = animate(steps, names, kind=values.animation)
             write_atomically(moving, drawn)
             written.append(f"moving  {moving}")
         _tell(network, image, names, name if several else "")
     print("\n".join(written))
+
+
+def _slider(network: Any, image: Any, target: int, rho: float, names: list[str]) -> str:
+    """The page with a slider for one image: of the class asked for, or the likeliest two."""
+    import numpy as np
+
+    from tfrobust.explanations import at_sizes, rivals
+    from tfrobust.reports.slider import slider_page
+
+    predicted = int(np.argmax(network(image[None])))
+    targets = [predicted, int(rivals(network, image[None])[0])] if target < 0 else [target]
+    images = np.repeat(image[None], len(targets), axis=0)
+    rhos = sorted({*SLIDER_SIZES, rho})
+    surer, less_sure = (
+        at_sizes(network, images, targets, rhos=rhos, direction=direction) for direction in (1, -1)
+    )
+    return slider_page(surer, less_sure, names, predicted=predicted)
 
 
 def check_methods(methods: list[str]) -> None:

@@ -1,6 +1,5 @@
 """What records share: they are written as JSON and read back."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -58,7 +57,7 @@ class Record:
             InputError: the file cannot be written.
         """
         values = {"schema": self.SCHEMA, **{name: getattr(self, name) for name in self.DERIVED}}
-        values |= _adapter(type(self)).dump_python(self, mode="json")
+        values |= pydantic.TypeAdapter(type(self)).dump_python(self, mode="json")
         text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(path, text.encode())
 
@@ -84,7 +83,8 @@ class Record:
             values.pop(name, None)
         try:
             # Strict: no value of another type is converted in silence.
-            return _adapter(cls).validate_json(json.dumps(values), strict=True, extra="forbid")
+            adapter = pydantic.TypeAdapter(cls)
+            return adapter.validate_json(json.dumps(values), strict=True, extra="forbid")
         except pydantic.ValidationError as error:
             reasons = [
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
@@ -93,8 +93,3 @@ class Record:
             raise InputError(
                 f"{wanted}; got one whose fields differ: {'; '.join(reasons)}"
             ) from error
-
-
-@functools.cache
-def _adapter(kind: type) -> pydantic.TypeAdapter[Any]:
-    return pydantic.TypeAdapter(kind)

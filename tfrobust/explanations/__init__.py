@@ -1,8 +1,9 @@
 """Explanations: the adversarial ones of the paper, others to compare them with."""
 
 from tfrobust.explanations.adversarial import Adversarial, at_sizes, explain
-from tfrobust.explanations.base import Explanation, Method
+from tfrobust.explanations.base import Method
 from tfrobust.explanations.blocks import rivals
+from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.grad_cam import GradCAM
 from tfrobust.explanations.gradients import (
     GradientsInputs,
@@ -11,6 +12,7 @@ from tfrobust.explanations.gradients import (
     VanillaGradients,
 )
 from tfrobust.explanations.occlusion import Occlusion
+from tfrobust.explanations.overviews import Overview, overview
 from tfrobust.explanations.smallest_change import SmallestChange
 
 __all__ = [
@@ -21,10 +23,12 @@ __all__ = [
     "IntegratedGradients",
     "Method",
     "Occlusion",
+    "Overview",
     "SmallestChange",
     "SmoothGrad",
     "VanillaGradients",
     "at_sizes",
     "explain",
+    "overview",
     "rivals",
 ]

@@ -18,8 +18,9 @@ from tfrobust.core.gradients import input_gradient
 from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError
-from tfrobust.explanations.base import Explanation, Method, nothing
+from tfrobust.explanations.base import Method, nothing
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
+from tfrobust.explanations.explanation import Explanation
 
 STEPS = 35
 OVERSHOOT = 5.0
@@ -168,7 +169,7 @@ def explain(
         outcome = _outcome(part.logits, after, part.images, part.targets, delta)
         parts.append({name: np.asarray(value)[: part.asked] for name, value in outcome.items()})
     if not parts:
-        return nothing(images)
+        return nothing(images, _name(rho, direction))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Explanation(
         **joined,
@@ -176,7 +177,15 @@ def explain(
         reached=joined["rmse"] >= FALLS_SHORT * radii,
         attribution=joined["difference"],
         map=np.abs(joined["difference"]).sum(axis=-1),
+        method=_name(rho, direction),
     )
+
+
+def _name(rho: Any, direction: Any) -> str:
+    """E.g. "g_explain+ (RMSE 0.1)"; without a size where images have different ones."""
+    signs = {1: "+", -1: "−"}
+    sign = "".join(word for number, word in signs.items() if np.any(np.equal(direction, number)))
+    return f"g_explain{sign}" + (f" (RMSE {rho:g})" if np.ndim(rho) == 0 else "")
 
 
 def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
@@ -224,12 +233,13 @@ def at_sizes(
     fields = {
         field.name: getattr(found, field.name)
         for field in dataclasses.fields(Explanation)
-        if field.name != "rho"
+        if field.name not in ("rho", "method")
     }
     return tuple(
         Explanation(
             **{name: values[row * count : (row + 1) * count] for name, values in fields.items()},
             rho=float(rho),
+            method=_name(float(rho), direction),
         )
         for row, rho in enumerate(rhos)
     )
@@ -254,7 +264,7 @@ class Adversarial(Method):
     @property
     def name(self) -> str:
         """E.g. "g_explain+ (RMSE 0.1)"."""
-        return f"g_explain{'+' if self.direction > 0 else '−'} (RMSE {self.rho:g})"
+        return _name(self.rho, self.direction)
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method` and `explain`."""

@@ -1,4 +1,4 @@
-"""What every explanation shares: the call, its checks, and the result's record."""
+"""What every method of explanation shares: the call and its checks."""
 
 import dataclasses
 import functools
@@ -14,51 +14,7 @@ from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
-
-
-@dataclasses.dataclass(frozen=True)
-class Explanation:
-    """Explanations of N images; the first fields bear the names of the exported signature.
-
-    Methods that look at an image without changing it (Grad-CAM, Integrated Gradients, …) give it
-    back as it is, with a difference and a size of 0.
-
-    Args:
-        explanation: float32 (N, H, W, C), the image as the network would need to see it; not
-            clipped to [0, 1].
-        difference: float32 (N, H, W, C), explanation − image: the evidence.
-        target: int32 (N,), the class that is explained.
-        confidence_before: float32 (N,), softmax of the target for the image.
-        confidence_after: float32 (N,), for the explanation.
-        rmse: float32 (N,), size of the difference in units of pixels from 0 to 1.
-        rho: the size asked for, or float32 (N,); 0 where none was.
-        reached: bool (N,), whether the explanation came to its goal: the size asked for, the
-            class asked for.
-        attribution: float32 (N, H, W, C), or (N, H, W, 1) of methods that see whole pixels: what
-            the method says of each value, with its sign.
-        map: float32 (N, H, W), how much each pixel matters, the most important the largest.
-    """
-
-    explanation: np.ndarray
-    difference: np.ndarray
-    target: np.ndarray
-    confidence_before: np.ndarray
-    confidence_after: np.ndarray
-    rmse: np.ndarray
-    rho: float | np.ndarray
-    reached: np.ndarray
-    attribution: np.ndarray
-    map: np.ndarray
-
-    @property
-    def explanations(self) -> np.ndarray:
-        """`explanation`, under the plural's name."""
-        return self.explanation
-
-    @property
-    def falls_short(self) -> np.ndarray:
-        """bool (N,): the goal was not reached, as where gradients vanish."""
-        return ~self.reached
+from tfrobust.explanations.explanation import Explanation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,7 +113,7 @@ class MapMethod(Method):
             }
             found.append({name: part.numpy()[: block.asked] for name, part in outcome.items()})
         if not found:
-            return nothing(images)
+            return nothing(images, self.name)
         parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
         return Explanation(
             explanation=images,
@@ -170,6 +126,7 @@ class MapMethod(Method):
             reached=np.ones(len(images), bool),
             attribution=parts["attribution"],
             map=parts["map"],
+            method=self.name,
         )
 
 
@@ -179,10 +136,10 @@ def program(method: Method) -> Callable[[Model, tf.Tensor, tf.Tensor], tf.Tensor
     return compiled(method.attribution)
 
 
-def nothing(images: np.ndarray) -> Explanation:
-    """The explanations of no images, float32 (0, H, W, C)."""
+def nothing(images: np.ndarray, method: str) -> Explanation:
+    """A method's explanations of no images, float32 (0, H, W, C)."""
     none = np.zeros(0, np.float32)
     classes, reached = np.zeros(0, np.int32), np.zeros(0, bool)
     return Explanation(
-        images, images, classes, none, none, none, none, reached, images, images[..., 0]
+        images, images, classes, none, none, none, none, reached, images, images[..., 0], method
     )

@@ -12,8 +12,9 @@ from tfrobust.core.criteria import Misclassified, TargetClass, class_margin
 from tfrobust.core.gradients import input_gradient
 from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model
-from tfrobust.explanations.base import Explanation, Method, nothing
+from tfrobust.explanations.base import Method, nothing
 from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
+from tfrobust.explanations.explanation import Explanation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class SmallestChange(Method):
         check_images(images, np.zeros(images.shape[:1]))
         targets = chosen_targets(targets, len(images))
         if not len(images):
-            return nothing(images)
+            return nothing(images, self.name)
         known = list(blocks(model, images, targets, attack.batch_size))
         logits = np.concatenate([block.logits[: block.asked] for block in known])
         predicted = logits.argmax(axis=-1).astype(np.int32)
@@ -72,6 +73,7 @@ class SmallestChange(Method):
             reached=reached,
             attribution=difference,
             map=np.abs(difference).sum(axis=-1),
+            method=self.name,
         )
 
     def check_model(self, model: Model) -> None:

@@ -22,7 +22,8 @@ from tfrobust.core.distances import unit
 from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model, compiled
 from tfrobust.errors import InputError
-from tfrobust.explanations.base import Explanation, Method
+from tfrobust.explanations.base import Method
+from tfrobust.explanations.explanation import Explanation
 from tfrobust.metrics.similarity import rank_correlation, top_k_overlap
 from tfrobust.models.convert import softplus
 

@@ -11,7 +11,8 @@ from tfrobust.core.images import check_images
 from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import Adversarial, at_sizes
-from tfrobust.explanations.base import Explanation, Method
+from tfrobust.explanations.base import Method
+from tfrobust.explanations.explanation import Explanation
 from tfrobust.metrics.deletion import deletion, insertion
 from tfrobust.metrics.explanation_attack import ExplanationAttack
 from tfrobust.metrics.randomization import randomization

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from tfrobust.errors import InputError
-from tfrobust.explanations.base import Explanation, Method
+from tfrobust.explanations.base import Method
+from tfrobust.explanations.explanation import Explanation
 from tfrobust.metrics.similarity import rank_correlation
 
 

@@ -1,26 +1,30 @@
-"""Pictures of explanations: for each image what the network would need to see, or to lose.
+"""Pictures of explanations: what the network would need to see of a class, or to lose.
 
-A row holds the image, g_explain+ and g_explain− of one class, g_explain+ of its rival, each
-beside its difference around grey, and other methods' maps, as in the paper's figures
-(arXiv 1906.02896).
+Every row shows one image, and what one or several methods make of it. A change is shown twice: as
+the changed image and as the difference around grey, as in the figures of arXiv 1906.02896.
 """
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfrobust.errors import InputError
-from tfrobust.explanations.adversarial import explain
-from tfrobust.explanations.base import Explanation, MapMethod, Method
-from tfrobust.explanations.blocks import rivals
-from tfrobust.explanations.grad_cam import GradCAM
-from tfrobust.explanations.smallest_change import SmallestChange
-from tfrobust.reports.pixels import PANEL, SPREAD, around_grey, heat, plain_name, scale_of
+from tfrobust.reports.pixels import (
+    PANEL,
+    SPREAD,
+    around_grey,
+    class_name,
+    heat,
+    plain_name,
+    scale_of,
+)
+
+if TYPE_CHECKING:  # a picture of a record that exists needs no TensorFlow
+    from tfrobust.explanations import Explanation, Overview
 
 GAP, CAPTION, LINE = 8, 46, 14  # pixels
 DPI = 100
@@ -40,134 +44,121 @@ HEADINGS = (
 Panel = tuple[np.ndarray, str]
 
 
-def grid(
-    network: keras.Model,
-    images: Any,
-    labels: Any,
-    class_names: Sequence[str],
-    *,
-    targets: Any = None,
-    rho: float = 0.1,
-    methods: Sequence[Method] | None = None,
-) -> bytes:
-    """A row of explanations for each image.
+def explanation_png(explanation: "Explanation", class_names: Sequence[str] = ()) -> bytes:
+    """A row for each image: the image, and what the method makes of it.
 
     Args:
-        network: a Keras model, images → logits (B, K).
-        images: float (N, H, W, C) in [0, 1], N at least 1, grey (C = 1) or colour (C = 3).
-        labels: int (N,), the true classes; None where they are not known.
-        class_names: K names.
-        targets: int (N,) or a single int, the class explained; None or −1 for the predicted.
-        rho: size of the explanations, RMSE in units of pixels from 0 to 1.
-        methods: what else is shown, a column each; None: Grad-CAM.
+        explanation: of at least one image, grey (C = 1) or colour (C = 3).
+        class_names: K names; without them classes have numbers.
 
     Returns:
-        A PNG file; the same bytes for the same explanations.
+        A PNG file. The same explanations give the same bytes.
 
     Raises:
-        InputError: images that are not grey or colour, names that do not fit the network, or
-            what `explain` refuses.
+        InputError: there is no image, the images are neither grey nor colour, or a target has no
+            name.
     """
-    images = np.asarray(images, np.float32)
+    _check_images(explanation.image)
+    rows = [
+        [
+            (image, ""),
+            _panel(explanation, row, class_names),
+            *([_difference(explanation, row)] if explanation.changes_images else []),
+        ]
+        for row, image in enumerate(explanation.image)
+    ]
+    heading = plain_name(explanation.method or "explanation", LONGEST_HEADING)
+    return _drawn(rows, ["image", heading, "difference"][: len(rows[0])])
+
+
+def overview_png(
+    overview: "Overview", class_names: Sequence[str] = (), *, labels: Any = None
+) -> bytes:
+    """A row for each image: its adversarial explanations, and the other methods'.
+
+    Args:
+        overview: of at least one image, grey (C = 1) or colour (C = 3).
+        class_names: K names; without them classes have numbers.
+        labels: int (N,), the true classes; None if they are not known.
+
+    Returns:
+        A PNG file. The same explanations give the same bytes.
+
+    Raises:
+        InputError: there is no image, the images are neither grey nor colour, or names or labels
+            do not fit.
+    """
+    images, num_classes = overview.images, overview.logits.shape[-1]
+    _check_images(images)
+    if len(class_names) not in (0, num_classes):
+        raise InputError(f"expected {num_classes} class names, one a class, got {len(class_names)}")
+    if labels is not None:
+        labels = np.asarray(labels, np.int32)
+        if labels.shape != images.shape[:1]:
+            raise InputError(f"expected a label for each image, got {labels.shape}")
+        if not 0 <= labels.min() <= labels.max() < num_classes:
+            raise InputError(
+                f"expected labels from 0 to {num_classes - 1}, got {labels.min()} to {labels.max()}"
+            )
+    changes = (
+        ("surer", overview.surer),
+        ("less sure", overview.less_sure),
+        ("surer", overview.rival),
+    )
+    rows = []
+    for row, image in enumerate(images):
+        caption = f"seen as {_name(overview.logits[row].argmax(), class_names)}"
+        if labels is not None:
+            caption = f"labelled {_name(labels[row], class_names)}\n{caption}"
+        panels = [(image, caption)]
+        for word, found in changes:
+            panels.append((found.explanation[row], _caption(found, row, word, class_names)))
+            panels.append(_difference(found, row))
+        for other in overview.others.values():
+            nothing = np.full_like(image, 0.5), "none: not for\nthis network"
+            panels.append(nothing if other is None else _panel(other, row, class_names))
+        rows.append(panels)
+    headings = [plain_name(name, LONGEST_HEADING) for name in overview.others]
+    return _drawn(rows, [*HEADINGS, *headings])
+
+
+def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         raise InputError(
             f"expected at least one image, each grey (H, W, 1) or colour (H, W, 3), "
             f"got {images.shape}"
         )
-    if labels is not None:
-        labels = np.asarray(labels, np.int32)
-        if labels.shape != images.shape[:1]:
-            raise InputError(f"expected a label for each image, got {labels.shape}")
-        if not 0 <= labels.min() <= labels.max() < len(class_names):
-            raise InputError(
-                f"expected labels from 0 to {len(class_names) - 1}, "
-                f"got {labels.min()} to {labels.max()}"
-            )
-    surer = explain(network, images, targets, rho=rho)
-    logits = np.asarray(network(images))
-    if len(class_names) != logits.shape[-1]:
-        raise InputError(
-            f"expected {logits.shape[-1]} class names, one a class, got {len(class_names)}"
-        )
-    names = [plain_name(name, LONGEST_NAME) for name in class_names]
-    less = explain(network, images, surer.target, rho=rho, direction=-1)
-    rival = explain(network, images, rivals(network, images, surer.target), rho=rho)
-    others = [GradCAM()] if methods is None else list(methods)
-    columns = [_column(method, network, images, surer.target, names) for method in others]
-    rows = []
-    for row, image in enumerate(images):
-        seen = f"seen as {names[logits[row].argmax()]}"
-        panels = [(image, seen if labels is None else f"labelled {names[labels[row]]}\n{seen}")]
-        for found, word in ((surer, "surer"), (less, "less sure"), (rival, "surer")):
-            panels.append((found.explanation[row], _caption(found, row, word, names)))
-            short = ": FALLS SHORT" if found.falls_short[row] else ""
-            size = f"grey ± {SPREAD * rho:.2g}\nRMSE {found.rmse[row]:.3f}{short}"
-            panels.append((around_grey(found.difference[row], rho), size))
-        rows.append([*panels, *(column[row] for column in columns)])
-    headings = [plain_name(method.name, LONGEST_HEADING) for method in others]
-    return _drawn(rows, [*HEADINGS, *headings])
 
 
-def explanation_picture(
-    network: keras.Model,
-    image: Any,
-    target: int,
-    class_names: Sequence[str],
-    *,
-    rho: float = 0.1,
-    methods: Sequence[Method] | None = None,
-) -> bytes:
-    """One row of explanations, for one image and one class.
-
-    Args:
-        network: a Keras model, images → logits (B, K).
-        image: float (H, W, C) in [0, 1], grey (C = 1) or colour (C = 3).
-        target: the class explained; −1 for the predicted.
-        class_names: K names.
-        rho: size of the explanations, RMSE in units of pixels from 0 to 1.
-        methods: what else is shown, a column each; None: Grad-CAM.
-
-    Returns:
-        A PNG file; the same bytes for the same explanations.
-
-    Raises:
-        InputError: as for `grid`, and a target that is no class.
-    """
-    image = np.asarray(image)[None]
-    return grid(network, image, None, class_names, targets=target, rho=rho, methods=methods)
+def _panel(found: "Explanation", row: int, class_names: Sequence[str]) -> Panel:
+    """What a method makes of one image: the image that it changed, or its map over the image."""
+    name = _name(found.target[row], class_names)
+    if not found.changes_images:
+        note = "" if found.map[row].any() else "\nno evidence for it"
+        return heat(found.map[row], found.image[row]), f"for {name}{note}"
+    if np.any(found.rho):
+        return found.explanation[row], _caption(found, row, "for", class_names)
+    # No size was asked for: the size is the answer.
+    size = "NOT REACHED" if found.falls_short[row] else f"RMSE {found.rmse[row]:.4f}"
+    return found.explanation[row], f"becomes {name}\n{size}"
 
 
-def _column(
-    method: Method,
-    network: keras.Model,
-    images: np.ndarray,
-    targets: np.ndarray,
-    names: Sequence[str],
-) -> list[Panel]:
-    """A method's panels, one an image."""
-    nearest = isinstance(method, SmallestChange)
-    try:
-        # What would change the decision: whatever class that leads to.
-        found = method(network, images, None if nearest else targets)
-    except InputError:  # a network without such a layer still has its other explanations
-        return [(np.full_like(image, 0.5), "none: not for\nthis network") for image in images]
-    panels = []
-    for row, image in enumerate(images):
-        name = names[found.target[row]]
-        if nearest:
-            size = "NOT REACHED" if found.falls_short[row] else f"RMSE {found.rmse[row]:.4f}"
-            panels.append((found.explanation[row], f"becomes {name}\n{size}"))
-        elif not isinstance(method, MapMethod):
-            panels.append((found.explanation[row], _caption(found, row, "for", names)))
-        else:
-            note = "" if found.map[row].any() else "\nno evidence for it"
-            panels.append((heat(found.map[row], image), f"for {name}{note}"))
-    return panels
+def _difference(found: "Explanation", row: int) -> Panel:
+    """The change of one image around grey."""
+    asked = np.broadcast_to(found.rho, found.rmse.shape)[row]
+    size = float(asked or found.rmse[row])
+    short = ": FALLS SHORT" if found.falls_short[row] else ""
+    caption = f"grey ± {SPREAD * size:.2g}\nRMSE {found.rmse[row]:.3f}{short}"
+    return around_grey(found.difference[row], size), caption
 
 
-def _caption(found: Explanation, row: int, word: str, names: Sequence[str]) -> str:
+def _caption(found: "Explanation", row: int, word: str, class_names: Sequence[str]) -> str:
     before, after = found.confidence_before[row], found.confidence_after[row]
-    return f"{word}: {names[found.target[row]]}\n{before:.1%} → {after:.1%}"
+    return f"{word}: {_name(found.target[row], class_names)}\n{before:.1%} → {after:.1%}"
+
+
+def _name(number: int, class_names: Sequence[str]) -> str:
+    return class_name(class_names, number, LONGEST_NAME)
 
 
 def _drawn(rows: Sequence[Sequence[Panel]], headings: Sequence[str]) -> bytes:

@@ -1,17 +1,23 @@
 """Records as pandas data frames."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
+from tfrobust.reports.pixels import class_name
 from tfrobust.robustness.comparison import Comparison
 from tfrobust.robustness.report import AraReport
 
 if TYPE_CHECKING:
     import pandas
 
+    from tfrobust.explanations import Explanation
 
-def _frame(columns: dict[str, Any], index: str) -> "pandas.DataFrame":
+LONGEST_NAME = 60
+
+
+def _frame(columns: dict[str, Any], index: str | None) -> "pandas.DataFrame":
     """Columns of equal length as a data frame whose index has a name."""
     try:
         import pandas
@@ -55,5 +61,18 @@ def comparison_frame(comparison: Comparison) -> "pandas.DataFrame":
         name: [getattr(ratio, name) for ratio in goals.values()]
         for name in ("value", "low", "high", "paired")
     }
-    frame = _frame(columns, "goal")
-    return frame.set_axis(list(goals), axis=0).rename_axis("goal")
+    return _frame({"goal": list(goals), **columns}, None).set_index("goal")
+
+
+def explanation_frame(
+    explanation: "Explanation", class_names: Sequence[str] = ()
+) -> "pandas.DataFrame":
+    """A row for each image."""
+    columns: dict[str, Any] = {"target": explanation.target}
+    if len(class_names):
+        columns["class"] = [
+            class_name(class_names, target, LONGEST_NAME) for target in explanation.target
+        ]
+    names = ("confidence_before", "confidence_after", "rmse", "reached")
+    columns |= {name: getattr(explanation, name) for name in names}
+    return _frame(columns, "image")

@@ -2,10 +2,13 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from PIL import Image
+
+from tfrobust.errors import InputError
 
 PANEL = 150  # pixels: smaller images are enlarged by the whole number that comes nearest
 SPREAD = 3.0  # a difference of this many rho is black or white
@@ -57,3 +60,18 @@ def plain_name(name: str, longest: int) -> str:
     """A class name of any origin as one short line of printable text."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(name)).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def class_name(class_names: Sequence[str], number: int, longest: int) -> str:
+    """What a class is called, as one short line; "class 3" where there are no names.
+
+    Raises:
+        InputError: there are names, but none for this class.
+    """
+    if not len(class_names):
+        return f"class {number}"
+    if not 0 <= number < len(class_names):
+        raise InputError(
+            f"expected a name for each class, got {len(class_names)} names and class {number}"
+        )
+    return plain_name(class_names[number], longest)

@@ -3,17 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfrobust.reports import frames
-from tfrobust.reports.report_page import report_page
-from tfrobust.reports.summary import summary
+from tfrobust.reports import certificates, comparison, explanation, figures, frames, report, summary
 
 # Records are named and not imported: some come from modules that load TensorFlow, and a report
 # that was read from a file can be drawn without it.
 PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("AraReport", "html"): report_page,
-    ("AraReport", "summary"): summary,
     ("AraReport", "dataframe"): frames.report_frame,
+    ("AraReport", "html"): report.report_page,
+    ("AraReport", "notebook"): report.report_notebook,
+    ("AraReport", "summary"): summary.report_summary,
     ("Certificate", "dataframe"): frames.certificate_frame,
+    ("Certificate", "notebook"): certificates.certificate_notebook,
     ("Clever", "dataframe"): frames.clever_frame,
+    ("Clever", "notebook"): certificates.clever_notebook,
     ("Comparison", "dataframe"): frames.comparison_frame,
+    ("Comparison", "notebook"): comparison.comparison_notebook,
+    ("Explanation", "dataframe"): frames.explanation_frame,
+    ("Explanation", "html"): explanation.explanation_page,
+    ("Explanation", "notebook"): explanation.explanation_notebook,
+    ("Explanation", "png"): figures.explanation_png,
+    ("Overview", "png"): figures.overview_png,
 }

@@ -6,7 +6,7 @@ from tfrobust.robustness.report import AraReport
 SMOKE = "smoke run, not a measurement"
 
 
-def summary(report: AraReport, twin: AraReport | None = None) -> str:
+def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
     """The report's figures in a few lines.
 
     Args:

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfrobust.attacks import Attack, LinearizedMargin, Misclassified
 from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.errors import InputError
-from tfrobust.reports import figures
+from tfrobust.explanations import overview
+from tfrobust.reports.figures import overview_png
 
 NAMES = {"integral": "psi_integral"}
 
@@ -89,9 +90,8 @@ class ExplanationImages(keras.callbacks.Callback):
         """Draws, if it is the epoch for it."""
         if (epoch + 1) % self.every:
             return
-        picture = figures.grid(
-            self.model.network, self.images, self.labels, self.class_names, rho=self.rho
-        )
+        shown = overview(self.model.network, self.images, rho=self.rho)
+        picture = overview_png(shown, self.class_names, labels=self.labels)
         with self.writer.as_default(step=epoch + 1):
             tf.summary.image("explanations", tf.io.decode_png(picture, channels=3)[None])
         self.writer.flush()

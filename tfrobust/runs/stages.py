@@ -17,13 +17,14 @@ import tensorflow as tf
 from tfrobust import datasets
 from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import machine
+from tfrobust.explanations import overview
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
 from tfrobust.models.mirror import mirrored
-from tfrobust.reports import figures
-from tfrobust.reports.page import Section, figure, image_section
+from tfrobust.reports.figures import overview_png
+from tfrobust.reports.page import Section
 from tfrobust.reports.plots import training_curves_svg
-from tfrobust.reports.report_page import report_page
+from tfrobust.reports.report import report_page
 from tfrobust.robustness import AraReport
 from tfrobust.runs import cluster, distribution
 from tfrobust.runs.build import build, total_steps
@@ -271,18 +272,19 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
 
 def _training_section(rows: list[dict[str, Any]]) -> Section:
     caption = f"{len(rows)} steps; each point is one batch, validation once an epoch"
-    return "Training", figure(training_curves_svg(rows), caption)
+    return Section("Training", training_curves_svg(rows), caption)
 
 
 def _explanations_section(run: Run, network: keras.Model) -> Section:
     images, labels = run.source.test_arrays(1 if run.is_smoke else EXPLAINED_IMAGES)
-    picture = figures.grid(network, images, labels, run.source.info.class_names)
+    shown = overview(network, images)
+    picture = overview_png(shown, run.source.info.class_names, labels=labels)
     write_atomically(run.folder / PICTURE, picture)
     caption = (
         "Test images, changed so that the network is surer or less sure of the class it gives "
         "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
     )
-    return image_section("Explanations", caption, picture)
+    return Section("Explanations", picture, caption)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,50 @@
+"""Records as data frames."""
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tfrobust.robustness import AraReport, compare
+
+Make = Callable[..., AraReport]
+
+
+def test_a_row_for_each_image(make_report: Make) -> None:
+    report = make_report()
+    frame = report.to_dataframe()
+    assert list(frame.columns) == [
+        "attack_rmse",
+        "btr_rmse",
+        "attack_linf",
+        "attack: L2,min (450 steps)",
+        "attack: linearized margin (40 steps)",
+        "btr: L2,min (450 steps)",
+        "btr: linearized margin (40 steps)",
+    ]
+    assert frame.index.name == "image" and len(frame) == report.images
+    np.testing.assert_array_equal(frame["attack_linf"], report.attack_linf)
+    np.testing.assert_array_equal(frame["btr: L2,min (450 steps)"], report.attacks[2].rmse)
+
+
+def test_certificate_and_estimate(full_report: AraReport) -> None:
+    assert full_report.certificate is not None and full_report.clever is not None
+    frame = full_report.certificate.to_dataframe()
+    assert frame.loc[0].to_dict() == {"predicted": -1, "votes": 40, "l2": 0, "rmse": 0}
+    frame = full_report.clever.to_dataframe()
+    assert frame.loc[2].to_dict() == {"l2": 0.7, "rmse": 0.175, "rival": 0, "fit": 0.04}
+
+
+def test_a_row_for_each_goal(make_report: Make) -> None:
+    frame = compare(make_report(unfound=0), make_report(scale=0.5, unfound=0)).to_dataframe()
+    assert list(frame.index) == ["attack", "btr"]
+    assert frame.loc["attack", "value"] == pytest.approx(2) and frame.loc["btr", "paired"]
+
+
+def test_without_pandas_the_error_says_what_to_install(
+    make_report: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'tfrobust\[dataframe\]'"):
+        make_report().to_dataframe()

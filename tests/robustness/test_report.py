@@ -1,0 +1,88 @@
+"""The report as a record: its JSON and what follows from its fields."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfrobust
+from tfrobust.errors import InputError
+from tfrobust.robustness import AraReport, accuracy_robustness_area
+
+Make = Callable[..., AraReport]
+
+
+def assert_same(one: object, other: object) -> None:
+    """Equal in every field, and arrays of the same type."""
+    assert type(one) is type(other)
+    if isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    elif isinstance(one, tuple):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            assert_same(mine, theirs)
+    elif dataclasses.is_dataclass(one):
+        for field in dataclasses.fields(one):
+            assert_same(getattr(one, field.name), getattr(other, field.name))
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("unfound", [0, 1, 15, 20])
+def test_json_there_and_back(make_report: Make, tmp_path: Path, unfound: int) -> None:
+    report = make_report(unfound=unfound, warnings=("a “warning”",), smoke=True)
+    path = tmp_path / "ara.json"
+    report.to_json(path)
+    values = json.loads(path.read_text())
+    assert values["schema"] == 4
+    assert values["warnings"] == ["a “warning”"] and "examples" not in values
+    assert values["attack_rmse"].count(None) == unfound
+    assert_same(AraReport.from_json(path), report)
+
+
+def test_json_with_a_certificate_and_an_estimate(full_report: AraReport, tmp_path: Path) -> None:
+    full_report.to_json(tmp_path / "ara.json")
+    read = AraReport.from_json(tmp_path / "ara.json")
+    # The examples' pictures are for the page alone.
+    assert_same(read, dataclasses.replace(full_report, examples=()))
+    assert full_report.examples
+
+
+def test_json_that_was_kept_still_loads(tmp_path: Path) -> None:
+    kept = Path(tfrobust.__file__).parent / "runs" / "twins" / "fashion_mnist_mini.json"
+    AraReport.from_json(kept).to_json(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == kept.read_bytes()
+
+
+def test_json_of_an_earlier_schema_is_refused(make_report: Make, tmp_path: Path) -> None:
+    path = tmp_path / "ara.json"
+    make_report().to_json(path)
+    path.write_text(path.read_text().replace('"schema": 4', '"schema": 3'))
+    with pytest.raises(InputError, match=r"AraReport\.to_json's schema 4; got schema 3"):
+        AraReport.from_json(path)
+
+
+def test_medians(make_report: Make) -> None:
+    assert make_report(unfound=11).attack_median is None
+    report = make_report(unfound=1)
+    assert report.btr_median == pytest.approx(float(np.median(report.btr_rmse)))
+
+
+def test_reading_a_report_needs_no_tensorflow() -> None:
+    program = (
+        "import sys, tfrobust.robustness; "
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_ara_in_words() -> None:
+    assert str(accuracy_robustness_area(np.full(3, np.inf), 10)) == (
+        "not bounded: 3 of 3 images unfound"
+    )
