@@ -137,12 +137,16 @@ def small(outputs=3, activation=None, shape=(4, 4, 1)):
     return keras.Model(inputs, keras.layers.Dense(outputs, activation=activation)(features))
 
 
-def test_versions_go_on(tmp_path, monkeypatch):
-    # The gate has its own tests.
+@pytest.fixture
+def without_gate(monkeypatch):
+    """Exports without the gate and what follows from it, which have tests of their own."""
     monkeypatch.setattr(parity, "check", lambda *_, **__: None)
     monkeypatch.setattr(saved_model.card, "build", lambda **_: {"name": "x"})
     monkeypatch.setattr(saved_model.card, "write", lambda *_, **__: None)
     monkeypatch.setattr(saved_model.extras, "write", lambda *_, **__: None)
+
+
+def test_versions_go_on(tmp_path, without_gate):
     for name in ("7", "notes", "9.tmp", "x.tmp"):
         (tmp_path / name).mkdir()
     assert export(small(), tmp_path, class_names=CLASSES) == tmp_path / "8"
@@ -187,13 +191,15 @@ def test_the_name_is_the_folders(version):
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        ("not a network", {}, "expected a Keras network"),
-        (keras.Sequential([keras.layers.Dense(3)]), {}, "images .* of one size"),
+        ("not a network", {}, "expected a network: a Keras model"),
+        (lambda images: images[:, 0, :3, 0], {}, "expected a Keras network to export"),
+        (keras.Sequential([keras.layers.Dense(3)]), {}, "built on one input"),
         (small(shape=(None, None, 1)), {}, "images .* of one size"),
-        (small(activation="softmax"), {}, "ends with softmax"),
+        (small(activation="sigmoid"), {}, "ends with sigmoid"),
+        (small(outputs=1), {}, "K ≥ 2"),
         (small(), {"class_names": ["one"]}, "expected 3 class names.*got 1"),
         (small(), {"class_names": "abc"}, "as a list"),
-        (small(), {"reference_images": np.zeros((2, 5, 4, 1))}, "reference images of shape"),
+        (small(), {"reference_images": np.zeros((2, 5, 4, 1))}, "images of shape"),
         (small(), {"reference_images": np.full((2, 4, 4, 1), 255)}, "divide 8-bit"),
         (small(), {"figures": {"ARA": object()}}, "JSON"),
     ],
@@ -213,14 +219,10 @@ def test_folders_that_cannot_be_written_are_refused(tmp_path, monkeypatch, where
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [[keras.layers.Dense(3), keras.layers.Softmax()], [keras.layers.Dense(1)]],
-    ids=["softmax", "one class"],
-)
-def test_networks_without_logits_of_classes_are_refused(layers, tmp_path):
-    network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), *layers])
-    names = ["x"] * network.output_shape[-1]
-    with pytest.raises(InputError, match=r"softmax|2 classes"):
-        saved_model.export(network, tmp_path / "x", class_names=names)
-    assert not (tmp_path / "x").exists()
+def test_a_softmax_is_left_out_of_what_is_exported(tmp_path, without_gate):
+    network = small(activation="softmax")
+    version = export(network, tmp_path, class_names=CLASSES, explainer=False)
+    images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+    outputs = served(version, "serving_default", images=images)
+    assert not np.allclose(outputs["logits"].numpy().sum(axis=-1), 1)
+    np.testing.assert_allclose(outputs["probabilities"], network(images), atol=1e-6)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
-from tfrobust.core.images import check_images
+from tfrobust.core.classifier import Classifier, as_classifier
+from tfrobust.core.images import checked_images
 from tfrobust.core.loading import KERAS_FILE, shapes
 from tfrobust.errors import InputError
 from tfrobust.exporting import card, extras, onnx, parity
@@ -18,11 +18,9 @@ from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
 from tfrobust.exporting.interruption import deferred
 from tfrobust.exporting.signatures import signatures_of
 
-NOT_LOGITS = ("softmax", "sigmoid")
-
 
 def export(
-    network: keras.Model,
+    network: keras.Model | Classifier,
     directory: str | Path,
     *,
     class_names: Sequence[str],
@@ -42,7 +40,8 @@ def export(
     nothing is left behind.
 
     Args:
-        network: a Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+        network: a Keras classifier of images (B, H, W, C) in [0, 1] that ends in logits or in a
+            softmax, which is left out; or what `as_classifier` made of one.
         directory: the folder of versions, such as saved_models/fashion_mnist_mini. It is made if
             it is missing.
         class_names: K names.
@@ -67,9 +66,11 @@ def export(
     if "://" in str(directory):
         raise InputError(f"expected a folder on this machine, got {directory}")
     directory = Path(directory)
-    _check_network(network)
+    classifier, network = _checked_network(network)
     names = _checked_names(class_names, network.output_shape[-1])
-    images = _checked_images(reference_images, network.input_shape)
+    images = None
+    if reference_images is not None:
+        images = checked_images(reference_images, classifier, at_least_one=True)
     _check_card(recipe, figures)
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
@@ -140,23 +141,13 @@ def _specs(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
     }
 
 
-def _check_network(network: Any) -> None:
-    if not isinstance(network, keras.Model):
+def _checked_network(network: Any) -> tuple[Classifier, keras.Model]:
+    """The classifier and its Keras network, which gives logits for images of one size."""
+    classifier = as_classifier(network)
+    if classifier.network is None:
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
-    shapes(network)
-    if network.output_shape[-1] < 2:
-        raise InputError(f"expected a network of at least 2 classes, got {network.output_shape}")
-    if isinstance(network.layers[-1], keras.layers.Softmax):
-        raise InputError(
-            "expected a network that gives logits, but its last layer is a softmax; "
-            "export tfrobust.models.logits_network(network)"
-        )
-    last = getattr(getattr(network.layers[-1], "activation", None), "__name__", "")
-    if last in NOT_LOGITS:
-        raise InputError(
-            f"expected a network that gives logits, but its last layer ends with {last}; "
-            "take that activation away"
-        )
+    shapes(classifier.network)
+    return classifier, classifier.network
 
 
 def _checked_names(class_names: Any, outputs: int) -> list[str]:
@@ -168,18 +159,6 @@ def _checked_names(class_names: Any, outputs: int) -> list[str]:
             f"got {len(class_names)}"
         )
     return [str(name) for name in class_names]
-
-
-def _checked_images(images: Any, input_shape: tuple[int | None, ...]) -> np.ndarray | None:
-    if images is None:
-        return None
-    images = np.asarray(images, np.float32)
-    check_images(images, np.zeros(len(images)))
-    if images.shape[1:] != input_shape[1:] or not len(images):
-        raise InputError(
-            f"expected reference images of shape {input_shape}, at least one, got {images.shape}"
-        )
-    return images
 
 
 def _check_card(recipe: Any, figures: Any) -> None:
