@@ -1,5 +1,6 @@
 """Compares the gradients and the explanations that a network's forms compute."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.classifier import as_classifier
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import explain, walk
@@ -78,7 +80,7 @@ def _compare_gradients(
     points = (images + sizes * delta).astype(np.float32)
     target = (np.arange(DELTAS) % network.output_shape[-1]).astype(np.int32)
     _, gradient = input_gradient(
-        lambda inputs: network(inputs, training=False),
+        as_classifier(network),
         tf.constant(points),
         lambda logits: -cross_entropy(logits, target),
     )
@@ -111,10 +113,8 @@ def _compare_walks(
     rho = np.full(2, RHO, np.float32)
     inputs = {"images": images, "target": target, "direction": direction, "rho": rho}
 
-    def plain(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return walk(lambda images: network(images, training=False), *inputs)
-
-    expected = tf.function(plain, autograph=False)(*map(tf.constant, inputs.values()))
+    uncompiled = tf.function(functools.partial(walk, as_classifier(network)), autograph=False)
+    expected = uncompiled(*map(tf.constant, inputs.values()))
     compiled = explain(network, images, target, rho=RHO, direction=direction, batch_size=2)
     keras_apart = _largest_rmse(compiled.explanation, expected["explanation"].numpy())
     stable = keras_apart <= STABLE

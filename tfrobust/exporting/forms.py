@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 
+from tfrobust.core.classifier import as_classifier
 from tfrobust.core.loading import KERAS_FILE, load_model
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
@@ -24,8 +25,8 @@ def keras_file(folder: Path) -> Signature:
     Raises:
         InputError: the file cannot be read.
     """
-    model = load_model(folder / KERAS_FILE)
-    return lambda inputs: {"logits": np.asarray(model(inputs["images"], training=False))}
+    classifier = as_classifier(load_model(folder / KERAS_FILE))
+    return lambda inputs: {"logits": np.asarray(classifier(inputs["images"]))}
 
 
 def saved_model(folder: Path) -> dict[str, Signature]:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfrobust.core.classifier import as_classifier
 from tfrobust.datasets.pictures import encode_png
 from tfrobust.exporting.forms import Signature
 
@@ -36,7 +37,8 @@ def compare(
     Returns:
         The fields of `Parity` that are about logits, and a sentence for each fault.
     """
-    expected = np.asarray(network(images, training=False))
+    classifier = as_classifier(network)
+    expected = np.asarray(classifier(images))
     counts = sorted({min(count, len(images)) for count in (*BATCHES, len(images))})
     answers = [
         (name, form({"images": images[:count]}), expected[:count])
@@ -47,7 +49,7 @@ def compare(
     if picture_readers:
         pixels = np.rint(images[:PICTURES] * 255).astype(np.uint8)
         files = np.array([encode_png(image) for image in pixels], object)
-        logits = np.asarray(network(pixels.astype(np.float32) / 255, training=False))
+        logits = np.asarray(classifier(pixels.astype(np.float32) / 255))
         answers += [("predict_bytes", form({"encoded": files}), logits) for form in picture_readers]
 
     largest_logit = float(np.abs(expected).max())

@@ -12,6 +12,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
+from tfrobust.core.classifier import as_classifier
 from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting.onnx_gradients import HANDLERS
@@ -47,8 +48,10 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
         InputError: a layer cannot be written in ONNX.
     """
 
+    classifier = as_classifier(network)
+
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network(images, training=False)
+        logits = classifier(images)
         return {
             "logits": logits,
             "probabilities": tf.nn.softmax(logits),
@@ -73,7 +76,7 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
     Raises:
         InputError: the gradient of a layer cannot be written in ONNX.
     """
-    signature = explainer(lambda images: network(images, training=False))
+    signature = explainer(as_classifier(network))
 
     def explain(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         found = signature(*inputs)

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.nearest_decision import nearest_decision
+from tfrobust.core.classifier import as_classifier
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import walk
@@ -81,8 +82,7 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
     _, height, width, channels = network.input_shape
     images = tf.TensorSpec(network.input_shape, tf.float32, "images")
 
-    def logits_of(images: tf.Tensor) -> tf.Tensor:
-        return network(images, training=False)
+    logits_of = as_classifier(network)
 
     def classified(images: tf.Tensor) -> Tensors:
         logits = logits_of(images)
