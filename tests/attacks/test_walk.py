@@ -1,4 +1,4 @@
-"""The paper's walk against NumPy (method.md, section 4)."""
+"""The paper's walk against NumPy."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def test_every_result_tells_a_command_that_is_there(benchmark: Callable) -> None
     for path in reproduce.RESULTS.glob("*.json"):
         command = reproduce.command_of(reproduce.json.loads(path.read_text())["command"], None)
         assert (ROOT / command[1]).is_file(), path
-        # Of this project alone, and into the file itself.
+        # It must not name a folder outside of the project, or another output.
         assert not any(word.startswith(("/tmp", "--output")) for word in command[1:]), path
 
 

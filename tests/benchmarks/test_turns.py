@@ -8,12 +8,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-# What every worker is in small: it tells of itself, then steps when asked.
+# A small worker: it says something about itself, then steps when asked.
 SLEEPER = """
 import time, turns
 turns.serve(turns.timed(lambda: time.sleep(0.01)), {"kind": "sleeper"})
 """
-# Works unasked too, as an input pipeline that reads ahead; as seconds it tells all its CPU time.
+# It also works unasked, as an input pipeline that reads ahead. As seconds it gives its CPU time.
 EAGER = """
 import threading, time, turns
 def work():
@@ -37,7 +37,7 @@ def started(turns: ModuleType, root: Path) -> Callable:
 
 
 def made_by_hand(*rounds: tuple[list[float], float, int]) -> SimpleNamespace:
-    """What `ratio` and `summary` read of a worker: seconds, CPU seconds, MiB by round."""
+    """A worker as `ratio` and `summary` read it: seconds, CPU seconds and MiB of each round."""
     names = ("seconds", "cpu_s", "peak_mib")
     return SimpleNamespace(
         rounds=[dict(zip(names, one, strict=True)) for one in rounds], facts={"parameters": 7}

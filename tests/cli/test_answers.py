@@ -1,4 +1,4 @@
-"""evaluate.py on models that only answer: an ONNX file, a Python function."""
+"""evaluate.py on models without gradients: an ONNX file, a Python function."""
 
 import json
 from collections.abc import Callable

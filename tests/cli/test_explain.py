@@ -14,7 +14,7 @@ from tfrobust.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures, two of other sizes and two of like names, one broken, and a text."""
+    """Three pictures of different sizes, two of the same name; a broken one; and a text."""
     rng = np.random.default_rng(0)
     for name, shape in (("b.png", (28, 28)), ("a.jpg", (40, 50, 3)), ("a.png", (28, 28))):
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name)

@@ -1,4 +1,4 @@
-"""An evaluation in parts, by one process or several, gives what one run gives."""
+"""An evaluation in parts, by one process or several, gives the same as one run."""
 
 import json
 from collections.abc import Callable

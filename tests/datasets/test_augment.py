@@ -103,7 +103,7 @@ def test_crop_of_jpeg_is_the_window_of_the_decoded_jpeg(channels):
     window = augment.random_window(90, 120, seed)
     expected = augment.resize(augment.cut(whole, window), (32, 32))
     actual = augment.crop_of_jpeg(encoded, channels, (32, 32), seed)
-    # The chroma of a JPEG is interpolated across the window's border when all is decoded.
+    # If the whole JPEG is decoded, its chroma is interpolated across the window's border.
     difference = np.abs(np.subtract(actual, expected, dtype=np.int32))
     assert np.median(difference) <= 1
     assert difference[2:-2, 2:-2].max() <= 12

@@ -24,7 +24,7 @@ def no_default_folder(tmp_path, monkeypatch):
 
 
 class TinySet(tfds.core.GeneratorBasedBuilder):
-    """A set that differs from case to case."""
+    """A set whose splits each test chooses."""
 
     VERSION = tfds.core.Version("1.0.0")
     counts: ClassVar[dict[str, int]] = {"train": 20}
@@ -63,7 +63,7 @@ def test_held_out_images_are_not_trained_on(tmp_path, monkeypatch, counts, test)
     stream = data.train(data.info.train_images, seed=0, augmentation="none")
     trained = {float(image[0, 0, 0]) for image in next(iter(stream))[0]}
     held = {float(image[0, 0, 0]) for image in data.test_arrays(None)[0]}
-    # A set of one split has given up its last fifth before: all else is trained on or held out.
+    # A set of one split has lost its last fifth already. The rest is trained on or held out.
     assert len(trained) + len(held) == whole.train_images and not trained & held
     assert f"train[{whole.train_images - test}:{whole.train_images}]" in data.info.provenance
     with pytest.raises(InputError, match=f"below tiny_set's {whole.train_images}"):

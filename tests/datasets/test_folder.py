@@ -221,7 +221,7 @@ def test_fit_keeps_the_aspect_and_the_middle():
 
 @pytest.mark.parametrize("size", [28, 224, 299])
 def test_any_size_fits_any_other(size):
-    # Rounding once carried the crop's box a hair outside for sides such as 29 and 225.
+    # Rounding once moved the crop slightly outside, for sides such as 29 and 225.
     for side in range(1, 700, 7):
         for shape in ((side, side + 13), (side + 5, side), (side, side)):
             fitted = pictures.fit(np.zeros((*shape, 1), np.uint8), (size, size))

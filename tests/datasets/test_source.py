@@ -1,4 +1,4 @@
-"""The promises that every source makes, on one in memory, one of files, one of records."""
+"""What every data set promises, checked in memory, on files and on records."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""g_explain+ and g_explain− (method.md, section 6)."""
+"""g_explain+ and g_explain−."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One small network and one export of it, which no test changes."""
+"""A small network and an export of it. No test changes them."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def network():
     network = resnet_cifar(depth=8, width=4, num_classes=3, input_shape=(12, 10, 2))
     rng = np.random.default_rng(0)
     for variable in network.variables:
-        # Zero last convolutions and resting statistics would hide weights that went missing.
+        # Convolutions of zeros and initial statistics would hide missing weights.
         if variable.path.endswith("kernel") and not np.any(variable.numpy()):
             variable.assign(rng.normal(0, 0.2, variable.shape))
         elif variable.path.endswith("moving_mean"):

@@ -49,8 +49,8 @@ def test_like_the_files_that_programs_read(kind: str, channels: int, tmp_path: P
         path = tmp_path / f"{number}.{kind.lower()}"
         path.write_bytes(file)
         expected = pictures.fit(pictures.read(path, channels), (32, 32)) / 255
-        # Both round after decoding, and Pillow once more between rows and columns; JPEG decoders
-        # differ by a step or two besides.
+        # Both round after decoding, and Pillow once more between rows and columns. JPEG decoders
+        # also differ by a step or two.
         off = np.abs(images[number] - expected) * 255
         assert off.max() <= (2.01 if kind == "PNG" else 4.01) and off.mean() < 0.6
 

@@ -65,14 +65,14 @@ def test_gradients_of_layers(kind: str, tmp_path: Path) -> None:
             "images": rng.random((count, 9, 8, 2), np.float32),
             "target": np.arange(count, dtype=np.int32) - 1,
             "direction": np.ones(count, np.int32),
-            # At rho 0 the gradient is the image's.
+            # With a rho of 0 the gradient is the image's.
             "rho": np.zeros(count, np.float32),
         }
         found = dict(zip(names, running.run(names, inputs), strict=True))
         expected = function(*map(tf.constant, inputs.values()))
         gradient = expected["gradient"].numpy()
         assert np.abs(gradient).max() > 1e-4
-        # float32 sums in another order.
+        # Sums in another order round differently in float32.
         np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
         np.testing.assert_array_equal(found["class_id"], expected["target"])
 
@@ -81,12 +81,12 @@ def test_each_weight_stands_in_the_file_once(network, version) -> None:
     weights = sum(weight.nbytes for weight in network.get_weights())
     for name in ("classifier.onnx", "explainer.onnx"):
         kept = constant_bytes(version / name)
-        # Beside the weights only numbers such as axes and shapes.
+        # Beside the weights there are only small constants such as axes and shapes.
         assert weights <= kept < weights + 5000, name
 
 
 def constant_bytes(path: Path) -> int:
-    """Bytes of the constants of a file."""
+    """The size of a file's constants in bytes."""
     graph = load_onnx(str(path)).graph
     return sum(numpy_helper.to_array(constant).nbytes for constant in graph.initializer)
 

@@ -39,7 +39,7 @@ def test_warm_up_asks_every_signature_and_replays_to_the_same_bytes(version, ima
         name = request.model_spec.signature_name
         first, again = (python[name](inputs) for _ in range(2))
         for key in first:
-            # Of texts the array holds addresses.
+            # An array of texts holds addresses, so lists are compared.
             assert first[key].tolist() == again[key].tolist()
 
 

@@ -73,7 +73,7 @@ def test_explain(network, version, images, direction):
     assert np.all(outputs["rmse"] < 0.0525)
     gain = direction * (outputs["confidence_after"] - outputs["confidence_before"])
     assert np.all(gain > 0)
-    # Where the walk ends, the gradient of log p: the confidence's own rise over the confidence.
+    # The gradient of log p where the walk ends.
     ends = tf.constant(expected.explanation)
     with tf.GradientTape() as tape:
         tape.watch(ends)
@@ -88,7 +88,7 @@ def test_robustness_is_how_far_another_decision_is(network, version, images):
     predicted = network(images).numpy().argmax(-1)
     np.testing.assert_array_equal(outputs["class_id"], predicted)
     assert outputs["found"].all() and (outputs["rival"] != predicted).all()
-    # The same linearisation, by its own search: two of three classes followed for eight steps.
+    # This attack linearises, too, but searches in its own way: two classes for eight steps.
     found = LinearizedMargin(steps=24, rivals=2, batch_size=5)(network, images, predicted)
     np.testing.assert_allclose(outputs["rmse"], found.rmse, rtol=0.05)
     alone = served(version, "robustness", images=images[3:4])
@@ -150,7 +150,7 @@ def test_versions_go_on(tmp_path, without_gate):
     for name in ("7", "notes", "9.tmp", "x.tmp"):
         (tmp_path / name).mkdir()
     assert export(small(), tmp_path, class_names=CLASSES) == tmp_path / "8"
-    # A killed writer's folder is cleared away, another's is not.
+    # The folder of a killed export is removed. Folders of others are not.
     left = sorted(entry.name for entry in tmp_path.iterdir())
     assert left == ["7", "8", "notes", "x.tmp"]
 

@@ -87,7 +87,7 @@ def test_one_step_with_the_penalty(build) -> None:
     assert all(np.isfinite(weight).all() for weight in after)
     moved = [np.any(new != old) for new, old in zip(after, before, strict=True)]
     assert moved[0] and moved[-1] and np.mean(moved) > 0.5
-    # The user's own model has learnt the same: it shares the weights.
+    # The user's model shares the weights, so it has learnt the same.
     logits, own = classifier.network(images), np.asarray(original(images))
     if np.allclose(own.sum(axis=-1), 1, atol=1e-3):
         logits = tf.nn.softmax(logits)

@@ -1,4 +1,4 @@
-"""ReLU networks made into Half-Huber ReLU networks."""
+"""Conversions of networks with ReLU."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ CASES = {
 def test_every_form_of_relu_is_exchanged(kind: str, tmp_path: Path) -> None:
     relu = CASES[kind]()
     twin = half_huber(relu)
-    # h of a ReLU's value is h of the value itself.
+    # h(ReLU(a)) = h(a), so both networks can be compared by hand.
     a = np.asarray(relu(IMAGES), np.float64)
     assert a.max() > 0.5
     expected = np.where(a <= 0.5, a**2, a - 0.25)
@@ -94,7 +94,7 @@ def test_a_network_of_half_precision_in_full() -> None:
     assert {layer.compute_dtype for layer in full.layers} == {"float32"}
     np.testing.assert_array_equal(full(IMAGES), expected(IMAGES))
     assert np.abs(np.asarray(full(IMAGES)) - np.asarray(half(IMAGES))).max() > 0
-    # Weights of its own: training the one leaves the other.
+    # The copy has weights of its own, so training one network does not change the other.
     full.layers[2].kernel.assign_add(np.ones_like(full.layers[2].kernel))
     np.testing.assert_array_equal(half.get_weights()[0], expected.get_weights()[0])
 
@@ -103,7 +103,7 @@ def test_a_network_of_half_precision_in_full() -> None:
 def test_softplus_is_near_relu_and_has_a_second_derivative(kind: str) -> None:
     relu = CASES[kind]()
     smooth = softplus(relu, sharpness=50)
-    # log(1 + exp(βa))/β is above max(a, 0) by log(2)/β at most.
+    # log(1 + exp(βa))/β exceeds max(a, 0) by at most log(2)/β.
     gap = np.asarray(smooth(IMAGES), np.float64) - np.asarray(relu(IMAGES), np.float64)
     assert gap.min() >= -1e-6 and gap.max() <= np.log(2) / 50 + 1e-6 and gap.max() > 1e-4
     images = tf.constant(IMAGES)

@@ -1,4 +1,4 @@
-"""The network of an image and its mirror image."""
+"""Networks that look at an image and at its mirror image."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tfrobust.exporting import onnx
 from tfrobust.models import mirrored, resnet_cifar
 
 IMAGES = np.random.default_rng(0).random((3, 12, 8, 3), np.float32)
-# A network's sums of a hundred values of size 1, in float32, in another order.
+# Two orders of summing a hundred values of size 1 in float32 differ by less than this.
 CLOSE = {"atol": 1e-5}
 
 
@@ -25,7 +25,7 @@ def network() -> keras.Model:
     keras.utils.set_random_seed(0)
     made = resnet_cifar(depth=8, width=4, num_classes=3, input_shape=(12, 8, 3))
     rng = np.random.default_rng(1)
-    # The last convolution of a block starts at zero: with random weights all of it counts.
+    # The last convolution of a block starts at zero. Random weights make every block count.
     made.set_weights([np.abs(rng.normal(0.3, 0.2, w.shape)) for w in made.get_weights()])
     return made
 
@@ -45,7 +45,7 @@ def test_the_gradient_goes_through_both_views(network: keras.Model) -> None:
         tape.watch(images)
         first = twin(images)[:, 0]
     of_twin = np.asarray(tape.gradient(first, images))
-    # Of a function that is the same for both images, the gradients mirror each other.
+    # The logits of both images are the same, so their gradients are each other's mirror images.
     with tf.GradientTape() as tape:
         tape.watch(images)
         first = twin(images[:, :, ::-1])[:, 0]
@@ -67,7 +67,7 @@ def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: P
     np.testing.assert_array_equal(load_model(tmp_path / "twin.keras")(IMAGES), twin(IMAGES))
     onnx.write_explainer(twin, tmp_path / "explainer.onnx", class_names=["a", "b", "c"])
     assert len(twin.get_weights()) == len(network.get_weights())
-    # Weights of its own: training the one leaves the other.
+    # The copy has weights of its own, so training one network does not change the other.
     twin.set_weights([weight + 1 for weight in network.get_weights()])
     assert np.abs(twin.get_weights()[0] - network.get_weights()[0]).min() > 0.5
 

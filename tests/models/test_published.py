@@ -62,7 +62,7 @@ def test_reference_logits() -> None:
     logits = network.predict(expected["images"].astype(np.float32) / 255, verbose=0)
     # Measured: 1.5e-6. An uneven padding, another epsilon or order shows above 1e-2.
     np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
-    assert network.count_params() == 684_794  # method.md section 7, counted by hand in test_resnet
+    assert network.count_params() == 684_794  # counted by hand in test_resnet
 
 
 def test_depth_width_classes_channels_and_activation_follow_from_the_arrays(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def cifar10_preprocess(*_: Any) -> None:
 
 
 def save(path: Path, content: Any, monkeypatch: pytest.MonkeyPatch, legacy: bool = True) -> Path:
-    """A checkpoint as the authors' program writes it: its functions are of `__main__`."""
+    """Writes a checkpoint as the authors' program does, with a function of `__main__`."""
     torch = pytest.importorskip("torch", reason="the extra 'published' is not installed")
     with monkeypatch.context() as patch:
         patch.setattr(cifar10_preprocess, "__module__", "__main__")
@@ -129,7 +129,7 @@ def save(path: Path, content: Any, monkeypatch: pytest.MonkeyPatch, legacy: bool
 
 
 def published_content(arrays: Path) -> dict[str, Any]:
-    """What the published files hold beside the state, too."""
+    """Entries of the published files other than the state."""
     torch = pytest.importorskip("torch", reason="the extra 'published' is not installed")
     with np.load(arrays) as file:
         state = OrderedDict((name, torch.from_numpy(file[name])) for name in file.files)

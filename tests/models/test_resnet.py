@@ -1,4 +1,4 @@
-"""The ResNets' structure: method.md, section 7."""
+"""The structure of the ResNets, counted by hand."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_resnet_cifar_has_as_many_parameters_as_the_paper_says(
     network = resnet_cifar(depth=depth, width=width, input_shape=shape, num_classes=classes)
     assert network.count_params() == parameters(depth, width, shape[-1], classes)
     assert network.output_shape == (None, classes)
-    # Depth counts the layers on the way through; shortcuts are beside it.
+    # Depth counts the layers on the longest way. Shortcuts do not count.
     assert len(layers_of(network, keras.layers.Conv2D)) == depth + 2
 
 
@@ -51,7 +51,7 @@ def test_resnet_cifar_starts_as_section_7_says() -> None:
         assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
     first = convolutions[0].kernel
     limit = np.sqrt(6 / (3 * 3 * 3))  # He-uniform
-    # 108 uniform draws: the largest lies within 10 % of the limit but for one time in 9e4.
+    # The largest of 108 uniform draws is within 10 % of the limit, except once in 9e4 times.
     assert 0.9 * limit < np.abs(first).max() <= limit
 
 

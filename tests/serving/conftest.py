@@ -51,7 +51,7 @@ def version(tmp_path_factory):
     keras.utils.set_random_seed(0)
     network = resnet_cifar(depth=8, width=2, input_shape=(28, 28, 1))
     folder = tmp_path_factory.mktemp("served")
-    # The gate has its own tests; here the signatures alone are needed.
+    # Only the signatures are needed here. The gate has its own tests.
     saved_model._write_saved_model(network, folder, CLASSES)
     return network, folder
 
@@ -80,7 +80,7 @@ def models_folder(version, tmp_path_factory):
     shutil.copytree(version[1], whole)
     (whole / "assets.extra").mkdir()
     (whole / "assets.extra" / "labels.txt").write_text("\n".join(CLASSES) + "\n")
-    # What is no version, or not yet.
+    # None of these is a whole version.
     shutil.copytree(version[1], folder / "tiny" / "9.tmp")
     (folder / "tiny" / "notes").mkdir()
     (folder / "README.md").write_text("no model")
@@ -104,7 +104,7 @@ def channel(server):
 
 @pytest.fixture(scope="session")
 def ask(channel):
-    """TF Serving's stub, not our client."""
+    """Asks by TF Serving's own stub, without our client."""
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def ask(signature: str = "", model: str = NAME, version: int | None = None, **inputs):

@@ -1,4 +1,4 @@
-"""The client by REST: the same answers as by gRPC, and what is asked again."""
+"""The client over REST: the same answers as over gRPC, and which requests are sent again."""
 
 import http.server
 import json
@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
 
 @pytest.fixture
 def clients(server):
-    """One of each kind."""
+    """One client over gRPC and one over REST."""
     with (
         Client(f"127.0.0.1:{server.port}", model="tiny") as by_grpc,
         Client(f"http://127.0.0.1:{server.rest_port}", model="tiny", version=3) as by_rest,
@@ -41,8 +41,8 @@ def test_rest_gives_what_grpc_gives(clients) -> None:
                 assert got == expected
                 continue
             assert got.dtype == expected.dtype and got.shape == expected.shape
-            # The same float32 numbers, by way of decimal text that holds them exactly; computed
-            # twice, in batches of the same size by the same graph.
+            # Decimal text holds float32 exactly. The numbers are computed twice, by the same graph
+            # in batches of the same size, which may round differently.
             np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
     assert by_rest.metadata() == by_grpc.metadata()
     assert by_rest.status() == by_grpc.status() == {3: "AVAILABLE"}
@@ -71,7 +71,7 @@ def test_rest_tells_the_same_errors(server, clients) -> None:
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """503 as often as told, then the status; slow where asked."""
+    """Answers 503 as often as told, then the status. Addresses with "slow" take a second."""
 
     busy = asked = 0
 

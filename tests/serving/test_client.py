@@ -1,4 +1,4 @@
-"""The client against a gRPC server that has the exported signatures."""
+"""The client over gRPC, against a server with the exported signatures."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def client(address: str):
 def test_predictions_are_the_networks(client: Client, version) -> None:
     network, _ = version
     found = client.predict(IMAGES)
-    # Other programs of the same network: float32's rounding.
+    # Two programs of the same network differ by the rounding of float32.
     np.testing.assert_allclose(found.logits, network(IMAGES), atol=1e-5)
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(found.class_id, found.logits.argmax(axis=1))

@@ -22,14 +22,14 @@ BOMB = PNG[:16] + 2 * (60_000).to_bytes(4, "big") + PNG[24:]
 
 
 def resident_mib() -> float:
-    """Of this process, where server and clients are."""
+    """The memory of this process, in which server and clients run."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @st.composite
 def hostile(draw) -> predict_pb2.PredictRequest:
-    """A request with anything wrong about it, or nothing."""
+    """A request in which anything may be wrong, or nothing."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = draw(st.sampled_from([NAME, NAME, NAME, "", "../tiny", "é\x00"]))
     names = ["serving_default", "explain", "robustness", "predict_bytes", "", "__init__", "x" * 99]
@@ -90,6 +90,6 @@ def test_a_thousand_hostile_requests_leave_the_server_as_it_was(server, ask) -> 
         ask(signature, images=IMAGES)
     asked()
     assert ask(images=IMAGES).outputs
-    # Memory of the whole process: hypothesis' own, allocators' and a few requests at a time, but
-    # not the 10 GB of the picture that claims to be large.
+    # The process also holds hypothesis' memory, the allocators' and that of a few requests. The
+    # picture that claims to be large would take 10 GB.
     assert max(seen) < seen[0] + 500

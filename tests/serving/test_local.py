@@ -40,7 +40,7 @@ def test_versions_are_exchanged_without_a_failed_request(version, tmp_path: Path
         threads = [threading.Thread(target=load) for _ in range(3)]
         for thread in threads:
             thread.start()
-        # One that cannot be loaded leaves the old one where it is.
+        # If a version cannot be loaded, the old one goes on answering.
         (tmp_path / NAME / "5").mkdir()
         (tmp_path / NAME / "5" / "saved_model.pb").write_bytes(b"broken")
         deadline = time.monotonic() + 60
@@ -67,7 +67,7 @@ def test_refuses_what_it_cannot_serve(models_folder, server, tmp_path: Path) -> 
         Server(models_folder, Settings(port=server.port, rest_port=None))
     with pytest.raises(InputError, match="workers"):
         Settings(workers=0)
-    # What was begun before the second port was found to be taken listens no longer.
+    # gRPC was started before REST found its port taken. It must not listen any more.
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -138,7 +138,7 @@ def test_a_full_queue_is_unavailable(models_folder) -> None:
         with Client(f"127.0.0.1:{server.port}", model=NAME, timeout=0.5) as client:
             with pytest.raises(ServerError) as error:
                 client.predict(IMAGES)
-            # It asks again, until its time is up.
+            # The client asks again until its time is up.
             assert error.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
             server.engine._room.release()
         with Client(f"127.0.0.1:{server.port}", model=NAME) as client:

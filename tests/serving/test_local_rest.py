@@ -54,7 +54,7 @@ def files_of(one: object) -> dict[str, object]:
 
 
 def nested(depth: int) -> object:
-    """More lists in each other than Python calls itself, and fewer than JSON may hold."""
+    """Nested lists, deeper than Python's recursion goes but not than JSON allows."""
     return [nested(depth - 1)] if depth else "x"
 
 
@@ -97,13 +97,13 @@ def test_the_page_in_a_browser(server, chromium, tmp_path: Path) -> None:
         assert "class 7" in page.run("at('target').textContent")
         assert "is enough to turn the decision" in page.run("at('robust').textContent")
         seen = np.array(page.run("state.image"))
-        # The browser's own rounding of grey.
+        # Browsers round grey in their own way.
         np.testing.assert_allclose(seen, np.rint(IMAGES[0] * 255) / 255, atol=1.01 / 255)
         before = page.run("at('explanation').toDataURL()")
         page.run("at('rho').value = -15; at('rho').dispatchEvent(new Event('change'))")
         page.wait("at('what').textContent.includes('RMSE 0.15')")
         assert page.run("at('explanation').toDataURL()") != before
-        # As TF Serving writes a distance that was not found, which JSON.parse refuses.
+        # TF Serving writes Infinity for a distance that was not found. JSON.parse refuses that.
         page.run(
             "read(new Response('[Infinity, -Infinity, NaN, 1]')).then((all) => { told = all })"
         )
