@@ -39,10 +39,15 @@ LAYERS = {
 
 def test_a_layer_without_its_gradient_in_onnx_is_named(tmp_path: Path) -> None:
     network = keras.Sequential(
-        [keras.Input((9, 8, 2)), layers.Conv2D(4, 3), layers.Activation("selu"), layers.Flatten()]
+        [
+            keras.Input((9, 8, 2)),
+            layers.Conv2D(4, 3, activation="selu"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
     )
     with pytest.raises(InputError, match=r"explainer.onnx cannot be written: .*SeluGrad"):
-        onnx.write_explainer(network, tmp_path / "explainer.onnx", class_names=["a"])
+        onnx.write_explainer(network, tmp_path / "explainer.onnx", class_names=["a", "b"])
     assert not list(tmp_path.iterdir())
 
 
