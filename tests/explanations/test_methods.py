@@ -151,19 +151,19 @@ def test_what_only_answers_is_explained_by_occlusion_alone(method: Method, netwo
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
+    ("kind", "options", "message"),
     [
-        (GradCAM, {"batch_size": 0}),
-        (IntegratedGradients, {"steps": 0}),
-        (IntegratedGradients, {"baseline": 2.0}),
-        (SmoothGrad, {"samples": 0}),
-        (SmoothGrad, {"noise": -0.1}),
-        (Occlusion, {"patch": 0}),
-        (Occlusion, {"fill": float("nan")}),
+        (GradCAM, {"batch_size": 0}, "batch_size of at least 1"),
+        (IntegratedGradients, {"steps": 0}, "at least 1 step"),
+        (IntegratedGradients, {"baseline": 2.0}, "a baseline from 0 to 1"),
+        (SmoothGrad, {"samples": 0}, "at least 1 sample"),
+        (SmoothGrad, {"noise": -0.1}, "noise not below 0"),
+        (Occlusion, {"patch": 0}, "patches of at least 1 pixel"),
+        (Occlusion, {"fill": float("nan")}, "a fill from 0 to 1"),
     ],
 )
-def test_refuses_hyper_parameters(kind: type[Method], options: dict) -> None:
-    with pytest.raises(InputError, match="expected"):
+def test_refuses_hyper_parameters(kind: type[Method], options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         kind(**options)
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfrobust.errors import InputError
 from tfrobust.models import HalfHuberReLU, resnet_cifar, resnet_imagenet
 
 
@@ -110,19 +111,19 @@ def test_resnet_imagenet_builds(depth: int, shortcuts: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        {"depth": 2},
-        {"depth": 45},
-        {"stem_stride": 3},
-        {"num_classes": 1},
-        {"activation": "swish"},
-        {"mean": [0.5]},
-        {"std": [0.25, 0.25, 0.0]},
+        ({"depth": 2}, "depth of 6n"),
+        ({"depth": 45}, "depth of 6n"),
+        ({"stem_stride": 3}, "stem_stride of 1 or 2"),
+        ({"num_classes": 1}, "at least 2 classes"),
+        ({"activation": "swish"}, "got 'swish'"),
+        ({"mean": [0.5]}, "as many means"),
+        ({"std": [0.25, 0.25, 0.0]}, "positive deviations"),
     ],
 )
-def test_resnet_cifar_refuses(arguments: dict) -> None:
-    with pytest.raises(ValueError, match="expected"):
+def test_resnet_cifar_refuses(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         resnet_cifar(**{"depth": 8, **arguments})
 
 

@@ -115,5 +115,5 @@ def test_draws_choose_every_logit_and_the_margin_as_often_as_said() -> None:
 
 @pytest.mark.parametrize("arguments", [{"exponent": 0}, {"tandem": -0.1}, {"tandem": 1.1}])
 def test_bad_arguments(arguments: dict) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="an exponent above 0 and a tandem from 0 to 1"):
         InputGradientPenalty(**arguments)
