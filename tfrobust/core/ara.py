@@ -1,4 +1,7 @@
-"""The Accuracy-Robustness Area, exact, with its interval: pure NumPy.
+"""The Accuracy-Robustness Area (ARA) and its interval, in NumPy alone.
+
+The ARA is the area between two lines: the accuracy that is left when every image may be perturbed
+by a given size, and the accuracy of a guess, 1/K.
 
 Source: Woods et al., arXiv 1906.02896, "Accuracy-Robustness Area".
 """
@@ -12,15 +15,15 @@ from tfrobust.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Ara:
-    """An Accuracy-Robustness Area: an upper bound that a stronger attack lowers.
+    """An Accuracy-Robustness Area. It is an upper bound: a stronger attack can only lower it.
 
     Args:
-        value: the area, RMSE in units of pixels from 0 to 1; None when too many images had no
-            perturbation found, so that nothing bounds it.
-        low: lower end of the 95 % bootstrap interval over images; None likewise.
-        high: upper end; None likewise.
+        value: the area, RMSE of pixels from 0 to 1. None if so many images had no perturbation
+            found that nothing bounds the area.
+        low: the lower end of the 95 % bootstrap interval over images; None if `value` is.
+        high: the upper end; None if `value` is, or if nothing bounds this end.
         images: how many images were attacked.
-        unfound: for how many no perturbation was found.
+        unfound: for how many of them no perturbation was found.
     """
 
     value: float | None
@@ -42,10 +45,10 @@ class Ratio:
     """How many times larger one area is than another, with its interval.
 
     Args:
-        value: the ratio; None where an area is not bounded or the divisor is 0.
-        low: lower end of the 95 % bootstrap interval over images; None likewise.
-        high: upper end; None likewise, and where it is not bounded.
-        paired: whether both areas are of the same images, drawn together.
+        value: the ratio; None if an area is not bounded or the divisor is 0.
+        low: the lower end of the 95 % bootstrap interval over images; None if `value` is.
+        high: the upper end; None if `value` is, or if nothing bounds this end.
+        paired: whether both areas are of the same images, which were then drawn together.
     """
 
     value: float | None
@@ -64,24 +67,25 @@ def accuracy_at(sizes: np.ndarray, rmse: np.ndarray) -> np.ndarray:
     """The share of images that a perturbation of a given size cannot change.
 
     Args:
-        sizes: float (M,), the sizes asked for.
-        rmse: float (N,), each image's minimal size; infinite where none was found.
+        sizes: float (M,), sizes of perturbations.
+        rmse: float (N,), the smallest size that changes each image; infinite if none was found.
 
     Returns:
-        float (M,): the share of images whose minimal size is above each size.
+        float (M,), for each of the sizes the share of images whose smallest size is larger.
     """
     return 1.0 - np.searchsorted(np.sort(rmse), sizes, side="right") / len(rmse)
 
 
 def area(rmse: np.ndarray, num_classes: int) -> float:
-    """∫ max(0, acc(ρ) − 1/K) dρ of the step function acc(ρ) = share of images with ρ_i > ρ.
+    """The exact area ∫ max(0, acc(ρ) − 1/K) dρ, where acc(ρ) is the share of images with ρ_i > ρ.
 
     Args:
-        rmse: float (N,), minimal sizes, at least 0; infinite where none was found.
+        rmse: float (N,), the smallest size ρ_i that changes each image, at least 0; infinite if
+            none was found.
         num_classes: K.
 
     Returns:
-        The exact area; infinite if more than 1/K of the sizes are.
+        The area. It is infinite if more than 1/K of the sizes are.
     """
     counts = np.ones((1, len(rmse)))
     return float(_areas(np.sort(rmse), counts, num_classes)[0])
@@ -93,16 +97,18 @@ def accuracy_robustness_area(
     """The area with its 95 % percentile-bootstrap interval over images.
 
     Args:
-        rmse: float (N,), minimal sizes, at least 0; infinite where none was found.
+        rmse: float (N,), the smallest size that changes each image, at least 0; infinite if none
+            was found.
         num_classes: K, at least 2.
-        resamples: how often the images are drawn anew.
-        seed: of the draws.
+        resamples: how many times the bootstrap draws the images.
+        seed: the seed of these draws.
 
     Returns:
         The area and its interval.
 
     Raises:
-        InputError: no image, a size that is negative or no number, or fewer than 2 classes.
+        InputError: there is no image, a size is negative or not a number, or there are fewer than
+            2 classes.
     """
     rmse = _checked(rmse, num_classes)
     areas = np.sort(_bootstrap_areas(rmse, num_classes, resamples, seed))
@@ -130,19 +136,20 @@ def area_ratio(
     """The ratio of two areas with its 95 % percentile-bootstrap interval over images.
 
     Args:
-        rmse: float (N,), minimal sizes of the one network, as for `accuracy_robustness_area`.
-        base: float (M,), minimal sizes of the network that it is compared with.
-        num_classes: K, at least 2, of both.
-        paired: whether both are of the same images in the same order: each resample then takes
-            the same images for both, and what makes an image hard for both cancels out.
-        resamples: how often the images are drawn anew.
-        seed: of the draws.
+        rmse: float (N,), one network's sizes, as for `accuracy_robustness_area`.
+        base: float (M,), the sizes of the network that it is compared with.
+        num_classes: K of both networks, at least 2.
+        paired: whether both have sizes of the same images in the same order. Each resample then
+            takes the same images for both, so that images that are hard for both widen the
+            interval less.
+        resamples: how many times the bootstrap draws the images.
+        seed: the seed of these draws.
 
     Returns:
         area(rmse) / area(base) and its interval.
 
     Raises:
-        InputError: as `accuracy_robustness_area`, or sizes that cannot be paired.
+        InputError: as for `accuracy_robustness_area`, or there are not as many sizes of both.
     """
     rmse, base = _checked(rmse, num_classes), _checked(base, num_classes)
     if paired and len(rmse) != len(base):
@@ -150,21 +157,28 @@ def area_ratio(
     above, below = area(rmse, num_classes), area(base, num_classes)
     if not (np.isfinite(above) and np.isfinite(below) and below > 0):
         return Ratio(None, None, None, paired)
-    # The same seed draws the same images.
+    # Equal seeds draw equal images.
     drawn = _bootstrap_areas(rmse, num_classes, resamples, seed)
     drawn_base = _bootstrap_areas(base, num_classes, resamples, seed if paired else seed + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn / drawn_base
-    # 0/0 and ∞/∞ say nothing: they widen the interval at both ends.
+    # 0/0 and ∞/∞ may be any ratio, so they widen the interval at both ends.
     low, _ = _interval(np.sort(np.nan_to_num(ratios, nan=0.0, posinf=np.inf)))
     _, high = _interval(np.sort(np.nan_to_num(ratios, nan=np.inf, posinf=np.inf)))
     return Ratio(above / below, low, high if np.isfinite(high) else None, paired)
 
 
 def share_interval(count: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share: `count` of `total` → low, high.
+    """Wilson's 95 % interval of a share.
 
-    Unlike the bootstrap's it does not shrink to nothing where all images are right.
+    The bootstrap's interval is empty if all images are right; this one is not.
+
+    Args:
+        count: how many are counted.
+        total: of how many, at least 1.
+
+    Returns:
+        The lower and the upper end.
     """
     share, z = count / total, 1.959964
     middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
@@ -186,18 +200,18 @@ def _checked(rmse: np.ndarray, num_classes: int) -> np.ndarray:
 def _interval(ordered: np.ndarray) -> tuple[float, float]:
     """The 2.5th and 97.5th percentile of sorted values.
 
-    Nearest ranks, not interpolation: a resample's area may be infinite.
+    They are the values of the nearest rank. Interpolation would fail on infinite areas.
     """
     last = len(ordered) - 1
     return float(ordered[round(0.025 * last)]), float(ordered[round(0.975 * last)])
 
 
 def _bootstrap_areas(rmse: np.ndarray, num_classes: int, resamples: int, seed: int) -> np.ndarray:
-    """The area of each resample of the images: sizes (N,) in any order → (R,)."""
+    """The areas (R,) of resamples of the images, from their sizes (N,) in any order."""
     images = len(rmse)
     order = np.argsort(rmse)
     rng = np.random.default_rng(seed)
-    # Some rows at a time: 2,000 draws of 50,000 images would fill gigabytes.
+    # Some resamples at a time: 2,000 of 50,000 images would fill gigabytes.
     rows = max(1, 4_000_000 // images)
     return np.concatenate(
         [
@@ -214,13 +228,13 @@ def _bootstrap_areas(rmse: np.ndarray, num_classes: int, resamples: int, seed: i
 
 
 def _areas(rmse: np.ndarray, counts: np.ndarray, num_classes: int) -> np.ndarray:
-    """Areas of resamples: sorted sizes (N,), how often each is drawn (R, N) → (R,)."""
+    """The areas (R,) of resamples, from sorted sizes (N,) and how often each is drawn (R, N)."""
     finite = rmse[np.isfinite(rmse)]
     total = counts.sum(axis=1, keepdims=True)
-    # Between the size before and its own, an image and all later ones still stand.
+    # Between the previous size and its own, an image and all later ones still hold.
     standing = counts[:, ::-1].cumsum(axis=1)[:, ::-1] / total
     above_chance = np.maximum(0.0, standing - 1.0 / num_classes)
-    # A hair of tolerance, for 1/K of the images sums to 1/K only up to rounding.
+    # Rounding may leave a share of exactly 1/K a little above it.
     above_chance[above_chance < 1e-12] = 0.0
     areas = above_chance[:, : len(finite)] @ np.diff(finite, prepend=0.0)
     if len(finite) < len(rmse):

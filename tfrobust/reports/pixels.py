@@ -1,4 +1,4 @@
-"""Images as people see them: enlarged by whole pixels, encoded, differences around grey."""
+"""Images as people see them: enlarged, encoded, and differences around grey."""
 
 import base64
 import io
@@ -10,30 +10,32 @@ from PIL import Image
 
 from tfrobust.errors import InputError
 
-PANEL = 150  # pixels: smaller images are enlarged by the whole number that comes nearest
-SPREAD = 3.0  # a difference of this many rho is black or white
-# Larger pictures are stored as JPEG: a page of a hundred PNGs of photographs is tens of megabytes.
+# Smaller images are enlarged to about so many pixels, by a whole number.
+PANEL = 150
+# A difference of this many rho is black or white.
+SPREAD = 3.0
+# Larger images are stored as JPEG. A page with a hundred photographs as PNG has tens of megabytes.
 PNG_SIDE, JPEG_QUALITY = 64, 90
 
 
 def scale_of(height: int, width: int) -> int:
-    """By what whole number an image is enlarged."""
+    """The whole number by which an image is enlarged."""
     return max(1, round(PANEL / max(height, width)))
 
 
 def around_grey(difference: np.ndarray, rho: float) -> np.ndarray:
-    """A difference (H, W, C) as an image: grey where nothing changed, black or white at 3·rho."""
+    """A difference (H, W, C) as an image: grey where nothing changed, black or white at 3 rho."""
     return 0.5 + difference / (2 * SPREAD * max(rho, 1e-12))
 
 
 def eight_bits(image: np.ndarray) -> np.ndarray:
-    """float (H, W, 1 or 3), cut to [0, 1] → uint8 (H, W, 3)."""
+    """An image, float (H, W, 1 or 3), clipped to [0, 1], as uint8 (H, W, 3)."""
     values = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(values, (*values.shape[:2], 3))
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An image, float (H, W, 1 or 3), as the address of its own bytes: PNG, JPEG if large."""
+    """An image, float (H, W, 1 or 3), as an address that holds its file: PNG, or JPEG if large."""
     small = max(image.shape[:2]) <= PNG_SIDE
     kind, options = ("png", {}) if small else ("jpeg", {"quality": JPEG_QUALITY})
     file = io.BytesIO()
@@ -42,11 +44,11 @@ def data_uri(image: np.ndarray) -> str:
 
 
 def heat(map_of: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """A map (H, W) in colour over the image's grey: (H, W, 3).
+    """A map (H, W) in colour over the image in grey: (H, W, 3).
 
-    Maps without negative values go from dark to bright; with them, red speaks for the class and
-    blue against it. The largest hundredth of the values share the last colour: one hot pixel
-    does not make the others invisible.
+    A map without negative values goes from dark to bright. In a map with negative values red
+    speaks for the class and blue against it. The largest hundredth of the values share the last
+    colour, so that one strong pixel does not hide the others.
     """
     strongest = max(float(np.percentile(np.abs(map_of), 99)), 1e-12)
     if map_of.min() < 0:
@@ -57,7 +59,7 @@ def heat(map_of: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def plain_name(name: str, longest: int) -> str:
-    """A class name of any origin as one short line of printable text."""
+    """A name as one short line of printable text. Anyone may have written it."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(name)).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
 

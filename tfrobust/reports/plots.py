@@ -1,4 +1,4 @@
-"""Plots as inline SVG: dark on white, the same bytes for the same figures."""
+"""Plots as SVG elements. The same figures give the same bytes."""
 
 import io
 import math
@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POINTS = 600  # of a curve: finer than a screen shows, and the page stays small
+# A curve has this many points: more than a screen shows, and few enough for a small page.
+POINTS = 600
 _INK, _SHADE, _TWIN = "#12426f", "#bcd3ea", "#9b2d1f"
 _THIN = ("#d98200", "#00805e", "#a8558a", "#4a9fd4", "#7a6a00", "#555555")
 
 
 class Curve(NamedTuple):
-    """A curve's name in the legend and its minimal sizes, float (N,)."""
+    """A curve of accuracy against perturbation size.
+
+    Args:
+        label: its name in the legend.
+        rmse: float (N,), the smallest size that changes each image.
+    """
 
     label: str
     rmse: np.ndarray
@@ -35,13 +41,14 @@ def accuracy_svg(
     *,
     twin: Curve | None = None,
 ) -> str:
-    """Accuracy against perturbation size; the shaded area is the ARA.
+    """Plots accuracy against perturbation size, with the ARA shaded.
 
     Args:
         title: plain text.
-        smallest: per image the smallest size over the attacks, drawn thick.
-        attacks: each attack's own sizes, drawn thin; one alone is the thick curve already.
-        num_classes: K; a line at 1/K shows a guess.
+        smallest: for each image the smallest size over all attacks; it is drawn thick.
+        attacks: each attack's own sizes, drawn thin. A single attack is not drawn, since its
+            curve is the thick one.
+        num_classes: K; a line at 1/K shows the accuracy of a guess.
         twin: the plain twin's smallest sizes, drawn dashed.
 
     Returns:
@@ -66,18 +73,21 @@ def accuracy_svg(
         values = accuracy_at(sizes, twin.rmse)
         axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)
     _label(axes, title, sizes, chance)
-    # Below, for there is no corner that no curve may reach.
+    # The legend stands below the plot, because curves may reach every corner of it.
     figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     return _svg(figure, title)
 
 
 def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str:
-    """Several networks' accuracies against perturbation size: → an <svg> element.
+    """Plots the accuracies of several networks against perturbation size.
 
     Args:
         title: plain text.
         curves: each network's name and smallest sizes, at least one.
-        num_classes: K; a line at 1/K shows a guess.
+        num_classes: K; a line at 1/K shows the accuracy of a guess.
+
+    Returns:
+        An <svg> element.
     """
     figure = _figure(5.4, 4.0 + 0.15 * len(curves))
     axes = figure.add_subplot()
@@ -95,9 +105,9 @@ def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str
 
 
 def _axis(curves: Sequence[Curve]) -> np.ndarray:
-    """Sizes to draw at, from 0 to where the last curve has nearly fallen."""
+    """The sizes to draw at, from 0 to where the last curve has nearly fallen."""
     finite = [curve.rmse[np.isfinite(curve.rmse)] for curve in curves]
-    # The last per cent of the images would squeeze all others to the left.
+    # The last hundredth of the images would squeeze all others to the left.
     farthest = max((float(np.quantile(sizes, 0.99)) for sizes in finite if len(sizes)), default=0.0)
     return np.linspace(0.0, farthest * 1.05 or 0.01, POINTS)
 
@@ -114,15 +124,15 @@ def _label(axes: "Axes", title: str, sizes: np.ndarray, chance: float) -> None:
 
 
 def training_curves_svg(rows: Sequence[dict[str, float]]) -> str:
-    """How the training went, from a run's metrics.
+    """Plots how a training went: losses, accuracies, ψ and the learning rate over the steps.
 
     Args:
-        rows: a metrics.csv's, in order, by column: step, loss, cross_entropy, accuracy, psi,
-            learning_rate, val_accuracy. A column that is absent, or empty (NaN), in a row is
-            left out there.
+        rows: the rows of a metrics.csv, in order, each by column: step, loss, cross_entropy,
+            accuracy, psi, learning_rate, val_accuracy. A row has no point for a column that is
+            absent or NaN.
 
     Returns:
-        An <svg> element: losses, accuracies, ψ and the learning rate over the steps.
+        An <svg> element.
     """
     panels = [
         ("loss", ("loss", "cross_entropy"), False),
@@ -162,7 +172,7 @@ _WORDS = {
 
 
 def _series(rows: Sequence[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A column's steps and values where it has any, thinned to what a screen shows."""
+    """The steps and values of a column, thinned to what a screen shows."""
     points = [
         (row.get("step", index), row[name])
         for index, row in enumerate(rows)
@@ -174,8 +184,8 @@ def _series(rows: Sequence[dict[str, float]], name: str) -> tuple[np.ndarray, np
 
 
 def _figure(width: float, height: float) -> "Figure":
-    # Here, not above: matplotlib is slow to import, and whoever only reads a report's JSON
-    # need not wait. Figure itself, not pyplot, whose state is the whole program's.
+    # Matplotlib is slow to import, and a program that prints a summary does not need it. This is
+    # Figure and not pyplot, because pyplot's state belongs to the user's program.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -187,12 +197,12 @@ def _svg(figure: "Figure", title: str) -> str:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     file = io.StringIO()
-    # The salt makes names inside the file repeatable, and those of two plots different.
+    # The salt makes the names inside the file the same each time, and different from plot to plot.
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    # Groups are numbered alike in every plot, and a page's ids must differ.
+    # Matplotlib numbers the groups of every plot alike, but a page's ids must differ.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     box = re.search(r'viewBox="[^"]*"', text)
     inside = text[text.index(">", text.index("<svg")) + 1 :]

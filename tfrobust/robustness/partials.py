@@ -1,4 +1,4 @@
-"""Results of an evaluation's finished units, so that an interrupted one goes on from there."""
+"""The finished units of an evaluation on disk, from which an interrupted one goes on."""
 
 import dataclasses
 import io
@@ -16,13 +16,20 @@ from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import image_hash
 from tfrobust.errors import InputError
 
-_README = """Finished units of an evaluation, to go on from. They may be deleted once it is done.
-evaluation.json says of what they are; NAME.npz is what an attack found, NAME.seconds its time.
+_README = """These are the finished units of an evaluation, from which it goes on after an interruption.
+Delete them when it is done. evaluation.json says which evaluation this is. NAME.npz is what an attack
+found, NAME.seconds is the time that it took.
 """
 
 
 class Unit(NamedTuple):
-    """The least piece of an evaluation: all attacks, for one goal, on one block of images."""
+    """The smallest piece of an evaluation: all attacks for one goal on a few images.
+
+    Args:
+        goal: "attack" or "btr".
+        start: the first image.
+        stop: the image after the last one.
+    """
 
     goal: str
     start: int
@@ -30,35 +37,40 @@ class Unit(NamedTuple):
 
     @property
     def rows(self) -> slice:
-        """Which images."""
+        """The rows of its images."""
         return slice(self.start, self.stop)
 
 
 class Outcome(NamedTuple):
-    """What an attack found in a unit, and the seconds that it took."""
+    """What one attack did in a unit.
+
+    Args:
+        result: what it found.
+        seconds: the time that it took.
+    """
 
     result: AttackResult
     seconds: float
 
 
 class Partials:
-    """Units' outcomes in a folder, one file for each attack in each.
+    """A folder with a file for each unit and attack of one evaluation.
 
-    They are of one evaluation: attacks with the same `config` in the same order, the
-    same images, labels and network. The network is told by its logits: whatever answers all
-    images alike is the same network, and one that was trained on is not.
+    Two evaluations are the same if their attacks have the same `config` in the same order, and
+    their images, labels and networks are the same. Networks are the same if they give the same
+    logits for all images, so a network that was trained further is another one.
 
     Args:
-        directory: where the files are; made if absent.
-        attacks: of the evaluation, in order.
-        unit_images: images of a unit.
-        images: float32 (N, H, W, C), all of the evaluation's.
-        labels: int32 (N,).
-        logits: float32 (N, K), the network's answers to the images.
+        directory: the folder; it is made if it does not exist.
+        attacks: the evaluation's attacks, in order.
+        unit_images: how many images a unit has.
+        images: float32 (N, H, W, C), all images of the evaluation.
+        labels: int32 (N,), their classes.
+        logits: float32 (N, K), the network's answers to them.
 
     Raises:
-        InputError: the folder cannot be written, or holds another evaluation; the difference
-            is named.
+        InputError: the folder cannot be written, or it holds another evaluation. The message says
+            how that one differs.
     """
 
     def __init__(
@@ -72,7 +84,7 @@ class Partials:
     ) -> None:
         self.directory = Path(directory)
         self.attacks = attacks
-        # Also tells now, not after the first unit's work, whether the folder can be written.
+        # This fails at once if the folder cannot be written, and not after the first unit.
         write_atomically(self.directory / "README.txt", _README.encode())
         mine = {
             "attacks": [attack.config() for attack in attacks],
@@ -88,7 +100,14 @@ class Partials:
         write_atomically(self.directory / "logits.npy", file.getvalue())
 
     def load(self, unit: Unit) -> list[Outcome]:
-        """The outcomes that are there, of the first attacks; a broken file ends them."""
+        """Reads what the first attacks did in a unit, up to the first file that is absent or broken.
+
+        Args:
+            unit: which unit.
+
+        Returns:
+            An outcome for each of these attacks.
+        """
         outcomes = []
         for number in range(len(self.attacks)):
             try:
@@ -102,12 +121,17 @@ class Partials:
         return outcomes
 
     def save(self, unit: Unit, number: int, outcome: Outcome) -> None:
-        """Keeps what attack `number` found.
+        """Writes what one attack did.
+
+        Args:
+            unit: which unit.
+            number: which attack, counted from 0.
+            outcome: what it found, and its time.
 
         Raises:
             InputError: the folder cannot be written.
         """
-        # Apart, as two runs that find the same take other times.
+        # The time has a file of its own: results are equal from run to run, and times are not.
         path = self._path(unit, number)
         write_atomically(path.with_suffix(".seconds"), f"{outcome.seconds:.3f}\n".encode())
         file = io.BytesIO()
@@ -130,7 +154,7 @@ class Partials:
             for name in dict.fromkeys([*here, *there])
             if there.get(name) != here.get(name)
         ]
-        # Another process may round differently.
+        # The logits of another process may be rounded differently.
         tolerance = 1e-3 * max(1.0, float(np.abs(logits).max()))
         if not differences and (
             before.shape != logits.shape or np.abs(before - logits).max() > tolerance
@@ -145,7 +169,7 @@ class Partials:
 
 
 def _by_attack(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Each attack's settings apart, so that a difference names the attack and no other."""
+    """The manifest with an entry for each attack, so that a difference names one attack."""
     attacks = manifest.get("attacks", [])
     numbered = {f"attack {number}": one for number, one in enumerate(attacks, 1)}
     return {**numbered, **{name: value for name, value in manifest.items() if name != "attacks"}}

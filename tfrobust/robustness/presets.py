@@ -1,4 +1,4 @@
-"""Sets of attacks by name."""
+"""Presets: sets of attacks with a name."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ from tfrobust.attacks import PGD, SPSA, Attack, Blend, L2Min, LinearizedMargin
 from tfrobust.core.distances import Bounds
 from tfrobust.errors import InputError
 
-# Small images fill a block of 50 well; large ones must fit into memory.
+# A batch has at most 50 images, and fewer if they are so large that memory would run out.
 MOST_IMAGES, MOST_VALUES = 50, 1_500_000
-# By name, attacks for bounds and a batch size, the cheap ones first.
+# For each name a function of bounds and batch size that gives the attacks, the cheap ones first.
 PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
     "fast": lambda bounds, batch_size: [
         LinearizedMargin(steps=24, rivals=4, bounds=bounds, batch_size=batch_size)
@@ -19,14 +19,14 @@ PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
     "standard": lambda bounds, batch_size: [
         LinearizedMargin(steps=60, rivals=5, bounds=bounds, batch_size=batch_size)
     ],
-    # The published figures took L2,min with 450 steps.
+    # The published figures come from L2,min with 450 steps.
     "thorough": lambda bounds, batch_size: [
         LinearizedMargin(steps=200, rivals=9, bounds=bounds, batch_size=batch_size),
         PGD(steps=10, bounds=bounds, batch_size=batch_size),
         L2Min(steps=450, bounds=bounds, batch_size=batch_size),
     ],
 }
-# The same for networks that only answer: steps × (samples + 1) answers for each size tried.
+# SPSA for networks without gradients: it takes steps × (samples + 1) answers for each size.
 WITHOUT_GRADIENTS: dict[str, dict[str, int]] = {
     "fast": {"steps": 8, "samples": 16, "rounds": 5},
     "standard": {"steps": 20, "samples": 64, "rounds": 7},
@@ -37,16 +37,16 @@ WITHOUT_GRADIENTS: dict[str, dict[str, int]] = {
 def preset_attacks(
     preset: str, images: np.ndarray, bounds: Bounds | None, gradients: bool = True
 ) -> list[Attack]:
-    """A preset's attacks, in blocks that suit the images, and a blend for what they leave.
+    """A preset's attacks, and at last a blend with other images, which finds something for most.
 
     Args:
-        preset: one of PRESETS.
-        images: float32 (N, H, W, C), at least one.
+        preset: a name in PRESETS.
+        images: float32 (N, H, W, C), at least one. Their size and number give the batch size.
         bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
-        gradients: whether the network gives any; an `Opaque` one does not.
+        gradients: whether the network gives gradients; an `Opaque` one does not.
     """
     most = max(1, min(MOST_IMAGES, MOST_VALUES // images[0].size))
-    # Blocks of equal size, so that little of the last one is padding.
+    # Batches of equal size, so that little of the last one is padding.
     batch_size = math.ceil(len(images) / math.ceil(len(images) / most))
     if not gradients:
         spsa = SPSA(**WITHOUT_GRADIENTS[preset], bounds=bounds, batch_size=batch_size)
@@ -60,8 +60,12 @@ def preset_attacks(
 def check_attacks(attacks: Sequence[Attack], bounds: Bounds | None) -> None:
     """Refuses attacks that one report cannot hold.
 
+    Args:
+        attacks: the attacks.
+        bounds: the bounds of the report.
+
     Raises:
-        InputError: none, two of one name, or one whose `bounds` are not the report's.
+        InputError: there is no attack, two have the same name, or one has other bounds.
     """
     names = [attack.name for attack in attacks]
     if not names or len(set(names)) < len(names):
