@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tfrobust.metrics import Table
 from tfrobust.robustness import AraReport, compare
 
 Make = Callable[..., AraReport]
@@ -40,6 +41,21 @@ def test_a_row_for_each_goal(make_report: Make) -> None:
     frame = compare(make_report(unfound=0), make_report(scale=0.5, unfound=0)).to_dataframe()
     assert list(frame.index) == ["attack", "btr"]
     assert frame.loc["attack", "value"] == pytest.approx(2) and frame.loc["btr", "paired"]
+
+
+TABLE = Table(("up ↑", "down"), {"one": (np.array([0.25, 0.75]), None)}, "Two <images>.")
+
+
+def test_a_row_for_each_method_and_measure() -> None:
+    frame = TABLE.to_dataframe()
+    assert frame.index.names == ["method", "measure"]
+    assert frame.loc[("one", "up ↑")].tolist() == [0.5, 0.25, 0.75]
+    assert frame.loc[("one", "down")].isna().all()
+
+
+def test_a_table_of_measures_in_a_notebook(read) -> None:
+    page = read(TABLE._repr_html_())
+    assert page.text == "method up ↑ down one 0.50 [0.25, 0.75] – Two <images>."
 
 
 def test_without_pandas_the_error_says_what_to_install(

@@ -1,8 +1,31 @@
-"""Methods set side by side: a mean and its bootstrap interval in each field."""
+"""Methods side by side: for each measure a mean over images, with its bootstrap interval."""
 
 import dataclasses
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from tfrobust.core.presenters import present
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Mean(NamedTuple):
+    """A mean over images.
+
+    Args:
+        value: the mean.
+        low: the lower end of its 95 % bootstrap interval over images.
+        high: the upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
@@ -10,11 +33,11 @@ def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> tup
 
     Args:
         values: float (N,), N at least 1.
-        resamples: how often the images are drawn anew.
-        seed: of the draws: all fields of a table draw the same images.
+        resamples: how many times the bootstrap draws the images.
+        seed: the seed of these draws. With one seed, all fields of a table draw the same images.
 
     Returns:
-        Its lower and upper end.
+        The lower and the upper end.
     """
     drawn = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
     low, high = np.percentile(np.asarray(values)[drawn].mean(axis=1), [2.5, 97.5])
@@ -23,29 +46,46 @@ def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> tup
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Measures of methods on the same images; printed, it is a Markdown table.
+    """Measures of several methods on the same images. `str` gives a Markdown table.
 
     Args:
-        columns: the measures' names.
-        rows: for each method's name, one float (N,) for each column; None where a measure does
-            not apply to the method.
-        note: what the columns mean, and on how many images.
+        columns: the names of the measures.
+        rows: for each method's name a float array (N,) for each column, or None if the measure
+            does not apply to the method.
+        note: what the columns mean, and how many images there were.
     """
 
     columns: tuple[str, ...]
     rows: dict[str, tuple[np.ndarray | None, ...]]
     note: str
 
+    def means(self) -> dict[str, tuple[Mean | None, ...]]:
+        """For each method's name the mean of each column; None where there are no values."""
+        return {
+            name: tuple(
+                None
+                if values is None or not len(values)
+                else Mean(float(np.mean(values)), *interval(values))
+                for values in fields
+            )
+            for name, fields in self.rows.items()
+        }
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The means as a pandas data frame: a row for each method and measure.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return present(self, "dataframe")()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return present(self, "notebook")()
+
     def __str__(self) -> str:
         lines = ["| method | " + " | ".join(self.columns) + " |"]
         lines.append("| --- " * (len(self.columns) + 1) + "|")
-        for name, fields in self.rows.items():
-            lines.append(f"| {name} | " + " | ".join(_field(values) for values in fields) + " |")
+        for name, means in self.means().items():
+            lines.append(f"| {name} | " + " | ".join(str(mean or "–") for mean in means) + " |")
         return "\n".join([*lines, "", self.note])
-
-
-def _field(values: np.ndarray | None) -> str:
-    if values is None or not len(values):
-        return "–"
-    low, high = interval(values)
-    return f"{np.mean(values):.2f} [{low:.2f}, {high:.2f}]"

@@ -1,5 +1,6 @@
 """Records as pandas data frames."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tfrobust.robustness.report import AraReport
 if TYPE_CHECKING:
     import pandas
 
+    from tfrobust import metrics
     from tfrobust.explanations import Explanation
 
 LONGEST_NAME = 60
@@ -76,3 +78,15 @@ def explanation_frame(
     names = ("confidence_before", "confidence_after", "rmse", "reached")
     columns |= {name: getattr(explanation, name) for name in names}
     return _frame(columns, "image")
+
+
+def metrics_frame(table: "metrics.Table") -> "pandas.DataFrame":
+    """A row for each method and measure; NaN where a measure does not apply."""
+    rows = [
+        (method, measure, *(mean or (math.nan,) * 3))
+        for method, means in table.means().items()
+        for measure, mean in zip(table.columns, means, strict=True)
+    ]
+    names = ("method", "measure", "mean", "low", "high")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return _frame(columns, None).set_index(["method", "measure"])

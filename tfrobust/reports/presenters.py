@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfrobust.reports import certificates, comparison, explanation, figures, frames, report, summary
+from tfrobust.reports import (
+    certificates,
+    comparison,
+    explanation,
+    figures,
+    frames,
+    metrics,
+    report,
+    summary,
+)
 
 # Records are named and not imported: some come from modules that load TensorFlow, and a report
 # that was read from a file can be drawn without it.
@@ -23,4 +32,6 @@ PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("Explanation", "notebook"): explanation.explanation_notebook,
     ("Explanation", "png"): figures.explanation_png,
     ("Overview", "png"): figures.overview_png,
+    ("Table", "dataframe"): frames.metrics_frame,
+    ("Table", "notebook"): metrics.metrics_notebook,
 }

@@ -16,9 +16,9 @@ from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import image_hash
 from tfrobust.errors import InputError
 
-_README = """These are the finished units of an evaluation, from which it goes on after an interruption.
-Delete them when it is done. evaluation.json says which evaluation this is. NAME.npz is what an attack
-found, NAME.seconds is the time that it took.
+_README = """The finished units of an evaluation, from which it goes on after an interruption.
+Delete them when it is done. evaluation.json says which evaluation it is. NAME.npz is what an attack
+found, and NAME.seconds is the time that it took.
 """
 
 
@@ -100,7 +100,7 @@ class Partials:
         write_atomically(self.directory / "logits.npy", file.getvalue())
 
     def load(self, unit: Unit) -> list[Outcome]:
-        """Reads what the first attacks did in a unit, up to the first file that is absent or broken.
+        """Reads what the first attacks did in a unit, up to a file that is absent or broken.
 
         Args:
             unit: which unit.
