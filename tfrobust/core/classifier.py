@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
 from tfrobust.core.logits import logits_network, with_input_range
 from tfrobust.errors import InputError
@@ -185,6 +186,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def answers(model: Classifier, images: tf.Tensor) -> tf.Tensor:
     """The logits (B, K) of images (B, H, W, C), compiled."""
     return model(images)
+
+
+def logits_of(model: Classifier, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """The logits float32 (N, K) of images (N, H, W, C), N at least 1, batch by batch."""
+    return in_batches(functools.partial(answers, model), batch_size, images.astype(np.float32))
 
 
 def check_logits(logits: np.ndarray) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tfrobust.attacks import Attack
+from tfrobust.core.classifier import Model
 from tfrobust.core.distances import Bounds
-from tfrobust.core.opaque import Model
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.report import AraReport
 
@@ -30,8 +30,7 @@ def evaluate(
     """Measures a network's Accuracy-Robustness Areas, for misclassification and for BTR.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K), differentiable in TensorFlow; any Keras
-            classifier without its softmax.
+        network: any Keras classifier of such images, or whatever else `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
         preset: "fast", "standard" or "thorough": how long the attacks search. It is ignored

@@ -14,13 +14,13 @@ from tqdm import tqdm
 from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import Ara, accuracy_robustness_area
+from tfrobust.core.classifier import Model, as_classifier, logits_of
 from tfrobust.core.distances import Bounds
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model, Opaque
+from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
 from tfrobust.robustness.checks import run_checks
-from tfrobust.robustness.clean import clean_pass, count_classes, logits_of
+from tfrobust.robustness.clean import clean_pass
 from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
 from tfrobust.robustness.partials import Outcome, Partials, Unit
@@ -62,15 +62,13 @@ class Evaluation:
     ) -> None:
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-        self.images, self.labels = _checked(images, labels)
-        self.num_classes = count_classes(network, self.images)
-        if self.labels.max() >= self.num_classes:
-            raise InputError(
-                f"expected labels below {self.num_classes}, the network's number of classes, got "
-                f"{self.labels.max()}; is the network for other data?"
-            )
+        self.network = as_classifier(network)
+        self.images = checked_images(images, self.network, at_least_one=True)
+        labels = checked_labels(labels, len(self.images))
+        self.num_classes = self.network.check(self.images)
+        self.labels = checked_labels(labels, len(self.images), self.num_classes)
         self.attacks = (
-            preset_attacks(preset, self.images, bounds, not isinstance(network, Opaque))
+            preset_attacks(preset, self.images, bounds, self.network.has_gradient)
             if attacks is None
             else list(attacks)
         )
@@ -81,11 +79,10 @@ class Evaluation:
                 f"got {len(class_names)}"
             )
         self.class_names = tuple(class_names)
-        self.network, self.bounds, self.data = network, bounds, data
-        self.name = name or str(getattr(network, "name", type(network).__name__))
+        self.bounds, self.data, self.name = bounds, data, name or self.network.name
         self.progress, self.smoke, self.seed = progress, smoke, seed
         self.batch_size = self.attacks[0].batch_size
-        self.clean = clean_pass(network, self.images, self.labels, self.batch_size)
+        self.clean = clean_pass(self.network, self.images, self.labels, self.batch_size)
         unit = UNIT_BLOCKS * self.batch_size
         self.units = [
             Unit(goal, first, min(first + unit, len(self.images)))
@@ -268,15 +265,3 @@ class Evaluation:
     def _area(self, rmse: np.ndarray) -> Ara:
         return accuracy_robustness_area(rmse, self.num_classes, seed=self.seed)
 
-
-def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images as float32 and labels as int32, refused where they are neither."""
-    images, labels = np.asarray(images, np.float32), np.asarray(labels)
-    if images.ndim != 4 or not images.size:
-        raise InputError(
-            f"expected at least one image, of shape (N, H, W, C), got shape {images.shape}"
-        )
-    check_images(images, labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
-    return images, labels.astype(np.int32)

@@ -1,14 +1,15 @@
 """What the checks ask of the network itself: a few dozen calls, on one block of images."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfrobust.attacks import AttackResult, Blend
+from tfrobust.core.batching import in_batches
+from tfrobust.core.classifier import Classifier, logits_of
 from tfrobust.core.distances import Bounds
-from tfrobust.core.opaque import Model, Opaque
-from tfrobust.robustness.clean import Clean, answers_and_gradients, logits_of
+from tfrobust.robustness.clean import Clean, answers_and_gradients
 
 # A change of pixels, RMSE, that no eye and no honest network's boundary is fine enough for, but
 # that is some hundred times float32's resolution.
@@ -48,7 +49,7 @@ class Probes(NamedTuple):
 
 
 def probe(
-    network: Model,
+    network: Classifier,
     images: np.ndarray,
     labels: np.ndarray,
     clean: Clean,
@@ -61,7 +62,7 @@ def probe(
     """Asks a network about one block of images, spread over all.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: what is evaluated.
         images: float32 (N, H, W, C) in [0, 1].
         labels: int32 (N,).
         clean: its answers to them.
@@ -71,7 +72,6 @@ def probe(
         seed: of the noise.
     """
     rows = _spread(len(images), batch_size)
-    fill = np.resize(np.arange(len(rows)), batch_size)
     x, y = images[rows], labels[rows]
 
     def ask(moved: np.ndarray) -> np.ndarray:
@@ -87,11 +87,9 @@ def probe(
     drift = np.abs(np.stack([again, clean.logits[rows]]) - logits).max(axis=(0, 2)) / largest
 
     slopes = np.full((len(CHANGES), len(rows)), np.nan)
-    if not isinstance(network, Opaque):
-        _, gradients = answers_and_gradients(
-            network, tf.constant(x[fill]), tf.constant(y[fill], tf.int32)
-        )
-        gradient = gradients["margin"].numpy()[: len(rows)].astype(np.float64)
+    if network.has_gradient:
+        _, gradients = in_batches(functools.partial(answers_and_gradients, network), batch_size, x, y)
+        gradient = gradients["margin"].astype(np.float64)
         for number, change in enumerate(CHANGES):
             expected = change * largest
             steps, told = _down(gradient, expected)
