@@ -347,7 +347,7 @@ def test_voted_sizes_of_wrong_and_unmoved_images(binary) -> None:
         ({"labels": [0, 2]}, "labels below 2"),
         ({"labels": [0.0, 1.0]}, "whole numbers"),
         ({"images": IMAGES[:2] * 255}, "pixels from 0 to 1"),
-        ({"images": IMAGES[:2, :, :, 0]}, "at least one image"),
+        ({"images": IMAGES[:2, :, :, 0]}, r"\(N, H, W, C\), got \(2, 4, 4\)"),
         ({"images": IMAGES[:0], "labels": np.zeros(0, int)}, "at least one image"),
         ({"images": np.zeros((2, 5, 5, 1), np.float32)}, r"shape \(None, 4, 4, 1\)"),
         ({"numbers": [0]}, "2 numbers of images"),

@@ -201,7 +201,7 @@ def test_refuses_at_the_door(model: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (rounding, "rounding has none: attacks cannot search"),
+        (rounding, "got one without, rounding: attacks cannot search"),
         (lambda images: images, r"shape \(2, 8, 6, 1\) for two images"),
         (lambda images: tf.reshape(images, (len(images), -1))[:, :1], r"shape \(2, 1\)"),
         (lambda images: "cat", "got str"),
@@ -227,6 +227,11 @@ def test_a_classifier_made_by_hand() -> None:
     made = Classifier(lambda images: tf.reshape(images, (-1, 48)), name="mine")
     assert (made.num_classes, made.input_shape, made.check(IMAGES)) == (None, None, 48)
     assert made.output_shape == (None, 48)
+
+
+def test_refuses_a_shape_without_a_batch() -> None:
+    with pytest.raises(InputError, match=r"input_shape as \(None, H, W, C\), got \(8, 6, 1\)"):
+        Opaque(lambda images: images, input_shape=SHAPE, num_classes=3)
 
 
 def test_logits_are_told_from_what_is_none() -> None:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrobust.errors import InputError
 from tfrobust.explanations.grad_cam import grad_cam
@@ -115,7 +116,7 @@ def test_networks_without_a_spatial_layer_are_refused() -> None:
     with pytest.raises(InputError, match="1×1"):
         grad_cam(flat, IMAGES)
     with pytest.raises(InputError, match="1×1"):
-        grad_cam(lambda images: images, IMAGES)
+        grad_cam(lambda images: tf.reshape(images, (-1, 48)), IMAGES)
 
 
 @pytest.mark.parametrize(

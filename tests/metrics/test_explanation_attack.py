@@ -70,7 +70,7 @@ def test_what_only_answers_is_searched_at_random(network) -> None:
     opaque = Opaque(
         lambda images: np.asarray(network(images)),
         name="answers",
-        input_shape=(8, 8, 1),
+        input_shape=(None, 8, 8, 1),
         num_classes=3,
     )
     found = ATTACK(opaque, Occlusion(patch=2), IMAGES)

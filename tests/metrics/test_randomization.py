@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrobust.errors import InputError
 from tfrobust.explanations import GradientsInputs, Method, VanillaGradients
@@ -67,7 +68,7 @@ def test_the_same_seed_gives_the_same(network, method: Method) -> None:
 
 def test_refuses(network) -> None:
     with pytest.raises(InputError, match="Keras model"):
-        randomization(lambda images: images, VanillaGradients(), IMAGES)
+        randomization(lambda images: tf.reshape(images, (-1, 64)), VanillaGradients(), IMAGES)
     flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     with pytest.raises(InputError, match="without any"):
         randomization(flat, VanillaGradients(), IMAGES)

@@ -141,13 +141,14 @@ class Attack(Configured, ABC):
                 "only gives answers; attack it with SPSA, Decision or Blend"
             )
         images = checked_images(images, model)
-        labels = checked_labels(labels, len(images), model.num_classes)
+        num_classes = model.check(images) if len(images) else model.num_classes
+        labels = checked_labels(labels, len(images), num_classes)
         criterion = criterion or Misclassified()
         classes = criterion.classes(labels)
         criterion = criterion.static()
-        if len(classes) and not 0 <= classes.min() <= classes.max() < (model.num_classes or np.inf):
+        if len(classes) and not 0 <= classes.min() <= classes.max() < (num_classes or np.inf):
             raise InputError(
-                f"expected a criterion about classes from 0 to {(model.num_classes or 0) - 1}, "
+                f"expected a criterion about classes from 0 to {(num_classes or 0) - 1}, "
                 f"which {model.name} tells apart, got {classes.min()} to {classes.max()}"
             )
         numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)

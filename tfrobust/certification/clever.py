@@ -23,11 +23,11 @@ from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
 from tfrobust.certification.estimate import POOR_FIT, Clever
-from tfrobust.certification.sampling import check_inputs, draw_seed, noise, portion
+from tfrobust.certification.sampling import checked_inputs, draw_seed, noise, portion
 from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.core.classifier import Classifier, Model, answers
 from tfrobust.core.distances import per_image
 from tfrobust.core.gradients import input_gradient
-from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 # Apart from the uses of smoothing's draws.
@@ -42,7 +42,7 @@ _NEAREST, _FARTHEST = 1e-3, 10.0
 
 @tf.function(jit_compile=True)
 def _slopes(
-    network: Model,
+    network: Classifier,
     draws: int,
     image: tf.Tensor,
     label: tf.Tensor,
@@ -53,7 +53,7 @@ def _slopes(
     """L2 norms of the gradient of f_label − f_rival at points uniform in a ball.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: what is scored.
         draws: how many.
         image: float32 (H, W, C), the centre.
         label: int32 scalar.
@@ -74,11 +74,6 @@ def _slopes(
         lambda logits: tf.gather(logits, label, axis=1) - tf.gather(logits, rival, axis=1),
     )
     return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3)))
-
-
-@tf.function(jit_compile=True)
-def _logits(network: Model, images: tf.Tensor) -> tf.Tensor:
-    return network(images)
 
 
 def clever_score(
@@ -103,7 +98,7 @@ def clever_score(
     only.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K), differentiable in TensorFlow; compiled.
+        network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
         radius: R, L2, in units of pixels from 0 to 1, above 0; the paper took 5. Points may have
@@ -134,7 +129,12 @@ def clever_score(
             "expected at least 10 batches to fit a distribution to, 1 sample and 1 rival, got "
             f"{batches}, {samples} and {rivals}"
         )
-    images, labels, numbers, num_classes = check_inputs(network, images, labels, numbers)
+    network, images, labels, numbers, num_classes = checked_inputs(network, images, labels, numbers)
+    if not network.has_gradient:
+        raise InputError(
+            f"expected a network with a gradient, which CLEVER samples, but {network.name} only "
+            "gives answers; `certify` needs no more than these"
+        )
     rivals = min(rivals, num_classes - 1)
     began = time.perf_counter()
     scores, fits = np.zeros(len(images)), np.ones(len(images))
@@ -149,8 +149,8 @@ def clever_score(
         disable=not progress,
     ) as bar:
         for row, (image, label, number) in enumerate(zip(images, labels, numbers, strict=True)):
-            # Twice, as count_classes does.
-            logits = _logits(network, tf.constant(np.stack([image, image]))).numpy()[0]
+            # Two images, as in `Classifier.check`.
+            logits = answers(network, tf.constant(np.stack([image, image]))).numpy()[0]
             others = np.argsort(-logits, kind="stable")
             others = others[others != label][:rivals]
             if logits[others[0]] >= logits[label]:
@@ -194,7 +194,7 @@ def clever_score(
 
 
 def _norms(
-    network: Model,
+    network: Classifier,
     image: np.ndarray,
     label: int,
     rival: int,

@@ -1,14 +1,13 @@
 """What the estimates from random draws share: their seeds, their portions and their checks."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier, Model, as_classifier
+from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.errors import InputError
-from tfrobust.robustness.clean import count_classes
 
 # Draws of one image computed at a time: small images fill a portion of 100 well, large ones must
 # fit into memory.
@@ -56,37 +55,41 @@ def noise(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_normal(shape, seed, dtype=tf.float32, alg="philox")
 
 
-def check_inputs(
-    network: Model, images: Any, labels: Any, numbers: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Refuses what cannot be estimated, before the long work.
+class Inputs(NamedTuple):
+    """What is estimated, checked.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: the classifier.
+        images: float32 (N, H, W, C) in [0, 1], N at least 1.
+        labels: int32 (N,), from 0 to K − 1.
+        numbers: int64 (N,), which image of its data set each is.
+        num_classes: K.
+    """
+
+    network: Classifier
+    images: np.ndarray
+    labels: np.ndarray
+    numbers: np.ndarray
+    num_classes: int
+
+
+def checked_inputs(network: Model, images: Any, labels: Any, numbers: Any) -> Inputs:
+    """Refuses what cannot be estimated, before the long work begins.
+
+    Args:
+        network: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), from 0 to K − 1.
         numbers: int (N,), 0 or above, which image of its data set each is; None for 0 to N − 1.
 
-    Returns:
-        Images as float32, labels as int32, numbers as int64, and K.
-
     Raises:
         InputError: says what was expected and what came.
     """
-    images, labels = np.asarray(images, np.float32), np.asarray(labels)
-    if images.ndim != 4 or not images.size:
-        raise InputError(
-            f"expected at least one image, of shape (N, H, W, C), got shape {images.shape}"
-        )
-    check_images(images, labels, network)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
-    num_classes = count_classes(network, images)
-    if labels.max() >= num_classes:
-        raise InputError(
-            f"expected labels below {num_classes}, the network's number of classes, got "
-            f"{labels.max()}; is the network for other data?"
-        )
+    network = as_classifier(network)
+    images = checked_images(images, network, at_least_one=True)
+    labels = checked_labels(labels, len(images))
+    num_classes = network.check(images)
+    labels = checked_labels(labels, len(images), num_classes)
     numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)
     if (
         numbers.shape != labels.shape
@@ -97,4 +100,4 @@ def check_inputs(
             f"expected {len(images)} numbers of images, whole and from 0, got {numbers.dtype} of "
             f"shape {numbers.shape}"
         )
-    return images, labels.astype(np.int32), numbers.astype(np.int64), num_classes
+    return Inputs(network, images, labels, numbers.astype(np.int64), num_classes)

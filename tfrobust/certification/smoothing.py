@@ -26,9 +26,9 @@ from tfrobust.certification.certificate import (
     certified_radius,
     check_settings,
 )
-from tfrobust.certification.sampling import check_inputs, draw_seed, noise, portion
+from tfrobust.certification.sampling import checked_inputs, draw_seed, noise, portion
 from tfrobust.core.ara import accuracy_robustness_area
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier, Model, as_classifier, compiled
 from tfrobust.errors import InputError
 
 __all__ = ["Certificate", "Smoothed", "certify", "smoothed", "voted_sizes"]
@@ -40,9 +40,9 @@ _CHOOSE, _ESTIMATE, _JUDGE, _ATTACK = range(4)
 _DOUBLINGS, _HALVINGS = 3, 6
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _votes(
-    network: Model,
+    network: Classifier,
     draws: int,
     image: tf.Tensor,
     sigma: tf.Tensor,
@@ -52,7 +52,7 @@ def _votes(
     """Counts the classes given to one image under noise.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: what is asked.
         draws: computed.
         image: float32 (H, W, C).
         sigma: float32 scalar.
@@ -74,7 +74,7 @@ class _Poll:
     """Asks a network for its classes under noise, and shows how far it is.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: what is asked.
         sigma: of the noise.
         seed: the user's.
         total: draws to come, for the bar.
@@ -83,7 +83,7 @@ class _Poll:
     """
 
     def __init__(
-        self, network: Model, sigma: float, seed: int, total: int, words: str, progress: bool
+        self, network: Classifier, sigma: float, seed: int, total: int, words: str, progress: bool
     ) -> None:
         self.network, self.seed = network, seed
         self.sigma = tf.constant(sigma, tf.float32)
@@ -152,7 +152,7 @@ def certify(
     draws give a larger area.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K), in TensorFlow; compiled.
+        network: what `as_classifier` takes; it needs no gradient.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
         sigma: σ, standard deviation of the noise, in units of pixels from 0 to 1, above 0.
@@ -174,7 +174,7 @@ def certify(
     Source: arXiv 1902.02918, CERTIFY.
     """
     check_settings(sigma=sigma, n0=n0, n=n, alpha=alpha, seed=seed)
-    images, labels, numbers, num_classes = check_inputs(network, images, labels, numbers)
+    network, images, labels, numbers, num_classes = checked_inputs(network, images, labels, numbers)
     began = time.perf_counter()
     chosen, votes = [], []
     with _Poll(network, sigma, seed, len(images) * (n0 + n), "certifying", progress) as poll:
@@ -213,10 +213,10 @@ class Smoothed:
     the smoothed network that `certify` is about is for `voted_sizes` to say.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K), differentiable.
+        network: what `as_classifier` takes; its gradient is used.
         sigma: σ, in units of pixels from 0 to 1, above 0.
         draws: noise images, at least 1. A call computes B·draws images at a time: give attacks a
-            smaller `block`.
+            smaller `batch_size`.
         seed: of the noise, 0 or above.
 
     Raises:
@@ -231,9 +231,10 @@ class Smoothed:
                 "expected sigma above 0, at least 1 draw and a seed of 0 or above, got "
                 f"{sigma}, {draws}, {seed}"
             )
-        self.network, self.sigma, self.draws, self.seed = network, sigma, draws, seed
-        self.name = f"{getattr(network, 'name', type(network).__name__)}, smoothed (σ = {sigma:g})"
-        self.output_shape = getattr(network, "output_shape", (None,))
+        self.network = as_classifier(network)
+        self.sigma, self.draws, self.seed = sigma, draws, seed
+        self.name = f"{self.network.name}, smoothed (σ = {sigma:g})"
+        self.input_shape, self.output_shape = self.network.input_shape, self.network.output_shape
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Images float32 (B, H, W, C) → log-probabilities (B, K)."""
@@ -274,7 +275,7 @@ def voted_sizes(
     is about, and their area is an upper bound where the certified one is a lower bound.
 
     Args:
-        network: images (B, H, W, C) → logits (B, K).
+        network: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1].
         labels: int (N,), the true classes.
         adversarials: float (N, H, W, C), as in `AttackResult`; where equal to the image, there is
@@ -296,7 +297,7 @@ def voted_sizes(
     Source: arXiv 1902.02918, PREDICT.
     """
     check_settings(sigma=sigma, n0=1, n=n, alpha=alpha, seed=seed)
-    images, labels, numbers, _ = check_inputs(network, images, labels, numbers)
+    network, images, labels, numbers, _ = checked_inputs(network, images, labels, numbers)
     adversarials = np.asarray(adversarials, np.float32)
     if adversarials.shape != images.shape:
         raise InputError(

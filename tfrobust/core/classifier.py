@@ -45,6 +45,9 @@ class Classifier:
         num_classes: as given, or found by `check`.
         has_gradient: as given.
         network: as given.
+
+    Raises:
+        InputError: an input_shape of another length.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Classifier:
         has_gradient: bool = True,
         network: keras.Model | None = None,
     ) -> None:
+        if input_shape is not None and len(input_shape) != 4:
+            raise InputError(f"expected input_shape as (None, H, W, C), got {input_shape}")
         self._logits = logits
         self.name, self.input_shape, self.num_classes = name, input_shape, num_classes
         self.has_gradient, self.network = has_gradient, network
@@ -84,9 +89,9 @@ class Classifier:
         return {"class": type(self).__name__, "network": config_of(asked)}
 
     def check(self, images: np.ndarray) -> int:
-        """Asks the network about the first image, so that what cannot work fails early.
+        """Asks the network about two images, so that what cannot work fails early.
 
-        It asks once for each shape of images.
+        It asks once for each shape of images. They are the first and the last of those given.
 
         Args:
             images: float32 (N, H, W, C) in [0, 1], N at least 1.
@@ -104,9 +109,9 @@ class Classifier:
         return self._checked[shape]
 
     def _ask(self, images: np.ndarray) -> int:
-        # Two images, because TensorFlow 2.21 crashes on some CPUs where it derives a 1×1
+        # Always two images, because TensorFlow 2.21 crashes on some CPUs where it derives a 1×1
         # convolution with stride 2 of one image (Conv2DBackpropFilter by oneDNN, uncompiled).
-        pair = tf.constant(np.repeat(images[:1], 2, axis=0), tf.float32)
+        pair = tf.constant(images[[0, -1]], tf.float32)
         try:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(pair)
@@ -129,8 +134,8 @@ class Classifier:
         if self.has_gradient and not (tf.is_tensor(logits) and _has_gradient(tape, logits, pair)):
             raise InputError(
                 "expected a network whose logits have a gradient with respect to the images in "
-                f"TensorFlow, but {self.name} has none: attacks cannot search through NumPy, ONNX "
-                "or rounding. Let the gradient pass quantised images, "
+                f"TensorFlow, got one without, {self.name}: attacks cannot search through NumPy, "
+                "ONNX or rounding. Let the gradient pass quantised images, "
                 "x + tf.stop_gradient(tf.round(x) - x), or wrap the network as "
                 "tfrobust.attacks.Opaque and attack it without gradients"
             )

@@ -83,13 +83,13 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
     return labels.astype(np.int32)
 
 
-def checked_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
+def checked_targets(targets: Any, count: int, num_classes: int | None) -> np.ndarray:
     """Classes to explain, one an image.
 
     Args:
         targets: int (N,), a single int for all images, or None for the predicted class.
         count: N.
-        num_classes: K.
+        num_classes: K; None where there is no image to ask the network about.
 
     Returns:
         int32 (N,) from 0 to K − 1, and −1 for the predicted class.
@@ -104,7 +104,7 @@ def checked_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
             f"{targets.dtype} of shape {targets.shape}"
         )
     for target in targets.ravel():
-        if not PREDICTED <= target < num_classes:
+        if num_classes is not None and not PREDICTED <= target < num_classes:
             raise InputError(
                 f"expected targets from 0 to {num_classes - 1}, or {PREDICTED} for the predicted "
                 f"class, got {target}"

@@ -2,7 +2,6 @@
 
 from tfrobust.explanations.adversarial import Adversarial, at_sizes, explain
 from tfrobust.explanations.base import Method
-from tfrobust.explanations.blocks import rivals
 from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.grad_cam import GradCAM
 from tfrobust.explanations.gradients import (
@@ -14,6 +13,7 @@ from tfrobust.explanations.gradients import (
 from tfrobust.explanations.occlusion import Occlusion
 from tfrobust.explanations.overviews import Overview, overview
 from tfrobust.explanations.smallest_change import SmallestChange
+from tfrobust.explanations.targets import rivals
 
 __all__ = [
     "Adversarial",

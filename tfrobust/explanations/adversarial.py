@@ -1,10 +1,12 @@
 """Adversarial explanations: the image changed so that the network is surer, or less sure.
 
-On a robust network the attack itself is the explanation, for it is made of the network's own
-response: Woods et al., arXiv 1906.02896, "Adversarial explanations" (g_explain+, g_explain−).
+On a robust network the attack itself is the explanation, because it is made of the network's own
+response. Source: Woods et al., arXiv 1906.02896, "Adversarial explanations" (g_explain+,
+g_explain−).
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,15 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
+from tfrobust.core.classifier import Classifier, Model, answers
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model, answers
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method, nothing
-from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import by_batches, confidence, question, resolved
 
 STEPS = 35
 OVERSHOOT = 5.0
@@ -40,7 +41,7 @@ def walk_step(
     delta: tf.Tensor,
     length: tf.Tensor,
 ) -> tf.Tensor:
-    """One step: towards or away from the target inside the ball, back to the image outside.
+    """One step: inside the ball towards or away from the target, outside it back to the image.
 
     Args:
         model: images (B, H, W, C) → logits (B, K).
@@ -126,10 +127,10 @@ def explain(
     direction: Any = 1,
     batch_size: int = 8,
 ) -> Explanation:
-    """Explains what a network sees of a class in images: g_explain+ or g_explain−.
+    """Explains what a network sees of a class in images, by g_explain+ or g_explain−.
 
     Args:
-        network: gives logits (B, K) for images; its gradient is used.
+        network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1;
@@ -147,8 +148,12 @@ def explain(
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
-    images = np.asarray(images, np.float32)
-    check_images(images, np.zeros(images.shape[:1]))
+    classifier, images, targets = question(network, images, targets)
+    if not classifier.has_gradient:
+        raise InputError(
+            f"expected a network with a gradient, which g_explain follows, but {classifier.name} "
+            "only gives answers; explain it with Occlusion"
+        )
     radii, signs = _one_each(rho, "rho", images), _one_each(direction, "direction", images)
     if not np.all((np.asarray(rho) > 0) & (np.asarray(rho) <= MAX_RHO)):
         raise InputError(f"expected rho above 0 and at most {MAX_RHO}, got {rho}")
@@ -156,27 +161,16 @@ def explain(
         raise InputError(f"expected a direction of +1 or -1, got {direction}")
     if batch_size < 1:
         raise InputError(f"expected a batch_size of at least 1, got {batch_size}")
-    parts = []
-    for part in blocks(network, images, chosen_targets(targets, len(images)), batch_size):
-        rows = np.minimum(part.first + np.arange(len(part.images)), len(images) - 1)
-        sign, radius = tf.constant(signs[rows]), tf.constant(radii[rows])
-        delta = tf.zeros_like(part.images)
-        for length in step_lengths(STEPS, OVERSHOOT):
-            delta = _walk_step(
-                network, part.images, part.targets, sign, radius, delta, tf.constant(length)
-            )
-        after = answers(network, part.images + delta)
-        outcome = _outcome(part.logits, after, part.images, part.targets, delta)
-        parts.append({name: np.asarray(value)[: part.asked] for name, value in outcome.items()})
-    if not parts:
+    if not len(images):
         return nothing(images, _name(rho, direction))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    walked = functools.partial(_walked, classifier)
+    found = by_batches(walked, batch_size, images, targets, signs, radii)
     return Explanation(
-        **joined,
+        **found,
         rho=rho if np.ndim(rho) == 0 else radii,
-        reached=joined["rmse"] >= FALLS_SHORT * radii,
-        attribution=joined["difference"],
-        map=np.abs(joined["difference"]).sum(axis=-1),
+        reached=found["rmse"] >= FALLS_SHORT * radii,
+        attribution=found["difference"],
+        map=np.abs(found["difference"]).sum(axis=-1),
         method=_name(rho, direction),
     )
 
@@ -186,6 +180,22 @@ def _name(rho: Any, direction: Any) -> str:
     signs = {1: "+", -1: "−"}
     sign = "".join(word for number, word in signs.items() if np.any(np.equal(direction, number)))
     return f"g_explain{sign}" + (f" (RMSE {rho:g})" if np.ndim(rho) == 0 else "")
+
+
+def _walked(
+    network: Classifier,
+    images: tf.Tensor,
+    targets: tf.Tensor,
+    signs: tf.Tensor,
+    radii: tf.Tensor,
+) -> dict[str, tf.Tensor]:
+    """`walk` in one compiled program a step, which is faster than a compiled loop."""
+    before = answers(network, images)
+    targets = resolved(targets, before)
+    delta = tf.zeros_like(images)
+    for length in step_lengths(STEPS, OVERSHOOT):
+        delta = _walk_step(network, images, targets, signs, radii, delta, tf.constant(length))
+    return _outcome(before, answers(network, images + delta), images, targets, delta)
 
 
 def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
@@ -206,7 +216,7 @@ def at_sizes(
     direction: int = 1,
     batch_size: int = 8,
 ) -> tuple[Explanation, ...]:
-    """`explain` at several sizes in one go: short blocks of one size are filled with the next.
+    """`explain` at several sizes, in full batches: images of different sizes share them.
 
     Args:
         network: as for `explain`.
@@ -224,12 +234,16 @@ def at_sizes(
     """
     if not len(rhos):
         raise InputError("expected at least one size, got none")
-    images = np.asarray(images, np.float32)
+    classifier, images, targets = question(network, images, targets)
     count = len(images)
-    classes = np.tile(chosen_targets(targets, count), len(rhos))
-    tiled = np.concatenate([images] * len(rhos))
-    sizes = np.repeat(np.asarray(rhos, np.float64), count)
-    found = explain(network, tiled, classes, rho=sizes, direction=direction, batch_size=batch_size)
+    found = explain(
+        classifier,
+        np.concatenate([images] * len(rhos)),
+        np.tile(targets, len(rhos)),
+        rho=np.repeat(np.asarray(rhos, np.float64), count),
+        direction=direction,
+        batch_size=batch_size,
+    )
     fields = {
         field.name: getattr(found, field.name)
         for field in dataclasses.fields(Explanation)
@@ -268,7 +282,6 @@ class Adversarial(Method):
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method` and `explain`."""
-        self.check_model(model)
         return explain(
             model,
             images,
@@ -278,7 +291,7 @@ class Adversarial(Method):
             batch_size=self.batch_size,
         )
 
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: where the first few steps lead, not the whole walk."""
         sign = tf.fill([len(images)], np.float32(self.direction))
         radius = tf.fill([len(images)], np.float32(self.rho))

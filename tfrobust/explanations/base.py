@@ -9,19 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.classifier import Classifier, Model, answers, compiled
 from tfrobust.core.config import Configured
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model, Opaque, compiled
 from tfrobust.errors import InputError
-from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import by_batches, confidence, question, resolved
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(Configured, ABC):
     """A way to explain: hyper-parameters first, then `method(model, images, targets)`."""
 
-    # Whether the method follows the model's gradient, which an `Opaque` one does not give.
+    # Whether the method follows the network's gradient.
     needs_gradient: ClassVar[bool] = True
     # Whether the map keeps signs: positive values speak for the class, negative ones against it.
     signed: ClassVar[bool] = False
@@ -36,7 +35,7 @@ class Method(Configured, ABC):
         """Explains images.
 
         Args:
-            model: gives logits (B, K) for images.
+            model: what `as_classifier` takes.
             images: float (N, H, W, C) in [0, 1]; N may be 0.
             targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
 
@@ -49,11 +48,11 @@ class Method(Configured, ABC):
         """
 
     @abstractmethod
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """The attribution as a TensorFlow function of the images, for attacks on it.
 
         Args:
-            model: gives logits (B, K) for images.
+            model: is asked for logits (B, K).
             images: float32 (B, H, W, C).
             targets: int32 (B,), no −1.
 
@@ -62,20 +61,20 @@ class Method(Configured, ABC):
         """
 
     def passes(self, images: np.ndarray) -> int:
-        """How often the attribution asks the network about each of the images (N, H, W, C)."""
+        """How many images the network sees for each of the images (N, H, W, C)."""
         return 1
 
     def pixels(self, attribution: Any) -> Any:
         """An attribution (N, H, W, C) as a map (N, H, W): the sum over the channels."""
         return tf.reduce_sum(attribution if self.signed else tf.abs(attribution), axis=-1)
 
-    def check_model(self, model: Model) -> None:
-        """Refuses a model that the method cannot explain.
+    def check_model(self, model: Classifier) -> None:
+        """Refuses a network that the method cannot explain.
 
         Raises:
             InputError: says what it lacks.
         """
-        if self.needs_gradient and isinstance(model, Opaque):
+        if self.needs_gradient and not model.has_gradient:
             raise InputError(
                 f"expected a model with a gradient, which {self.name} follows, but {model.name} "
                 "only gives answers; explain it with Occlusion"
@@ -98,41 +97,41 @@ class MapMethod(Method):
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method`."""
-        self.check_model(model)
-        images = np.asarray(images, np.float32)
-        check_images(images, np.zeros(images.shape[:1]), model)
-        size = max(1, self.batch_size // max(1, self.passes(images)))
-        found = []
-        for block in blocks(model, images, chosen_targets(targets, len(images)), size):
-            values = program(self)(model, block.images, block.targets)
-            outcome = {
-                "target": block.targets,
-                "confidence": confidence(block.logits, block.targets),
-                "attribution": values,
-                "map": self.pixels(values),
-            }
-            found.append({name: part.numpy()[: block.asked] for name, part in outcome.items()})
-        if not found:
+        network, images, targets = question(model, images, targets)
+        self.check_model(network)
+        if not len(images):
             return nothing(images, self.name)
-        parts = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        size = max(1, self.batch_size // max(1, self.passes(images)))
+        found = by_batches(functools.partial(self._explained, network), size, images, targets)
         return Explanation(
             explanation=images,
             difference=np.zeros_like(images),
-            target=parts["target"],
-            confidence_before=parts["confidence"],
-            confidence_after=parts["confidence"],
+            confidence_after=found["confidence_before"],
             rmse=np.zeros(len(images), np.float32),
             rho=0.0,
             reached=np.ones(len(images), bool),
-            attribution=parts["attribution"],
-            map=parts["map"],
+            **found,
             method=self.name,
         )
 
+    def _explained(
+        self, network: Classifier, images: tf.Tensor, targets: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Some fields of `Explanation`, of one batch."""
+        logits = answers(network, images)
+        targets = resolved(targets, logits)
+        attribution = program(self)(network, images, targets)
+        return {
+            "target": targets,
+            "confidence_before": confidence(logits, targets),
+            "attribution": attribution,
+            "map": self.pixels(attribution),
+        }
+
 
 @functools.lru_cache(maxsize=64)
-def program(method: Method) -> Callable[[Model, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """`Method.attribution` compiled; the same for methods with the same hyper-parameters."""
+def program(method: Method) -> Callable[[Classifier, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """`Method.attribution`, compiled once for all methods with the same hyper-parameters."""
     return compiled(method.attribution)
 
 

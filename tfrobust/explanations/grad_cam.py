@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations import tf_explain
 from tfrobust.explanations.base import MapMethod
@@ -22,7 +22,7 @@ from tfrobust.explanations.base import MapMethod
 class GradCAM(MapMethod):
     """Where a layer's features speak for a class, from 0 to 1.
 
-    The model must be a Keras model with named layers.
+    The network must be a Keras model with named layers.
 
     Args:
         layer: the name of a layer whose output is (B, h, w, channels). None takes the last layer
@@ -36,24 +36,24 @@ class GradCAM(MapMethod):
 
     layer: str | None = None
 
-    def check_model(self, model: Model) -> None:
+    def check_model(self, model: Classifier) -> None:
         """Refuses a model without that layer, or without any layer that suits."""
         super().check_model(model)
-        self._features(model)
+        self._features(model.network)
 
-    def _features(self, model: Model) -> Any:
-        found = _spatial(model)
-        return found[_last(model, found) if self.layer is None else _checked(found, self.layer)]
+    def _features(self, network: keras.Model | None) -> keras.KerasTensor:
+        found = _spatial(network)
+        return found[_last(network, found) if self.layer is None else _checked(found, self.layer)]
 
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: (B, H, W, 1)."""
-        network: Any = model  # `check_model` refuses all but Keras models.
-        both = keras.Model(network.inputs, [self._features(model), network.outputs[0]])
+        network: Any = model.network  # check_model has seen that there is one
+        both = keras.Model(network.inputs, [self._features(network), network.outputs[0]])
         # Weights are not watched. With them TensorFlow 2.21 died (SIGSEGV) on a CPU, in a kernel
         # for gradients of a convolution's weights, which nobody needs here.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            features, logits = both(images)
+            features, logits = both(images, training=False)
             score = tf.gather(logits, targets, batch_dims=1)
         gradients = tape.gradient(score, features, unconnected_gradients="zero")
         sums = tf_explain.weighted_features(features, gradients)
@@ -68,7 +68,7 @@ def grad_cam(
     """Computes the maps of `GradCAM` alone.
 
     Args:
-        network: a Keras model with named layers, images → logits (B, K).
+        network: a Keras classifier with named layers.
         images: float (N, H, W, C) in [0, 1].
         targets: the classes to explain, int (N,), or one for all images. None or −1 is the class
             that the network predicts.
@@ -83,7 +83,7 @@ def grad_cam(
     return GradCAM(layer=layer)(network, images, targets).map
 
 
-def _spatial(network: Model) -> dict[str, Any]:
+def _spatial(network: keras.Model | None) -> dict[str, Any]:
     """The outputs of layers that have height and width, by name and in the network's order.
 
     They are read from the network's own graph, as `layer.output` is that of a layer's first use,
@@ -100,7 +100,7 @@ def _spatial(network: Model) -> dict[str, Any]:
     return found
 
 
-def _last(network: Model, found: dict[str, Any]) -> str:
+def _last(network: keras.Model | None, found: dict[str, Any]) -> str:
     # An output of the image's own shape is the image itself, normalised or augmented.
     images = tuple(getattr(network, "input_shape", ()))
     names = [name for name, output in found.items() if tuple(output.shape) != images]

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations import tf_explain
 from tfrobust.explanations.base import MapMethod
@@ -23,7 +23,7 @@ class GradientMethod(MapMethod):
         """The attribution, from the images and the mean gradients, both (B, H, W, C)."""
         return gradient
 
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`."""
         gradient = tf_explain.mean_gradient(model, self.points(images), targets)
         return self.weighted(images, gradient)

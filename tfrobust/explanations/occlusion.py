@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
-from tfrobust.explanations.blocks import confidence
+from tfrobust.explanations.targets import confidence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Occlusion(MapMethod):
         number = rows[:, None] * across + columns
         return number == np.unique(number)[:, None, None]
 
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: (B, H, W, 1), positive where covering loses confidence."""
         patches = self.patches(*images.shape[1:3])[..., None]
         covered = tf.where(patches, self.fill, images[:, None])

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from tfrobust.core.classifier import Model, as_classifier
 from tfrobust.core.files import write_atomically
-from tfrobust.core.opaque import Model
 from tfrobust.core.presenters import present
 from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import explain
 from tfrobust.explanations.base import Method
-from tfrobust.explanations.blocks import rivals
 from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.grad_cam import GradCAM
 from tfrobust.explanations.smallest_change import SmallestChange
+from tfrobust.explanations.targets import rivals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def overview(
     """Explains images in the ways that a figure sets side by side.
 
     Args:
-        network: gives logits (B, K) for images; its gradient is used.
+        network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
         rho: the size of the adversarial explanations, RMSE of pixels from 0 to 1.
@@ -81,7 +81,7 @@ def overview(
     Raises:
         InputError: what `explain` refuses.
     """
-    images = np.asarray(images, np.float32)
+    network, images = as_classifier(network), np.asarray(images, np.float32)
     surer = explain(network, images, targets, rho=rho)
     less_sure = explain(network, images, surer.target, rho=rho, direction=-1)
     rival = explain(network, images, rivals(network, images, surer.target), rho=rho)

@@ -8,13 +8,12 @@ import tensorflow as tf
 
 from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.core.classifier import Classifier, Model, logits_of
 from tfrobust.core.criteria import Misclassified, TargetClass, class_margin
 from tfrobust.core.gradients import input_gradient
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model
 from tfrobust.explanations.base import Method, nothing
-from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import confidence, question
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,13 +40,11 @@ class SmallestChange(Method):
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method`, and the class for what −1 means."""
         attack = self.attack or LinearizedMargin(batch_size=8)
-        images = np.asarray(images, np.float32)
-        check_images(images, np.zeros(images.shape[:1]))
-        targets = chosen_targets(targets, len(images))
+        network, images, targets = question(model, images, targets)
         if not len(images):
             return nothing(images, self.name)
-        known = list(blocks(model, images, targets, attack.batch_size))
-        logits = np.concatenate([block.logits[: block.asked] for block in known])
+        size = 1 if len(images) == 1 else attack.batch_size
+        logits = logits_of(network, images, size)
         predicted = logits.argmax(axis=-1).astype(np.int32)
         rivals = logits.copy()
         rivals[np.arange(len(images)), predicted] = -np.inf
@@ -55,11 +52,10 @@ class SmallestChange(Method):
         for rows, chosen in ((targets < 0, False), (targets >= 0, True)):
             if rows.any():
                 criterion = TargetClass(targets[rows]) if chosen else Misclassified()
-                found: AttackResult = attack(model, images[rows], predicted[rows], criterion)
+                found: AttackResult = attack(network, images[rows], predicted[rows], criterion)
                 explanation[rows], reached[rows] = found.adversarials, found.found
         difference = explanation - images
-        ends = blocks(model, explanation, predicted, attack.batch_size)
-        after = np.concatenate([block.logits[: block.asked] for block in ends])
+        after = logits_of(network, explanation, size)
         seen = np.where(reached, after.argmax(axis=-1), rivals.argmax(axis=-1))
         target = np.where(targets < 0, seen, targets).astype(np.int32)
         return Explanation(
@@ -76,10 +72,10 @@ class SmallestChange(Method):
             method=self.name,
         )
 
-    def check_model(self, model: Model) -> None:
+    def check_model(self, model: Classifier) -> None:
         """Leaves it to the attack what it needs."""
 
-    def attribution(self, model: Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: the gradient of the target's margin, the search's beginning."""
         _, gradient = input_gradient(model, images, lambda logits: class_margin(logits, targets))
         return gradient

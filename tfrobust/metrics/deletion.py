@@ -5,15 +5,15 @@ confidence is followed: it falls fast if the map is right (deletion). Uncovering
 it rises fast (insertion). Source: RISE, arXiv 1806.07421.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Classifier, Model, answers, logits_of
 from tfrobust.errors import InputError
-from tfrobust.explanations.blocks import blocks, chosen_targets, confidence
+from tfrobust.explanations.targets import by_batches, confidence, question
 
 
 def deletion(
@@ -29,7 +29,7 @@ def deletion(
     """The area under the target's confidence while the most important pixels are covered.
 
     Args:
-        model: gives logits (B, K) for images.
+        model: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the predicted class.
         maps: float (N, H, W), how much each pixel matters; of equal ones, the first goes first.
@@ -89,8 +89,8 @@ def _area(
     *,
     uncover: bool,
 ) -> np.ndarray:
-    images, maps = np.asarray(images, np.float32), np.asarray(maps)
-    check_images(images, np.zeros(images.shape[:1]))
+    network, images, classes = question(model, images, targets)
+    maps = np.asarray(maps)
     if maps.shape != images.shape[:3]:
         raise InputError(f"expected maps of shape {images.shape[:3]}, got {maps.shape}")
     if steps < 1 or batch < 1 or not 0 <= fill <= 1:
@@ -98,18 +98,20 @@ def _area(
             "expected at least 1 step, a batch of at least 1 and a fill from 0 to 1, got "
             f"{steps}, {batch}, {fill}"
         )
-    classes = np.asarray(chosen_targets(targets, len(images))).copy()
-    for block in blocks(model, images, classes, batch):
-        classes[block.first : block.first + block.asked] = block.targets[: block.asked]
-    pixels = maps[0].size if len(maps) else 0
+    if not len(images):
+        return np.zeros(0)
+    logits = logits_of(network, images, 1 if len(images) == 1 else batch)
+    classes = np.where(classes < 0, logits.argmax(axis=-1), classes).astype(np.int32)
+    pixels = maps[0].size
     order = np.argsort(-maps.reshape(len(maps), pixels), axis=-1, kind="stable")
     place = np.argsort(order, axis=-1).reshape(maps.shape)  # 0 for the most important pixel
-    shares = np.arange(steps + 1) / steps
     curve = np.zeros((steps + 1, len(images)))
-    for row, share in enumerate(shares):
+    for row, share in enumerate(np.arange(steps + 1) / steps):
         gone = (place < round(share * pixels)) != uncover
         changed = np.where(gone[..., None], np.float32(fill), images)
-        for block in blocks(model, changed, classes, batch):
-            sure = confidence(block.logits, tf.cast(block.targets, tf.int32))
-            curve[row, block.first : block.first + block.asked] = sure[: block.asked]
+        curve[row] = by_batches(functools.partial(_sure, network), batch, changed, classes)
     return ((curve[1:] + curve[:-1]) / 2).mean(axis=0)
+
+
+def _sure(network: Classifier, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    return confidence(answers(network, images), classes)

@@ -13,17 +13,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from scipy.stats import rankdata
 
+from tfrobust.core.batching import batches
+from tfrobust.core.classifier import Classifier, Model, as_classifier, compiled
 from tfrobust.core.distances import unit
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model, compiled
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import question
 from tfrobust.metrics.similarity import rank_correlation, top_k_overlap
 from tfrobust.models.convert import softplus
 
@@ -60,7 +60,7 @@ class AttackedExplanation:
 
 def _likeness(
     method: Method,
-    model: Model,
+    model: Classifier,
     images: tf.Tensor,
     targets: tf.Tensor,
     ranks: tf.Tensor,
@@ -85,7 +85,7 @@ def _likeness(
 
 
 @compiled
-def _classes(model: Model, images: tf.Tensor) -> tf.Tensor:
+def _classes(model: Classifier, images: tf.Tensor) -> tf.Tensor:
     return tf.argmax(model(images), axis=-1, output_type=tf.int32)
 
 
@@ -131,7 +131,7 @@ class ExplanationAttack:
         """Attacks a method's explanations of images.
 
         Args:
-            model: gives logits (B, K) for images.
+            model: what `as_classifier` takes.
             method: whose maps are to change.
             images: float (N, H, W, C) in [0, 1].
             targets: int (N,) or a single int, the class explained; None or −1 for the predicted.
@@ -142,10 +142,9 @@ class ExplanationAttack:
         Raises:
             InputError: what the method refuses.
         """
-        images = np.asarray(images, np.float32)
-        check_images(images, np.zeros(images.shape[:1]))
-        before = method(model, images, targets)
-        surrogate = _smooth(model, self.sharpness)
+        network, images, targets = question(model, images, targets)
+        before = method(network, images, targets)
+        surrogate = _smooth(network, self.sharpness)
         likeness = compiled(functools.partial(_likeness, method))
         size = max(1, min(len(images), self.batch // method.passes(images)))
         rng = np.random.default_rng(self.seed)
@@ -155,18 +154,17 @@ class ExplanationAttack:
             start = self._inside(images, self._step(rng.normal(size=images.shape)))
             noise = np.clip(images + start, 0, 1) if restart == 0 else noise
             found = np.empty_like(images)
-            for first in range(0, len(images), size):
-                # The last image fills up the last block.
-                rows = np.minimum(np.arange(first, first + size), len(images) - 1)
-                found[rows], followed = self._walk(
-                    model, surrogate, likeness, images[rows], before, rows, start[rows]
+            for rows, count in batches(len(images), size):
+                walked, followed = self._walk(
+                    network, surrogate, likeness, images[rows], before, rows, start[rows]
                 )
-                by_gradient[rows] |= followed
-            reached = rank_correlation(before.map, method(model, found, before.target).map)
+                found[rows[:count]] = walked[:count]
+                by_gradient[rows[:count]] |= followed[:count]
+            reached = rank_correlation(before.map, method(network, found, before.target).map)
             better = reached < correlation
             best[better], correlation[better] = found[better], reached[better]
-        after = method(model, best, before.target)
-        by_noise = method(model, noise, before.target)
+        after = method(network, best, before.target)
+        by_noise = method(network, noise, before.target)
         return AttackedExplanation(
             adversarials=best,
             rmse=np.sqrt(np.mean(np.square(best - images), axis=(1, 2, 3))),
@@ -177,7 +175,7 @@ class ExplanationAttack:
             noise_rank_correlation=rank_correlation(before.map, by_noise.map),
             noise_top_k_overlap=top_k_overlap(before.map, by_noise.map, share=self.top_share),
             by_gradient=by_gradient,
-            surrogate="the network" if surrogate is model else "the network with softplus",
+            surrogate="the network" if surrogate is network else "the network with softplus",
         )
 
     def _step(self, direction: np.ndarray) -> np.ndarray:
@@ -193,8 +191,8 @@ class ExplanationAttack:
 
     def _walk(
         self,
-        model: Model,
-        surrogate: Model,
+        network: Classifier,
+        surrogate: Classifier,
         likeness: Callable[..., Any],
         images: np.ndarray,
         before: Explanation,
@@ -203,7 +201,7 @@ class ExplanationAttack:
     ) -> tuple[np.ndarray, np.ndarray]:
         """One block from one start: → the changed images (B, H, W, C), gradient followed (B,)."""
         targets = tf.constant(before.target[rows])
-        seen = _classes(model, tf.constant(images)).numpy()
+        seen = _classes(network, tf.constant(images)).numpy()
         ranks = tf.constant(_standardised_ranks(before.map[rows]))
         rng = np.random.default_rng((self.seed, int(rows[0])))
         best, lowest = np.zeros_like(images), np.full(len(images), np.inf)
@@ -211,7 +209,7 @@ class ExplanationAttack:
         for step in range(self.steps):
             point = tf.constant(images + delta)
             score, gradient = likeness(surrogate, point, targets, ranks)
-            kept = _classes(model, point).numpy() == seen
+            kept = _classes(network, point).numpy() == seen
             better = kept & (score.numpy() < lowest)
             best[better], lowest[better] = delta[better], score.numpy()[better]
             gradient = gradient.numpy()
@@ -227,14 +225,14 @@ class ExplanationAttack:
         return np.clip(images + best, 0, 1), followed
 
 
-def _smooth(model: Model, sharpness: float) -> Model:
+def _smooth(network: Classifier, sharpness: float) -> Classifier:
     """The network with softplus for ReLU; itself where it has no plain ReLU that is known."""
-    if not isinstance(model, keras.Model):
-        return model
+    if network.network is None:
+        return network
     try:
-        return softplus(model, sharpness=sharpness)
+        return as_classifier(softplus(network.network, sharpness=sharpness))
     except InputError:
-        return model
+        return network
 
 
 def _standardised_ranks(maps: np.ndarray) -> np.ndarray:

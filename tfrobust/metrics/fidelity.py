@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfrobust.core.images import check_images
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import Adversarial, at_sizes
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import question
 from tfrobust.metrics.deletion import deletion, insertion
 from tfrobust.metrics.explanation_attack import ExplanationAttack
 from tfrobust.metrics.randomization import randomization
@@ -61,7 +61,7 @@ def following(
     """Walks g_explain+ and − at several sizes and notes the target's confidence.
 
     Args:
-        model: gives logits (B, K) for images; its gradient is used.
+        model: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the predicted class.
         rhos: the sizes, RMSE in units of pixels from 0 to 1, rising.
@@ -96,7 +96,7 @@ def stability(
     """How alike a method's maps stay when an image is changed at random.
 
     Args:
-        model: gives logits (B, K) for images.
+        model: what `as_classifier` takes.
         method: what makes the maps.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the class predicted for the image
@@ -114,13 +114,13 @@ def stability(
     """
     if not rmse >= 0 or draws < 1:
         raise InputError(f"expected a size not below 0 and at least 1 draw, got {rmse}, {draws}")
-    images = np.asarray(images, np.float32)
-    before = before or method(model, images, targets)
+    network, images, targets = question(model, images, targets)
+    before = before or method(network, images, targets)
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(draws):
         noisy = np.clip(images + rng.normal(0, rmse, images.shape), 0, 1)
-        found.append(rank_correlation(before.map, method(model, noisy, before.target).map))
+        found.append(rank_correlation(before.map, method(network, noisy, before.target).map))
     return np.mean(found, axis=0)
 
 
@@ -138,7 +138,7 @@ def compare(
     """Every method on the same images, in one table with 95 % bootstrap intervals over images.
 
     Args:
-        network: a functional or Sequential Keras model, images → logits (B, K).
+        network: a Keras classifier.
         images: float (N, H, W, C) in [0, 1], N at least 1.
         methods: what to compare; their names must differ.
         targets: int (N,) or a single int; None or −1 for the predicted class.
@@ -153,25 +153,24 @@ def compare(
     Raises:
         InputError: no image, methods of one name, or what the methods refuse.
     """
-    images = np.asarray(images, np.float32)
-    check_images(images, np.zeros(images.shape[:1]))
+    classifier, images, targets = question(network, images, targets)
     _check_comparison(images, methods)
     followed = None
     rows: dict[str, tuple[np.ndarray | None, ...]] = {}
     for method in methods:
-        found = method(network, images, targets)
+        found = method(classifier, images, targets)
         if isinstance(method, Adversarial) and followed is None:
-            way = following(network, images, targets, rhos=rhos)
+            way = following(classifier, images, targets, rhos=rhos)
             followed = (way.rises & way.falls, way.monotonic)
         random = randomization(
-            network, method, images, levels=1, seed=seed, before=found
+            classifier, method, images, levels=1, seed=seed, before=found
         ).rank_correlation[-1]
         rows[method.name] = (
             *(followed if isinstance(method, Adversarial) and followed else (None, None)),
-            deletion(network, images, found.target, found.map, fill=fill),
-            insertion(network, images, found.target, found.map, fill=fill),
+            deletion(classifier, images, found.target, found.map, fill=fill),
+            insertion(classifier, images, found.target, found.map, fill=fill),
             random,
-            stability(network, method, images, rmse=noise, seed=seed, before=found),
+            stability(classifier, method, images, rmse=noise, seed=seed, before=found),
         )
     columns = (
         "confidence follows ↑",
@@ -203,7 +202,7 @@ def compare_attacked(
 
     Args:
         attack: the attack.
-        model: gives logits (B, K) for images.
+        model: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1], N at least 1.
         methods: whose maps are attacked; their names must differ.
         targets: int (N,) or a single int; None or −1 for the predicted class.

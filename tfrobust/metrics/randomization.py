@@ -10,9 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfrobust.core.classifier import Model
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation
+from tfrobust.explanations.targets import question
 from tfrobust.metrics.similarity import rank_correlation
 
 
@@ -33,7 +35,7 @@ class Randomization:
 
 
 def randomization(
-    network: keras.Model,
+    network: Model,
     method: Method,
     images: Any,
     targets: Any = None,
@@ -48,7 +50,7 @@ def randomization(
     distribution stays, and layers that begin at zero become random as well.
 
     Args:
-        network: a functional or Sequential Keras model, images → logits (B, K).
+        network: a Keras classifier, functional or Sequential.
         method: what makes the maps.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the class that the network predicts as
@@ -64,13 +66,14 @@ def randomization(
         InputError: a model without layers or without trainable weights, no level, or what the
             method refuses.
     """
-    if not isinstance(network, keras.Model):
-        raise InputError(f"expected a Keras model with layers, got a {type(network).__name__}")
+    classifier, images, targets = question(network, images, targets)
+    if classifier.network is None:
+        raise InputError(f"expected a Keras model with layers, got {classifier.name}")
     if levels < 1:
         raise InputError(f"expected at least 1 level, got {levels}")
-    before = before or method(network, images, targets)
-    twin = keras.models.clone_model(network)
-    twin.set_weights(network.get_weights())
+    before = before or method(classifier, images, targets)
+    twin = keras.models.clone_model(classifier.network)
+    twin.set_weights(classifier.network.get_weights())
     layers = _leaves(twin)
     for layer in layers:
         layer.trainable = True  # what is frozen was learnt as well

@@ -264,4 +264,3 @@ class Evaluation:
 
     def _area(self, rmse: np.ndarray) -> Ara:
         return accuracy_robustness_area(rmse, self.num_classes, seed=self.seed)
-

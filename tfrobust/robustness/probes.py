@@ -88,7 +88,9 @@ def probe(
 
     slopes = np.full((len(CHANGES), len(rows)), np.nan)
     if network.has_gradient:
-        _, gradients = in_batches(functools.partial(answers_and_gradients, network), batch_size, x, y)
+        _, gradients = in_batches(
+            functools.partial(answers_and_gradients, network), batch_size, x, y
+        )
         gradient = gradients["margin"].astype(np.float64)
         for number, change in enumerate(CHANGES):
             expected = change * largest
