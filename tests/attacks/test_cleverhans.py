@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tfrobust.attacks import (
     FGM,
@@ -19,7 +17,6 @@ from tfrobust.attacks import (
     Misclassified,
     TargetClass,
 )
-from tfrobust.attacks.fixed_size import next_sizes
 from tfrobust.core.criteria import Criterion
 
 QUICK: dict[str, Attack] = {
@@ -154,16 +151,3 @@ def test_spsa_tells_targets_of_one_image_apart() -> None:
     both = attack(three, images, [label, label], TargetClass(targets), numbers=[7, 7])
     assert both.found.all()
     np.testing.assert_array_equal(np.argmax(three(both.adversarials), -1), targets)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.floats(1e-3, 1.0), st.floats(1e-4, 10.0))
-def test_the_bracket_closes_on_any_size(first: float, truth: float) -> None:
-    below, above, size = np.zeros(1), np.full(1, np.inf), np.array([first])
-    for _ in range(30):
-        met = size >= truth
-        above, below = np.where(met, size, above), np.where(met, below, size)
-        size = next_sizes(below, above)
-        assert (below < size).all() and (size < above).all()
-    # Thirty sizes find the decade and halve the rest.
-    assert below[0] < truth <= above[0] and above[0] / below[0] < 1.01

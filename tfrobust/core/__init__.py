@@ -1,4 +1,4 @@
-"""What every room stands on: networks, images, distances, goals, files. It knows no attack."""
+"""What every room stands on: networks, images, distances, criteria, files. It knows no attack."""
 
 import lazy_loader
 
