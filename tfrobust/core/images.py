@@ -1,18 +1,20 @@
 """The one check of the arrays that users give: images, labels, and classes to explain."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:  # The client of a server checks images without TensorFlow.
+    from tfrobust.core.classifier import Classifier
 
 PREDICTED = -1  # as a target: the class that the network predicts
 GREY_OR_COLOUR = (1, 3)  # channels that a picture can show
 
 
 def checked_images(
-    images: Any, network: Classifier | None = None, *, at_least_one: bool = False
+    images: Any, network: "Classifier | None" = None, *, at_least_one: bool = False
 ) -> np.ndarray:
     """Images as float32.
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from tfrobust.core.images import checked_images
 from tfrobust.errors import InputError
 from tfrobust.serving.channel import Address, Channel, ServerError, Signatures
 
@@ -139,7 +140,7 @@ class Client:
             InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
-        return self._predicted("serving_default", images=_checked(images))
+        return self._predicted("serving_default", images=checked_images(images))
 
     def predict_files(self, files: Sequence[bytes]) -> Predicted:
         """Classifies PNG and JPEG files. The server decodes and resizes them.
@@ -168,7 +169,7 @@ class Client:
             InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
-        found = self.ask("robustness", images=_checked(images))
+        found = self.ask("robustness", images=checked_images(images))
         return Distance(**{name: found[name] for name in Distance._fields})
 
     def explain(
@@ -193,7 +194,7 @@ class Client:
         """
         if direction not in (1, -1):
             raise InputError(f"expected the direction 1 or -1, got {direction}")
-        images = _checked(images)
+        images = checked_images(images)
         count, wanted = len(images), np.asarray(targets, np.int32)
         if wanted.shape not in ((), (count,)):
             raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
@@ -260,15 +261,3 @@ def _open(address: Address) -> Channel:
     from tfrobust.serving.grpc_channel import GrpcChannel
 
     return GrpcChannel(address)
-
-
-def _checked(images: Any) -> np.ndarray:
-    images = np.asarray(images, np.float32)
-    if images.ndim != 4:
-        raise InputError(f"expected images (B, H, W, C), got shape {images.shape}")
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise InputError(
-            f"expected pixels from 0 to 1, got {images.min():.3g} to {images.max():.3g}; divide "
-            "8-bit images by 255"
-        )
-    return images
