@@ -33,6 +33,13 @@ LAYERS = {
     "overlapping max pool": lambda: [layers.MaxPooling2D(3, strides=2, padding="same")],
     "normalised": lambda: [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()],
     "padded": lambda: [layers.ZeroPadding2D(2), layers.Conv2D(4, 3), layers.LeakyReLU()],
+    # The beginning of our ImageNet networks.
+    "padded between": lambda: [
+        layers.ZeroPadding2D(3),
+        layers.Conv2D(4, 7, strides=2),
+        layers.ZeroPadding2D(1),
+        layers.AveragePooling2D(3, strides=2),
+    ],
     "softplus": lambda: [layers.Conv2D(4, 3), layers.Activation("softplus"), layers.ReLU(6.0)],
 }
 

@@ -23,6 +23,7 @@ class Window(NamedTuple):
         before: pixels of padding before the image.
         after: pixels of padding behind it.
         left_over: pixels at the image's end that no window reaches.
+        windows: how many there are.
     """
 
     kernel: tuple[int, int]
@@ -31,18 +32,19 @@ class Window(NamedTuple):
     before: tuple[int, int]
     after: tuple[int, int]
     left_over: tuple[int, int]
+    windows: tuple[int, int]
 
 
-def _window(
-    node: Node, kernel: Sequence[int], whole: Sequence[int], windows: Sequence[int]
-) -> Window:
+def _window(node: Node, kernel: Sequence[int], whole: Sequence[int]) -> Window:
     """Reads how a node's window moves from its attributes.
+
+    The number of windows is not read from the shape of the gradient, which may be unknown: where
+    padding follows a convolution, its gradient is cut out of a larger one.
 
     Args:
         node: the gradient of a convolution or pool.
         kernel: height and width of the window, in pixels.
         whole: the image's shape (N, H, W, C).
-        windows: the shape (N, H, W, C) of what the convolution or pool gives.
     """
     if node.get_attr_str("data_format") != "NHWC":
         raise NotConvertible(f"{node.type} with channels first")
@@ -50,13 +52,18 @@ def _window(
     strides = list(node.get_attr("strides").ints)
     dilations = list(node.get_attr("dilations").ints) if node.get_attr("dilations") else [1] * 4
     explicit = list(node.get_attr("explicit_paddings").ints) if padding == "EXPLICIT" else []
-    before, after, left_over = [], [], []
+    before, after, left_over, counts = [], [], [], []
     for axis, size in zip(SPATIAL, kernel, strict=True):
-        reach = strides[axis] * (windows[axis] - 1) + dilations[axis] * (size - 1) + 1
-        missing = max(reach - whole[axis], 0) if padding == "SAME" else 0
-        first, last = missing // 2, missing - missing // 2
-        if explicit:
-            first, last = explicit[2 * axis : 2 * axis + 2]
+        stride, length = strides[axis], dilations[axis] * (size - 1) + 1
+        first, last = explicit[2 * axis : 2 * axis + 2] if explicit else (0, 0)
+        if padding == "SAME":
+            windows = -(-whole[axis] // stride)
+            missing = max(stride * (windows - 1) + length - whole[axis], 0)
+            first, last = missing // 2, missing - missing // 2
+        else:
+            windows = (whole[axis] + first + last - length) // stride + 1
+        reach = stride * (windows - 1) + length
+        counts.append(windows)
         before.append(first)
         after.append(last)
         left_over.append(whole[axis] - (reach - first - last))
@@ -67,6 +74,7 @@ def _window(
         (before[0], before[1]),
         (after[0], after[1]),
         (left_over[0], left_over[1]),
+        (counts[0], counts[1]),
     )
 
 
@@ -94,7 +102,7 @@ def _transposed_convolution(
 def convolution(rewrite: Rewrite) -> None:
     """The gradient with respect to a convolution's input."""
     whole, kernel = rewrite.shape_computed_by(0), rewrite.shape(1)
-    window = _window(rewrite.node, kernel[:2], whole, rewrite.shape(2))
+    window = _window(rewrite.node, kernel[:2], whole)
     weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[3, 2, 0, 1])
     groups = whole[3] // kernel[2]
     rewrite.finish(_transposed_convolution(rewrite, rewrite.inputs[2], weights, window, groups))
@@ -103,7 +111,7 @@ def convolution(rewrite: Rewrite) -> None:
 def depthwise_convolution(rewrite: Rewrite) -> None:
     """The gradient with respect to a depthwise convolution's input."""
     whole, (height, width, channels, copies) = rewrite.shape_computed_by(0), rewrite.shape(1)
-    window = _window(rewrite.node, (height, width), whole, rewrite.shape(2))
+    window = _window(rewrite.node, (height, width), whole)
     weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[2, 3, 0, 1])
     sizes = rewrite.constant([channels * copies, 1, height, width])
     weights = rewrite.make("Reshape", weights, sizes)
@@ -112,14 +120,14 @@ def depthwise_convolution(rewrite: Rewrite) -> None:
 
 def average_pool(rewrite: Rewrite) -> None:
     """The gradient with respect to an average pool's input."""
-    whole, windows = rewrite.shape_computed_by(0), rewrite.shape(1)
-    window = _window(rewrite.node, list(rewrite.node.get_attr("ksize").ints)[1:3], whole, windows)
+    whole = rewrite.shape_computed_by(0)
+    window = _window(rewrite.node, list(rewrite.node.get_attr("ksize").ints)[1:3], whole)
     # A window's mean is taken over its pixels inside the image, not over the padding.
     counts = np.ones(1)
-    for axis, size, stride, before in zip(
-        SPATIAL, window.kernel, window.strides, window.before, strict=True
+    for axis, size, stride, before, windows in zip(
+        SPATIAL, window.kernel, window.strides, window.before, window.windows, strict=True
     ):
-        starts = np.arange(windows[axis]) * stride - before
+        starts = np.arange(windows) * stride - before
         there = np.minimum(starts + size, whole[axis]) - np.maximum(starts, 0)
         counts = np.multiply.outer(counts, there)
     shares = rewrite.make("Div", rewrite.inputs[1], rewrite.constant(counts[..., None], np.float32))
@@ -132,8 +140,8 @@ def max_pool(rewrite: Rewrite) -> None:
 
     The gradient goes to the pixels that were the largest. It is added up where windows overlap.
     """
-    whole, windows = rewrite.shape(0), rewrite.shape(2)
-    window = _window(rewrite.node, list(rewrite.node.get_attr("ksize").ints)[1:3], whole, windows)
+    size = list(rewrite.node.get_attr("ksize").ints)[1:3]
+    window = _window(rewrite.node, size, rewrite.shape(0))
     images = rewrite.make("Transpose", rewrite.inputs[0], perm=CHANNELS_FIRST)
     # MaxPool's second output holds indices into the whole batch, laid out flat.
     places = rewrite.make(
