@@ -36,6 +36,17 @@ def small(input_shape, num_classes):
     )
 
 
+def dropping(input_shape, num_classes):
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(num_classes),
+        ]
+    )
+
+
 def wrong(input_shape, num_classes):
     return small(input_shape, num_classes + 1)
 
@@ -146,3 +157,37 @@ def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: 
         for variable, old in zip(classifier.network.trainable_variables, before, strict=True)
     ]
     assert min(moved) > 0
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C after two steps."""
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if batch == 1:
+            raise KeyboardInterrupt
+
+
+def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
+    source = datasets.load("fashion_mnist_mini")
+    config = fashion_mnist_mini().replace(
+        {
+            "network.architecture": "python:my_networks:dropping",
+            "training.batch_size": 20,
+            "training.max_steps": 4,
+        }
+    )
+
+    def trained(folder: Path, *callbacks: keras.callbacks.Callback) -> list[np.ndarray]:
+        folder.mkdir(exist_ok=True)
+        classifier = build(config, source.info, total_steps(config, source))
+        fit(classifier, source, config, folder, callbacks=callbacks)
+        return [variable.numpy() for variable in classifier.network.variables]
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", Interrupt())
+    cut = trained(tmp_path / "cut")
+    for ours, theirs in zip(cut, whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
+    assert tables[0] == tables[1] and tables[0].count("\n") == 5

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -23,12 +24,20 @@ class Checkpoints:
     Args:
         folder: of the checkpoints.
         classifier: what is saved: the variables of the network, the integral of ψ, and the slots
-            of the optimizer.
+            of the optimizer, and the states of random generators in the network.
     """
 
     def __init__(self, folder: Path, classifier: RobustClassifier) -> None:
         self.folder = folder
-        self.checkpoint = tf.train.Checkpoint(classifier=classifier, optimizer=classifier.optimizer)
+        parts = {"classifier": classifier, "optimizer": classifier.optimizer}
+        # TensorFlow does not find the states of Keras' random generators, as Dropout has one.
+        if random := [
+            variable.value
+            for variable in classifier.network.variables
+            if keras.backend.is_int_dtype(variable.dtype)
+        ]:
+            parts["random"] = random
+        self.checkpoint = tf.train.Checkpoint(**parts)
         self.newest: Path | None = None
 
     def restore(self) -> int:

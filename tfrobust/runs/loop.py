@@ -249,7 +249,9 @@ class _Loop:
         """Writes the rows and then a checkpoint. Refuses weights that are no longer finite."""
         log.look()
         for variable in self.classifier.network.variables if self.checkpoints else ():
-            if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
+            value = tf.convert_to_tensor(variable)
+            # The states of random generators, as Dropout has one, are whole numbers.
+            if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
                 raise DivergedError(f"{variable.path} is no longer finite at step {log.last}")
         log.write()
         if self.checkpoints:
