@@ -1,6 +1,7 @@
 """The package as others get it: from a wheel, from `make install`, and by pip from the clone."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+import tfrobust
 
 EVERY_NAME = """
 import sys
@@ -36,8 +39,15 @@ reveal_type(report)
 """
 
 
+def clean() -> dict[str, str]:
+    """The environment without PYTHONPATH, which would show this clone and not what is installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    """What a command prints."""
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=cwd, env=clean(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -95,7 +105,8 @@ def test_mypy_finds_a_misspelt_argument_and_nothing_else(from_wheel: Path, tmp_p
     done = run(*mypy, "right.py", cwd=tmp_path)
     # Of a package that mypy does not find everything would be Any, and every argument right.
     assert 'Revealed type is "tfrobust.robustness.report.AraReport"' in done
-    done = subprocess.run([*mypy, "wrong.py"], cwd=tmp_path, capture_output=True, text=True)
+    wrong = [str(part) for part in (*mypy, "wrong.py")]
+    done = subprocess.run(wrong, cwd=tmp_path, env=clean(), capture_output=True, text=True)
     assert 'Unexpected keyword argument "roh" for "explain"' in done.stdout
 
 
@@ -109,6 +120,16 @@ def test_a_script_beside_the_clone_imports_the_package(source: Path, root: Path)
     (beside / "script.py").write_text("import tfrobust\nprint(tfrobust.__file__)\n")
     printed = run(python, "script.py", cwd=beside).strip()
     assert printed == str(source / "tfrobust" / "__init__.py")
+
+
+def test_the_citation_is_well_formed(root: Path) -> None:
+    schema = ["--builtin-schema", "vendor.citation-file-format"]
+    run(sys.executable, "-m", "check_jsonschema", *schema, "CITATION.cff", cwd=root)
+
+
+def test_the_changelog_tells_of_this_version(root: Path) -> None:
+    first = re.search(r"^## (\S+?),? ", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert first is not None and first[1] == tfrobust.__version__
 
 
 CHECK = """

@@ -63,26 +63,30 @@ class ServedModel:
         return self._signature(**{self._input: tf.convert_to_tensor(images, tf.float32)})["logits"]
 
 
-def load(name: str) -> keras.Model:
-    """A network that comes with the package, offline.
+def load(model: str | Path) -> keras.Model | ServedModel:
+    """Loads a network: one that comes with the package, or one of yours.
 
     Args:
-        name: such as "cifar10": a folder of saved_models/; its first version, which is shipped.
+        model: the name of a network that comes with the package, such as "cifar10"; it needs no
+            network connection. Or a path, as for `load_model`.
 
     Returns:
         A Keras network, float32 images (B, H, W, C) in [0, 1] → logits (B, K), for `evaluate`,
-        `explain` and `export`. What is known of it is in its model card, beside it.
+        `explain` and `export`. Its model card lies beside it.
 
     Raises:
-        InputError: no network of that name is shipped.
+        InputError: there is neither a network of that name nor a model at that path.
     """
     known = shipped.networks()
-    if name not in known:
+    if str(model) in known:
+        return load_model(known[str(model)])
+    if not Path(model).exists():
+        names = ", ".join(sorted(known)) or "none"
         raise InputError(
-            f"expected one of the networks that are shipped: {', '.join(sorted(known)) or 'none'}"
-            f"; got {name!r}. Others are read by tfrobust.core.loading.load_model(path)"
+            f"expected the name of a network that comes with the package ({names}), a .keras file, "
+            f"a SavedModel's folder or a folder of versions; got {str(model)!r}"
         )
-    return load_model(known[name])
+    return load_model(model)
 
 
 def load_model(path: str | Path) -> keras.Model | ServedModel:

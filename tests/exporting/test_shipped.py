@@ -30,7 +30,9 @@ def test_a_name_finds_its_first_version(
     monkeypatch.setattr(shipped, "FOLDERS", (tmp_path / "nowhere", tmp_path / "saved_models"))
     loaded = tfrobust.load("mine")
     np.testing.assert_allclose(loaded(images[:2]), network(images[:2]), atol=1e-5)
-    with pytest.raises(InputError, match="are shipped: mine; got 'yours'"):
+    by_path = tfrobust.load(tmp_path / "saved_models" / "mine")
+    np.testing.assert_array_equal(by_path(images[:2]), loaded(images[:2]))
+    with pytest.raises(InputError, match=r"comes with the package \(mine\).*; got 'yours'"):
         tfrobust.load("yours")
     assert shipped.find("mine", "a folder") == folder / "1"
     # What lies at the path goes before what is shipped under that name.
