@@ -1,8 +1,7 @@
 """Adversarial explanations: the image changed so that the network is surer, or less sure.
 
 On a robust network the attack itself is the explanation, because it is made of the network's own
-response. Source: Woods et al., arXiv 1906.02896, "Adversarial explanations" (g_explain+,
-g_explain−).
+response. Source: Woods et al., arXiv 1906.02896, "Adversarial explanations".
 """
 
 import dataclasses
