@@ -19,6 +19,8 @@ from tfrobust.training import (
 )
 from tfrobust.training.optimizer import L2SGD
 from tfrobust.training.perturber import Perturber
+from tfrobust.training.step import draws
+from tfrobust.training.step import perturbed as perturbed_by
 
 PERTURBERS = {
     "l2": lambda: L2Walk(steps=2, share=0.5),
@@ -134,12 +136,12 @@ def test_draws_of_the_perturbation_halve_the_batches_and_are_not_the_penaltys() 
     classifier = RobustClassifier(small_network(), seed=3)
     classifier.compile(optimizer=L2SGD(0.0))
     labels = tf.zeros(20_000, tf.int32)
-    draws, others = (classifier._draws(labels, 1, stream).numpy()[:, 0] for stream in (1, 0))
+    found, others = (draws(classifier, labels, 1, stream).numpy()[:, 0] for stream in (1, 0))
     # Standard errors of a share and a correlation of 20,000 are .0035 and .0071; 4 of them.
-    assert np.mean(draws < 0.5) == pytest.approx(0.5, abs=0.014)
-    assert abs(np.corrcoef(draws, others)[0, 1]) < 0.028
+    assert np.mean(found < 0.5) == pytest.approx(0.5, abs=0.014)
+    assert abs(np.corrcoef(found, others)[0, 1]) < 0.028
     classifier.optimizer.iterations.assign(1)
-    assert not np.array_equal(draws, classifier._draws(labels, 1, 1).numpy()[:, 0])
+    assert not np.array_equal(found, draws(classifier, labels, 1, 1).numpy()[:, 0])
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
@@ -206,7 +208,7 @@ def test_perturbations_grow_to_all_that_was_found() -> None:
     for step, share in enumerate([0, 0.25, 0.5, 0.75, 1, 1]):
         for classifier in (grown, whole):
             classifier.optimizer.iterations.assign(step)
-        ours, theirs = (one._perturbed(perturber, images, labels) for one in (grown, whole))
+        ours, theirs = (perturbed_by(one, images, labels) for one in (grown, whole))
         # float32 sums of numbers up to 1.
         np.testing.assert_allclose(ours - images, share * (theirs - images), atol=1e-6)
 
@@ -245,7 +247,7 @@ def test_a_compiled_step_is_finite_and_the_attack_leaves_no_trace(name: str) -> 
 
     @tf.function(jit_compile=True)
     def attacked(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return classifier._perturbed(classifier.adversarial, images, labels)
+        return perturbed_by(classifier, images, labels)
 
     moved = attacked(tf.constant(images), tf.constant(labels)).numpy()
     for before, variable in zip(weights, network.variables, strict=True):

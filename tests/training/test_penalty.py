@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfrobust.models import HalfHuberReLU
 from tfrobust.training import InputGradientPenalty, RobustClassifier
+from tfrobust.training.step import draws
 
 # float64 throughout: central differences of a second derivative need the digits.
 
@@ -103,14 +104,14 @@ def test_draws_choose_every_logit_and_the_margin_as_often_as_said() -> None:
     classifier = RobustClassifier(network, penalty=InputGradientPenalty(), seed=3)
     classifier.compile(optimizer=keras.optimizers.SGD(0.0))
     labels = tf.zeros(20_000, tf.int32)
-    draws = classifier._draws(labels).numpy()
+    found = draws(classifier, labels).numpy()
     # Standard error of a share of 20,000 is at most .0036; 4 of them.
-    assert np.mean(draws[:, 0] < 0.2) == pytest.approx(0.2, abs=0.0144)
-    shares = np.bincount((draws[:, 1] * 4).astype(int), minlength=4) / len(draws)
+    assert np.mean(found[:, 0] < 0.2) == pytest.approx(0.2, abs=0.0144)
+    shares = np.bincount((found[:, 1] * 4).astype(int), minlength=4) / len(found)
     assert shares == pytest.approx(np.full(4, 0.25), abs=0.0144)
-    assert np.array_equal(draws, classifier._draws(labels).numpy())
+    assert np.array_equal(found, draws(classifier, labels).numpy())
     classifier.optimizer.iterations.assign(1)
-    assert not np.array_equal(draws, classifier._draws(labels).numpy())
+    assert not np.array_equal(found, draws(classifier, labels).numpy())
 
 
 @pytest.mark.parametrize("arguments", [{"exponent": 0}, {"tandem": -0.1}, {"tandem": 1.1}])

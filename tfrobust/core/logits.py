@@ -102,6 +102,31 @@ def with_input_range(network: keras.Model, low: float, high: float) -> keras.Mod
     return keras.Model(images, outputs, name=network.name)
 
 
+def last_activation(network: keras.Model) -> str:
+    """The name of the activation that a classifier's outputs come from, as Keras names it.
+
+    Args:
+        network: as for `logits_network`.
+
+    Returns:
+        "linear" where the outputs are logits, or where the network cannot be looked into.
+    """
+    if not has_graph(network):
+        return "linear"
+    outputs = network.outputs[0]
+    while True:
+        operation, node, _ = outputs._keras_history
+        activation = _activation(operation)
+        if activation not in (None, "linear"):
+            return activation
+        if isinstance(operation, RESHAPING):
+            outputs = operation._inbound_nodes[node].input_tensors[0]
+        elif isinstance(operation, keras.Model) and has_graph(operation):
+            outputs = operation.outputs[0]
+        else:
+            return "linear"
+
+
 def has_graph(model: keras.Model) -> bool:
     """Whether a model is what its graph of layers says: functional or Sequential, and built."""
     own_call = not type(model).call.__module__.startswith("keras.")
@@ -176,7 +201,9 @@ def _linear_twin(layer: keras.layers.Layer) -> keras.layers.Layer:
     own = {name: value for name, value in vars(layer).items() if isinstance(value, keras.Variable)}
     if len(own) != len(layer.weights):
         raise InputError(f"cannot leave out the softmax of {layer.name}: {ADVICE}")
-    twin = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    # A trainable twin of frozen weights is frozen, until they are not.
+    changed = {"activation": "linear", "trainable": True}
+    twin = type(layer).from_config({**layer.get_config(), **changed})
     for name, variable in own.items():
         setattr(twin, name, variable)
     twin.built = True  # or Keras would make new weights

@@ -1,41 +1,49 @@
-"""RobustClassifier: trains a Keras classifier with the gradient penalty, or adversarially."""
+"""RobustClassifier: any Keras classifier, trained with the gradient penalty, or adversarially."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfrobust.core.criteria import cross_entropy
-from tfrobust.core.logits import logits_network
+from tfrobust.core.logits import last_activation, logits_network
+from tfrobust.errors import InputError
+from tfrobust.training import batch_checks, losses, step
+from tfrobust.training.checked_model import CheckedModel
+from tfrobust.training.logged import StepMeans
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
-# Random numbers have a stream for each purpose, so that one purpose does not change the other's.
-PENALTY_DRAWS, PERTURBATION_DRAWS = range(2)
+PIXELS = (0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class RobustClassifier(keras.Model):
-    """Trains a network on the robust loss, cross-entropy + ψ·penalty, or on perturbed images.
+class RobustClassifier(CheckedModel):
+    """Trains a network on its classification loss + ψ·penalty, or on perturbed images.
 
-    The wrapper only trains; what ships is `classifier.network`. `compile` takes an optimizer and
-    no loss. `fit` and `evaluate` work as with any Keras model, on batches of images and integer
-    labels.
+    It is used as any Keras model. What `compile`, `fit`, `evaluate` and `predict` are given, it
+    honours as the network alone would, or refuses by name before the first step. The wrapper only
+    trains; what ships is `classifier.network`.
 
     Args:
         network: any built Keras classifier: images (B, H, W, C) in, logits or probabilities (B, K)
             out. `classifier.network` is its `tfrobust.models.logits_network` and has the same
-            weights.
+            weights. `predict` gives what `network` gives.
         penalty: the penalty; None to train without it.
         psi: the controller of its weight; None for the published constants. It holds the
-            cross-entropy of the images that are trained on, perturbed or not.
+            classification loss of the images that are trained on, perturbed or not.
         adversarial: what perturbs each batch; None to train on clean images. The loss, the
             penalty and the accuracy are those of the perturbed batch. With `Trades` they are
             those of the clean batch, and the loss has one more term.
         growth_steps: in how many steps the perturbations grow from nothing to the whole of what
             `adversarial` finds. At first the network learns faster from small ones.
         seed: of the random numbers. Those of a batch depend on the seed and the iteration only.
+        name: as any Keras model takes it.
+        dtype: as any Keras model takes it; None for the network's own policy.
+        trainable: as any Keras model takes it.
+
+    Raises:
+        InputError: the network is no classifier, or brings a training of its own.
 
     Source: Woods et al., arXiv 1906.02896, Methods.
     """
@@ -49,105 +57,205 @@ class RobustClassifier(keras.Model):
         adversarial: Perturber | None = None,
         growth_steps: int = 0,
         seed: int = 0,
-        **kwargs: Any,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(**kwargs)
-        self.network = logits_network(network)
+        logits = logits_network(network)
+        _check_own_training(network)
+        # The policy decides whether `compile` scales the loss, and each layer casts for itself.
+        dtype = network.dtype_policy if dtype is None else dtype
+        super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
+        self.network = logits
+        self.output_activation = last_activation(network)
         self.penalty = penalty
         # Without a penalty it is there and does nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
         self.adversarial = adversarial
         self.growth_steps = growth_steps
         self.seed = seed
-        names = ["loss", "cross_entropy", "accuracy"]
-        if penalty is not None:
-            names += ["penalty", "psi", "integral"]
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.step_means = StepMeans()
+        self._own_metrics = True
         self.built = True
 
-    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """The network's logits."""
-        return self.network(images, training=training)
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.network.output_shape[-1]
 
-    def optimize(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Takes one step of the optimizer on this device's part of a batch.
+    @property
+    def loss_name(self) -> str:
+        """What the classification loss is called in logs."""
+        return "cross_entropy" if self.loss is None else "classification_loss"
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras' own of this model, and the means of what its steps came to."""
+        return [*super().metrics, self.step_means.metric]
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """What the network that was passed gives for images in its range: (B, K)."""
+        return self.outputs_of(self.network(images, training=training))
+
+    def outputs_of(self, logits: tf.Tensor) -> tf.Tensor:
+        """Logits in the form of the network that was passed, such as probabilities: (B, K)."""
+        return keras.activations.get(self.output_activation)(logits)
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Configures the training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: as Keras takes it.
+            loss: the classification loss, of labels and what the network gives; None for the
+                cross-entropy, of class numbers or one-hot labels.
+            loss_weights: as Keras takes it.
+            metrics: as Keras takes it; None for the accuracy, [] for none.
+            weighted_metrics: as Keras takes it.
+            run_eagerly: as Keras takes it.
+            steps_per_execution: as Keras takes it.
+            jit_compile: as Keras takes it.
+            auto_scale_loss: as Keras takes it.
+
+        Raises:
+            InputError: the loss takes probabilities and the network gives logits, there are
+                several losses, or label smoothing keeps the loss above ψ's target.
+        """
+        loss = losses.single(loss)
+        if loss is None and loss_weights is not None:
+            raise InputError("expected a loss beside loss_weights, got None")
+        if loss is not None:
+            losses.check_form(loss, self.output_activation)
+            if self.penalty is not None:
+                target = self.psi.loss_target
+                losses.check_target(loss, self.output_activation, self.num_classes, target)
+        self._own_metrics = metrics is None and weighted_metrics is None
+        self.loss = self._compile_loss = self._compile_metrics = None  # of a compilation before
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=["accuracy"] if self._own_metrics else metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        shown = []
+        if loss is None or self.penalty is not None or self.adversarial is not None:
+            shown.append(self.loss_name)  # else it is what Keras calls loss
+        if self.penalty is not None:
+            shown += ["penalty", "psi", "integral"]
+        self.step_means.show(*shown)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The loss without the penalty: the classification loss and what layers add to it.
+
+        Args:
+            x: images (B, H, W, C), which the loss does not ask for.
+            y: labels (B,), (B, 1) or (B, K).
+            y_pred: what the network gave, float (B, K).
+            sample_weight: of the images, (B,) or (B, 1).
+            training: as Keras calls it.
+
+        Returns:
+            A scalar, divided by the number of replicas as all of Keras' losses are.
+        """
+        if self._compile_loss is not None:
+            losses.check_labels(self.loss, y, self.num_classes)
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        each = losses.cross_entropy(y_pred, y, self.output_activation)
+        loss = losses.weighted_mean(each, sample_weight)
+        for additional in self.losses:
+            loss += tf.cast(tf.reduce_sum(additional), loss.dtype)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return loss if replicas == 1 else loss / replicas
+
+    def loss_of_guess(
+        self, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None
+    ) -> tf.Tensor | None:
+        """The compiled loss of answers that know nothing, divided by the number of replicas.
+
+        Returns:
+            A scalar; None where the loss is the cross-entropy, or ψ's target does not ask for it.
+        """
+        if self._compile_loss is None or self.psi.loss_target is not None:
+            return None
+        guess = self.outputs_of(losses.of_guess(self.loss, logits))
+        return self._compile_loss(labels, guess, weights)
+
+    def optimize(
+        self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """One step of the optimizer on this replica's part of a batch, which is not checked.
 
         Args:
             images: float (B, H, W, C) in [0, 1].
-            labels: int (B,).
+            labels: int (B,), or one-hot (B, K).
+            weights: of the images in the classification loss, (B,).
 
         Returns:
-            The values of this step over all devices, float32 scalars: loss, cross_entropy and
-            accuracy; with a penalty also penalty, psi and integral (r).
+            The step's own values over all replicas, float32 scalars: loss, cross_entropy
+            (classification_loss where `compile` was given a loss) and accuracy; with a penalty
+            also penalty, psi and integral (r).
         """
-        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
-        # Sums, the penalty and ψ are of Keras' own float, whatever the layers compute in.
-        images = tf.cast(images, keras.config.floatx())
-        adversarial = self.adversarial
-        if adversarial is not None:
-            perturbed = self._perturbed(adversarial, images, labels)
-            if adversarial.replaces:
-                images = perturbed
-        with tf.GradientTape() as tape:
-            if self.penalty is None:
-                logits = self._logits(images)
-                penalty = psi = tf.zeros((), images.dtype)
-            else:
-                with tf.GradientTape(watch_accessed_variables=False) as input_tape:
-                    input_tape.watch(images)
-                    logits = self._logits(images)
-                    scalar = self.penalty.scalar(logits, labels, self._draws(labels))
-                    total = tf.reduce_sum(scalar)
-                penalty = self.penalty(input_tape.gradient(total, images))
-            classification = tf.reduce_mean(cross_entropy(logits, labels))
-            mean_classification = _over_replicas(classification)
-            if self.penalty is not None:
-                psi = self.psi.update(mean_classification, logits.shape[-1])
-            loss = classification + psi * penalty
-            if adversarial is not None and not adversarial.replaces:
-                loss += adversarial.loss(logits, self._logits(perturbed))
-            # The optimizer sums the gradients of all devices.
-            shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
-        variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(shared_loss, variables), variables)
-        right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
-        values = {
-            "loss": _over_replicas(loss),
-            "cross_entropy": mean_classification,
-            "accuracy": _over_replicas(tf.reduce_mean(right)),
-        }
-        if self.penalty is not None:
-            values["penalty"] = _over_replicas(penalty)
-            values["psi"] = psi
-            values["integral"] = tf.convert_to_tensor(self.psi.integral)
+        values, _ = step.take(self, images, labels, weights)
         return values
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The training step of Keras: `optimize`, its values averaged over the epoch so far."""
-        images, labels = data
-        for name, value in self.optimize(images, labels).items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+    def check_batch(
+        self, images: tf.Tensor, labels: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The batch, once it is sure that the network can be trained on it."""
+        images = batch_checks.checked_images(images, PIXELS)
+        if labels is not None:
+            labels = batch_checks.checked_labels(labels, self.num_classes)
+        return images, labels
 
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The test step of Keras: cross-entropy and accuracy, without the penalty."""
-        images, labels = data
-        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
-        logits = self.network(images, training=False)
-        values = {
-            "loss": cross_entropy(logits, labels),
-            "cross_entropy": cross_entropy(logits, labels),
-            "accuracy": tf.argmax(logits, axis=-1, output_type=tf.int32) == labels,
-        }
-        for name, value in values.items():
-            self.trackers[name].update_state(tf.cast(value, tf.float32))
-        return {name: self.trackers[name].result() for name in values}
+    def train(
+        self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """Takes a step on a batch that was checked; → the means of the epoch so far."""
+        values, outputs = step.take(self, images, labels, weights)
+        self._loss_tracker.update_state(values["loss"], sample_weight=tf.shape(images)[0])
+        self.step_means.update(values, images)
+        return self.compute_metrics(images, labels, outputs, sample_weight=weights)
+
+    def test(
+        self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """Measures a batch that was checked; → the means of the evaluation so far."""
+        outputs = self(images, training=False)
+        loss = step.whole(self.compute_loss(images, labels, outputs, weights, training=False))
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
+        self.step_means.update({"cross_entropy": step.without(self.losses, loss)}, images)
+        means = self.compute_metrics(images, labels, outputs, sample_weight=weights)
+        kept = ("cross_entropy",) if self.loss is None and self._own_metrics else ()
+        return {k: v for k, v in means.items() if k in kept or k not in self.step_means.names}
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same classifier."""
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
+            "output_activation": self.output_activation,
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
             "adversarial": keras.saving.serialize_keras_object(self.adversarial),
@@ -159,54 +267,34 @@ class RobustClassifier(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "RobustClassifier":
-        """A classifier from what `get_config` gave."""
+        """The inverse of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
             for name in ("network", "penalty", "psi", "adversarial")
         }
-        return cls(**parts, **config)
+        # Files from before predictions had the form of the network hold none.
+        activation = config.pop("output_activation", "linear")
+        classifier = cls(**parts, **config)
+        classifier.output_activation = activation
+        return classifier
 
-    def _logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The logits in training mode, in the images' dtype whatever the layers compute in."""
-        return tf.cast(self.network(images, training=True), images.dtype)
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given."""
+        config = super().get_compile_config()
+        return {**config, "metrics": None} if config and self._own_metrics else config
 
-    def _perturbed(self, adversarial: Perturber, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """The batch after the perturber; the network stays as it is."""
-
-        def model(images: tf.Tensor) -> tf.Tensor:
-            # The scope forgets what the pass would write, such as moving averages.
-            with keras.StatelessScope():
-                return self._logits(images)
-
-        columns = adversarial.draws_per_image(images.shape[1:])
-        draws = self._draws(labels, columns, PERTURBATION_DRAWS)
-        perturbed = adversarial(model, images, labels, draws)
-        if self.growth_steps:
-            grown = tf.cast(self._iteration(), images.dtype) / self.growth_steps
-            perturbed = images + tf.minimum(grown, 1.0) * (perturbed - images)
-        return perturbed
-
-    def _draws(self, labels: tf.Tensor, columns: int = 2, stream: int = PENALTY_DRAWS) -> tf.Tensor:
-        """Uniform random numbers (B, columns), by an image's place in the batch of all devices."""
-        context = tf.distribute.get_replica_context()
-        replicas = context.num_replicas_in_sync if context else 1
-        count = tf.shape(labels)[0]
-        # The stream is in the upper 32 bits, where no seed reaches.
-        seed = tf.stack([tf.constant(self.seed + (stream << 32), tf.int64), self._iteration()])
-        draws = tf.random.stateless_uniform([count * replicas, columns], seed)
-        if replicas == 1:
-            return draws
-        first = count * context.replica_id_in_sync_group
-        return draws[first : first + count]
-
-    def _iteration(self) -> tf.Tensor:
-        return tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64)
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """The inverse of `get_compile_config`; the optimizer is built, so that its state loads."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
 
-def _over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a scalar over all devices, without its gradient."""
-    context = tf.distribute.get_replica_context()
-    value = tf.stop_gradient(value)
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+def _check_own_training(network: keras.Model) -> None:
+    for name in ("train_step", "compute_loss", "compute_metrics"):
+        if getattr(type(network), name) is not getattr(keras.Model, name):
+            raise InputError(
+                f"expected a network without a training of its own, but {type(network).__name__} "
+                f"defines {name}, which RobustClassifier would not call. Wrap the plain network, "
+                "keras.Model(network.inputs, network.outputs), and pass a loss and metrics to "
+                "compile"
+            )

@@ -6,13 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
-def default_loss_target(num_classes: int) -> float:
-    """The classification loss that ψ holds if none is given: 0.65·ln K.
-
-    It is 1.5 for ten classes, as published. ln K is the loss of a guess among K classes.
-    """
-    return 0.65 * math.log(num_classes)
+TARGET_SHARE = 0.65  # of the loss of a guess: 1.5 for ten classes, as published
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -21,11 +15,12 @@ class PsiController(keras.layers.Layer):
 
     So a network that is better than it needs to be spends the rest on robustness. In every step,
     before the penalty, r ← max(0, r + clip(−ln(CE/target), −worse, better)) and ψ = ψ0·exp(k·r).
-    CE is the classification loss of the batch over all devices. r is a variable that is saved
-    with the model.
+    CE is the classification loss of the batch over all devices, whether it is the cross-entropy or
+    another. r is a variable that is saved with the model.
 
     Args:
-        loss_target: L_target in nats, above 0; None for `default_loss_target` of the classes.
+        loss_target: L_target in nats, or in the unit of another loss, above 0; None for 0.65 of
+            the loss of a guess, which is 0.65·ln K for the cross-entropy.
         initial: ψ0, above 0.
         gain: k, at least 0.
         better: the most that r rises in a step, above 0.
@@ -73,20 +68,25 @@ class PsiController(keras.layers.Layer):
         """ψ as it is now, a float scalar."""
         return self.initial * tf.exp(self.gain * tf.convert_to_tensor(self.integral))
 
-    def update(self, cross_entropy: tf.Tensor, num_classes: int) -> tf.Tensor:
+    def update(
+        self, loss: tf.Tensor, num_classes: int, guess: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """One step of the controller.
 
         Args:
-            cross_entropy: float scalar: the mean classification loss of the batch over all
-                devices, in nats.
+            loss: float scalar: the mean classification loss of the batch over all devices.
             num_classes: K, for the default target.
+            guess: float scalar: the same loss of a guess, for the default target; None for ln K.
 
         Returns:
             The new ψ, a float scalar. No gradient flows through it.
         """
-        target = self.loss_target or default_loss_target(num_classes)
+        if self.loss_target is not None:
+            target = self.loss_target
+        else:
+            target = TARGET_SHARE * (math.log(num_classes) if guess is None else guess)
         # A loss of exactly 0 has no logarithm. It is as good as any other tiny one.
-        loss = tf.cast(tf.stop_gradient(cross_entropy), self.integral.dtype)
+        loss = tf.cast(tf.stop_gradient(loss), self.integral.dtype)
         loss = tf.maximum(loss, 1e-30)
         change = tf.clip_by_value(-tf.math.log(loss / target), -self.worse, self.better)
         # max(0, NaN) would be 0 and hide the NaN. The training loop must see it.

@@ -1,0 +1,93 @@
+"""A Keras model that looks at each batch before its step does, compiled or not."""
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust.training.batch_checks import told
+
+
+class CheckedModel(keras.Model):
+    """A Keras model whose batches are checked, and whose steps XLA may compile all the same.
+
+    XLA drops assertions. So it compiles the step alone, and what checks a batch stays outside.
+    """
+
+    @abstractmethod
+    def check_batch(
+        self, images: tf.Tensor, labels: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The batch, once it was checked; labels are None for a prediction."""
+
+    @abstractmethod
+    def train(
+        self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """One step of training on a checked batch; → what is logged."""
+
+    @abstractmethod
+    def test(
+        self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        """One step of an evaluation on a checked batch; → what is logged."""
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Keras' step of training."""
+        return self._on_checked(self.train, data)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Keras' step of an evaluation."""
+        return self._on_checked(self.test, data)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Keras' step of a prediction."""
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, _ = self.check_batch(images, None)
+        return self._by_xla(self)(images, training=False)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes what `fit` calls for a batch."""
+        if self.train_function is None or force:
+            with self._checks_outside_xla():
+                super().make_train_function(True)
+            self.train_function = told(self.train_function)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Makes what `evaluate` calls for a batch."""
+        if self.test_function is None or force:
+            with self._checks_outside_xla():
+                super().make_test_function(True)
+            self.test_function = told(self.test_function)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        """Makes what `predict` calls for a batch."""
+        if self.predict_function is None or force:
+            with self._checks_outside_xla():
+                super().make_predict_function(True)
+            self.predict_function = told(self.predict_function)
+
+    def _on_checked(self, step: Any, data: Any) -> dict[str, tf.Tensor]:
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = self.check_batch(images, labels)
+        return self._by_xla(step)(images, labels, weights)
+
+    def _by_xla(self, step: Any) -> Any:
+        # A strategy of distribution allows no compiled function inside of its own.
+        if not self.jit_compile or tf.distribute.has_strategy():
+            return step
+        return tf.function(step, jit_compile=True)
+
+    @contextlib.contextmanager
+    def _checks_outside_xla(self) -> Iterator[None]:
+        """Keras compiles nothing by XLA here, for `_by_xla` does."""
+        compiled, self.jit_compile = self.jit_compile, False
+        if tf.distribute.has_strategy():
+            self.jit_compile = compiled
+        try:
+            yield
+        finally:
+            self.jit_compile = compiled

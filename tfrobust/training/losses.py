@@ -1,0 +1,172 @@
+"""The classification loss: the cross-entropy, or the one that `compile` was given."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust.core import criteria
+from tfrobust.errors import InputError
+from tfrobust.training.batch_checks import are_rows
+from tfrobust.training.psi import TARGET_SHARE
+
+# Keras' losses that take a probability for what lies between 0 and 1, unless told otherwise.
+OF_PROBABILITIES = (
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "crossentropy",
+    "kl_divergence",
+    "sparse_categorical_crossentropy",
+)
+SPARSE = "sparse_categorical_crossentropy"
+
+
+def single(loss: Any) -> Any:
+    """The one loss of a network with one output, also where it comes in a list or a mapping.
+
+    Raises:
+        InputError: there are several.
+    """
+    if isinstance(loss, str | keras.losses.Loss) or not isinstance(loss, Mapping | Sequence):
+        return loss
+    if len(loss) != 1:
+        raise InputError(f"expected one loss, for the network's one output, got {len(loss)}")
+    return next(iter(loss.values() if isinstance(loss, Mapping) else loss))
+
+
+def check_form(loss: Any, activation: str) -> None:
+    """Refuses a loss of probabilities for a network that gives none.
+
+    Args:
+        loss: as Keras takes it.
+        activation: the network's last one, by Keras' name.
+
+    Raises:
+        InputError: Keras would clip logits to [0, 1] without a word.
+    """
+    name, from_logits = kind(loss)
+    if name in OF_PROBABILITIES and activation != "softmax" and not from_logits:
+        advice = "end the network in a softmax"
+        if name != "kl_divergence":
+            advice = f"give the loss from_logits=True, or {advice}"
+        gives = "logits" if activation == "linear" else f"outputs of {activation}"
+        raise InputError(
+            f"expected a loss of what the network gives, but the loss {name} is one of "
+            f"probabilities and the network gives {gives}: {advice}"
+        )
+
+
+def check_labels(loss: Any, labels: tf.Tensor, num_classes: int) -> None:
+    """Refuses labels that are not in the form which the loss takes.
+
+    Args:
+        loss: as Keras takes it; nothing is known of a function of the user's own.
+        labels: (B,), (B, 1) or (B, K).
+        num_classes: K.
+
+    Raises:
+        InputError: one-hot labels for a sparse loss, or the other way round.
+    """
+    name, _ = kind(loss)
+    rows = are_rows(labels, num_classes)
+    if name == SPARSE and rows:
+        raise InputError(
+            f"expected labels (B,) for the loss {name}, got {tuple(labels.shape)}: take "
+            "categorical_crossentropy for one-hot labels"
+        )
+    if name not in ("", "crossentropy", SPARSE) and not rows:
+        raise InputError(
+            f"expected one-hot labels (B, {num_classes}) for the loss {name}, got "
+            f"{tuple(labels.shape)}: take {SPARSE}, or keras.utils.to_categorical(labels)"
+        )
+
+
+def check_target(loss: Any, activation: str, num_classes: int, target: float | None) -> None:
+    """Refuses a target of ψ that label smoothing keeps the loss above.
+
+    Args:
+        loss: as Keras takes it.
+        activation: the network's last one.
+        num_classes: K.
+        target: what ψ holds the loss at; None for the default.
+
+    Raises:
+        InputError: the loss of the best answer lies above the target.
+    """
+    name, _ = kind(loss)
+    smoothing = getattr(loss, "label_smoothing", 0.0)
+    if not smoothing:
+        return
+    label = tf.one_hot([0], num_classes)
+    binary = name.startswith("binary")
+    best = label * (1 - smoothing) + smoothing / (2 if binary else num_classes)
+    if activation == "linear":
+        best = tf.math.log(best / (1 - best)) if binary else tf.math.log(best)
+    guess = keras.activations.get(activation)(of_guess(loss, label))
+    reached, guessed = float(loss(label, best)), float(loss(label, guess))
+    target = TARGET_SHARE * guessed if target is None else target
+    if not reached < target:
+        raise InputError(
+            f"expected a loss that can fall below the target of psi, {target:.3g}, but with "
+            f"label smoothing {smoothing} no answer's loss is below {reached:.3g}. Give "
+            f"PsiController a loss_target from {reached:.3g} to {guessed:.3g}, the loss of a guess"
+        )
+
+
+def of_guess(loss: Any, logits: tf.Tensor) -> tf.Tensor:
+    """The logits (B, K) of a network that says of every image that all classes are as likely."""
+    name, _ = kind(loss)
+    # One of K independent answers is right.
+    share = -math.log(logits.shape[-1] - 1) if name.startswith("binary") else 0.0
+    return tf.fill(tf.shape(logits), tf.constant(share, logits.dtype))
+
+
+def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, activation: str) -> tf.Tensor:
+    """−Σ label·log softmax(logits) of each image.
+
+    Args:
+        outputs: float (B, K), what the activation made of logits.
+        labels: (B,), (B, 1) or (B, K).
+        activation: the network's last one.
+
+    Returns:
+        (B,).
+    """
+    logits = outputs
+    if activation == "softmax":
+        # Keras' softmax leaves its logits with its result, for losses to be exact.
+        logits = getattr(outputs, "_keras_logits", None)
+        if logits is None:
+            logits = tf.math.log(tf.maximum(outputs, outputs.dtype.as_numpy_dtype(1e-7)))
+    if not are_rows(labels, logits.shape[-1]):
+        return criteria.cross_entropy(logits, classes(labels, logits.shape[-1]))
+    return -tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), axis=-1)
+
+
+def classes(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Each image's class, of rows the one with the largest share: → int32 (B,)."""
+    if are_rows(labels, num_classes):
+        return tf.argmax(labels, axis=-1, output_type=tf.int32)
+    return tf.cast(tf.reshape(labels, [-1]), tf.int32)
+
+
+def weighted_mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    """Mean of values·weights over the images, as Keras has it: (B,), (B,) or (B, 1) → scalar."""
+    if weights is None:
+        return tf.reduce_mean(values)
+    return tf.reduce_mean(values * tf.cast(tf.reshape(weights, [-1]), values.dtype))
+
+
+def kind(loss: Any) -> tuple[str, bool]:
+    """The name of one of Keras' own losses, "" of others, and whether it takes logits."""
+    if loss in ("crossentropy", "ce"):
+        return "crossentropy", False
+    loss = keras.losses.get(loss)
+    function: Callable[..., Any] = getattr(loss, "fn", loss)
+    if not getattr(function, "__module__", "").startswith("keras."):
+        return "", False
+    return getattr(function, "__name__", ""), bool(getattr(loss, "from_logits", False))

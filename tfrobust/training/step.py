@@ -1,0 +1,155 @@
+"""One step of training: the loss with its penalty and its perturbed images, and its gradient."""
+
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from tfrobust.training import losses
+
+if TYPE_CHECKING:
+    from tfrobust.training.classifier import RobustClassifier
+
+# Random numbers have a stream for each purpose, so that one purpose does not change the other's.
+PENALTY_DRAWS, PERTURBATION_DRAWS = range(2)
+
+
+def take(
+    classifier: "RobustClassifier",
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor | None = None,
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Takes one step of the optimizer on this device's part of a batch.
+
+    Args:
+        classifier: what is trained.
+        images: numbers (B, H, W, C) in the network's range.
+        labels: (B,) or (B, 1), or rows of shares (B, K).
+        weights: of the images in the classification loss, (B,) or (B, 1).
+
+    Returns:
+        The step's values over all devices, float32 scalars, as `RobustClassifier.optimize` gives
+        them, and the network's outputs for the images that were trained on, in their form.
+    """
+    # Sums, the penalty and ψ are of Keras' own float, whatever the layers compute in.
+    images = tf.cast(images, keras.config.floatx())
+    classes = losses.classes(labels, classifier.num_classes)
+    penalty_of, adversarial = classifier.penalty, classifier.adversarial
+    if adversarial is not None:
+        attacked = perturbed(classifier, images, classes)
+        if adversarial.replaces:
+            images = attacked
+    with tf.GradientTape() as tape:
+        if penalty_of is None:
+            logits = _logits(classifier, images)
+            penalty = psi = tf.zeros((), images.dtype)
+        else:
+            with tf.GradientTape(watch_accessed_variables=False) as input_tape:
+                input_tape.watch(images)
+                logits = _logits(classifier, images)
+                scalar = penalty_of.scalar(logits, classes, draws(classifier, classes))
+                total = tf.reduce_sum(scalar)
+            penalty = penalty_of(input_tape.gradient(total, images))
+        outputs = classifier.outputs_of(logits)
+        # Before another pass: it would put its layers' losses in the place of this one's.
+        loss = whole(classifier.compute_loss(images, labels, outputs, weights, training=True))
+        mean_classification = over_replicas(without(classifier.losses, loss))
+        if penalty_of is not None:
+            guess = classifier.loss_of_guess(labels, logits, weights)
+            if guess is not None:
+                guess = over_replicas(whole(guess))
+            psi = classifier.psi.update(mean_classification, classifier.num_classes, guess)
+        loss += psi * penalty
+        if adversarial is not None and not adversarial.replaces:
+            loss += adversarial.loss(logits, _logits(classifier, attacked))
+        # The optimizer sums the gradients of all devices.
+        shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
+        scaled_loss = classifier.optimizer.scale_loss(shared_loss)
+    if variables := classifier.trainable_variables:
+        classifier.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+    right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == classes, tf.float32)
+    values = {
+        "loss": over_replicas(loss),
+        classifier.loss_name: mean_classification,
+        "accuracy": over_replicas(tf.reduce_mean(right)),
+    }
+    if penalty_of is not None:
+        values["penalty"] = over_replicas(penalty)
+        values["psi"] = psi
+        values["integral"] = tf.convert_to_tensor(classifier.psi.integral)
+    return values, outputs
+
+
+def whole(loss: tf.Tensor) -> tf.Tensor:
+    """A loss that Keras has divided by the number of replicas, undivided."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return loss if replicas == 1 else loss * replicas
+
+
+def without(additional: list[tf.Tensor], loss: tf.Tensor) -> tf.Tensor:
+    """What is left of a loss without those that layers add to it."""
+    for each in additional:
+        loss -= tf.cast(tf.reduce_sum(each), loss.dtype)
+    return loss
+
+
+def over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a scalar over all devices, without its gradient."""
+    context = tf.distribute.get_replica_context()
+    value = tf.stop_gradient(value)
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+def _logits(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
+    """The logits in training mode, in the images' dtype whatever the layers compute in."""
+    return tf.cast(classifier.network(images, training=True), images.dtype)
+
+
+def perturbed(classifier: "RobustClassifier", images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """The batch after the classifier's perturber; the network stays as it is."""
+    adversarial = classifier.adversarial
+
+    def model(images: tf.Tensor) -> tf.Tensor:
+        # The scope forgets what the pass would write, such as moving averages.
+        with keras.StatelessScope():
+            return _logits(classifier, images)
+
+    columns = adversarial.draws_per_image(images.shape[1:])
+    drawn = draws(classifier, classes, columns, PERTURBATION_DRAWS)
+    found = adversarial(model, images, classes, drawn)
+    if classifier.growth_steps:
+        grown = tf.cast(_iteration(classifier), images.dtype) / classifier.growth_steps
+        found = images + tf.minimum(grown, 1.0) * (found - images)
+    return found
+
+
+def draws(
+    classifier: "RobustClassifier",
+    classes: tf.Tensor,
+    columns: int = 2,
+    stream: int = PENALTY_DRAWS,
+) -> tf.Tensor:
+    """Uniform random numbers (B, columns), by an image's place in the batch of all devices."""
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync if context else 1
+    count = tf.shape(classes)[0]
+    # The stream is in the upper 32 bits, where no seed reaches.
+    first = tf.constant(classifier.seed + (stream << 32), tf.int64)
+    seed = tf.stack([first, _iteration(classifier)])
+    uniform = tf.random.stateless_uniform([count * replicas, columns], seed)
+    if replicas == 1:
+        return uniform
+    start = count * context.replica_id_in_sync_group
+    return uniform[start : start + count]
+
+
+def _iteration(classifier: "RobustClassifier") -> tf.Tensor:
+    """How many batches the optimizer has seen."""
+    optimizer = classifier.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # behind a scaled loss
+    # Not `iterations`, which counts updates: where gradients are accumulated, batches between two
+    # of them would draw the same.
+    return tf.cast(tf.convert_to_tensor(optimizer._iterations), tf.int64)
