@@ -11,9 +11,11 @@ first name that needs it. `__init__.pyi` lists the names; editors and type check
 import lazy_loader
 
 from tfrobust.core import presenters as _presenters
+from tfrobust.core.registration import when_keras_is_imported
 
 __version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 # Records are drawn by a room that they must not import; this names it.
 _presenters.module = "tfrobust.reports.presenters"
+when_keras_is_imported()

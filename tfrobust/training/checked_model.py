@@ -1,11 +1,14 @@
 """A Keras model that looks at each batch before its step does, compiled or not."""
 
 import contextlib
+import functools
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.training.batch_checks import told
@@ -34,6 +37,20 @@ class CheckedModel(keras.Model):
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
         """One step of an evaluation on a checked batch; → what is logged."""
+
+    @abstractmethod
+    def check_labels(self, labels: tf.Tensor) -> tf.Tensor:
+        """The labels of a batch or of a whole data set, once they were checked."""
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *arguments: Any, **named: Any) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit`; labels that come as arrays are checked before it begins."""
+        given = inspect.signature(keras.Model.fit).bind(self, *arguments, **named).arguments
+        self._check_array(given.get("y"))
+        validation = given.get("validation_data")
+        if isinstance(validation, tuple | list) and len(validation) > 1:
+            self._check_array(validation[1])
+        return super().fit(*arguments, **named)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Keras' step of training."""
@@ -69,6 +86,14 @@ class CheckedModel(keras.Model):
             with self._checks_outside_xla():
                 super().make_predict_function(True)
             self.predict_function = told(self.predict_function)
+
+    def _check_array(self, labels: Any) -> None:
+        if labels is None or isinstance(labels, dict):
+            return
+        with contextlib.suppress(TypeError, ValueError):
+            labels = tf.convert_to_tensor(np.asarray(labels))
+        if tf.is_tensor(labels):  # of others Keras says what it thinks of them
+            self.check_labels(labels)
 
     def _on_checked(self, step: Any, data: Any) -> dict[str, tf.Tensor]:
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

@@ -61,8 +61,8 @@ class RobustClassifier(CheckedModel):
         dtype: Any = None,
         trainable: bool = True,
     ) -> None:
-        logits = logits_network(network)
         _check_own_training(network)
+        logits = logits_network(network)
         # The policy decides whether `compile` scales the loss, and each layer casts for itself.
         dtype = network.dtype_policy if dtype is None else dtype
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
@@ -225,9 +225,11 @@ class RobustClassifier(CheckedModel):
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The batch, once it is sure that the network can be trained on it."""
         images = batch_checks.checked_images(images, PIXELS)
-        if labels is not None:
-            labels = batch_checks.checked_labels(labels, self.num_classes)
-        return images, labels
+        return images, None if labels is None else self.check_labels(labels)
+
+    def check_labels(self, labels: tf.Tensor) -> tf.Tensor:
+        """The labels, once it is sure that each names one of the network's classes."""
+        return batch_checks.checked_labels(labels, self.num_classes)
 
     def train(
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
@@ -290,6 +292,8 @@ class RobustClassifier(CheckedModel):
 
 
 def _check_own_training(network: keras.Model) -> None:
+    if not isinstance(network, keras.Model):
+        return  # it is refused for that
     for name in ("train_step", "compute_loss", "compute_metrics"):
         if getattr(type(network), name) is not getattr(keras.Model, name):
             raise InputError(

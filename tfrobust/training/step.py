@@ -34,6 +34,7 @@ def take(
     """
     # Sums, the penalty and ψ are of Keras' own float, whatever the layers compute in.
     images = tf.cast(images, keras.config.floatx())
+    labels = tf.convert_to_tensor(labels)
     classes = losses.classes(labels, classifier.num_classes)
     penalty_of, adversarial = classifier.penalty, classifier.adversarial
     if adversarial is not None:
