@@ -116,16 +116,11 @@ class RobustClassifier(CheckedModel):
         """Configures the training, as `keras.Model.compile` does.
 
         Args:
-            optimizer: as Keras takes it.
             loss: the classification loss, of labels and what the network gives; None for the
                 cross-entropy, of class numbers or one-hot labels.
-            loss_weights: as Keras takes it.
             metrics: as Keras takes it; None for the accuracy, [] for none.
-            weighted_metrics: as Keras takes it.
-            run_eagerly: as Keras takes it.
-            steps_per_execution: as Keras takes it.
-            jit_compile: as Keras takes it.
-            auto_scale_loss: as Keras takes it.
+            optimizer, loss_weights, weighted_metrics, run_eagerly, steps_per_execution,
+                jit_compile, auto_scale_loss: as Keras takes them.
 
         Raises:
             InputError: the loss takes probabilities and the network gives logits, there are
@@ -205,7 +200,7 @@ class RobustClassifier(CheckedModel):
     def optimize(
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """One step of the optimizer on this replica's part of a batch, which is not checked.
+        """Takes one step on this device's part of a batch, which is not checked.
 
         Args:
             images: float (B, H, W, C) in [0, 1].
