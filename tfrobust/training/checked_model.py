@@ -20,6 +20,11 @@ class CheckedModel(keras.Model):
     XLA drops assertions. So it compiles the step alone, and what checks a batch stays outside.
     """
 
+    # Keras sets them without saying their types.
+    train_function: Any
+    test_function: Any
+    predict_function: Any
+
     @abstractmethod
     def check_batch(
         self, images: tf.Tensor, labels: tf.Tensor | None
@@ -102,17 +107,19 @@ class CheckedModel(keras.Model):
 
     def _by_xla(self, step: Any) -> Any:
         # A strategy of distribution allows no compiled function inside of its own.
-        if not self.jit_compile or tf.distribute.has_strategy():
+        own: Any = self
+        if not own.jit_compile or tf.distribute.has_strategy():
             return step
         return tf.function(step, jit_compile=True)
 
     @contextlib.contextmanager
     def _checks_outside_xla(self) -> Iterator[None]:
         """Keras compiles nothing by XLA here, for `_by_xla` does."""
-        compiled, self.jit_compile = self.jit_compile, False
+        own: Any = self  # the type of Keras' property is not told
+        compiled, own.jit_compile = own.jit_compile, False
         if tf.distribute.has_strategy():
-            self.jit_compile = compiled
+            own.jit_compile = compiled
         try:
             yield
         finally:
-            self.jit_compile = compiled
+            own.jit_compile = compiled

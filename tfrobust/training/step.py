@@ -1,11 +1,12 @@
 """One step of training: the loss with its penalty and its perturbed images, and its gradient."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from tfrobust.training import losses
+from tfrobust.training.perturber import Perturber
 
 if TYPE_CHECKING:
     from tfrobust.training.classifier import RobustClassifier
@@ -38,7 +39,7 @@ def take(
     classes = losses.classes(labels, classifier.num_classes)
     penalty_of, adversarial = classifier.penalty, classifier.adversarial
     if adversarial is not None:
-        attacked = perturbed(classifier, images, classes)
+        attacked = perturbed(classifier, adversarial, images, classes)
         if adversarial.replaces:
             images = attacked
     with tf.GradientTape() as tape:
@@ -109,9 +110,10 @@ def _logits(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
     return tf.cast(classifier.network(images, training=True), images.dtype)
 
 
-def perturbed(classifier: "RobustClassifier", images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+def perturbed(
+    classifier: "RobustClassifier", adversarial: Perturber, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
     """The batch after the classifier's perturber; the network stays as it is."""
-    adversarial = classifier.adversarial
 
     def model(images: tf.Tensor) -> tf.Tensor:
         # The scope forgets what the pass would write, such as moving averages.
@@ -149,7 +151,7 @@ def draws(
 
 def _iteration(classifier: "RobustClassifier") -> tf.Tensor:
     """How many batches the optimizer has seen."""
-    optimizer = classifier.optimizer
+    optimizer: Any = classifier.optimizer
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # behind a scaled loss
     # Not `iterations`, which counts updates: where gradients are accumulated, batches between two
     # of them would draw the same.
