@@ -7,6 +7,7 @@ from absl import flags
 
 from tfrobust.cli import program
 from tfrobust.core import shipped
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 ABOUT = """Explains a network's decisions about pictures. It writes a PNG with a row for each
@@ -34,7 +35,10 @@ FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
-flags.DEFINE_string("image", None, "a PNG or JPEG file, or a folder of them", flag_values=FLAGS)
+flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
+)
 flags.DEFINE_string(
     "dataset", None, "test images of this data set, instead of --image", flag_values=FLAGS
 )
@@ -131,7 +135,11 @@ def explain(values: Any) -> None:
     known = class_names(model_path)
     names = known or [str(number) for number in range(classes)]
     target = chosen_class(values.target, names)
-    found = _pictures(paths, shape) if paths else _test_images(values, shape, known, classes)
+    found = (
+        _pictures(paths, shape, values.bits)
+        if paths
+        else _test_images(values, shape, known, classes)
+    )
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
     overview = explanations.overview(network, found.images, target, rho=values.rho, methods=methods)
     overview.to_png(output, names, labels=found.labels)
@@ -191,13 +199,13 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _pictures(paths: list[Path], shape: tuple[int, int, int]) -> Images:
+def _pictures(paths: list[Path], shape: tuple[int, int, int], bits: int | None) -> Images:
     from tfrobust.cli import pictures
 
     stems = [path.stem for path in paths]
     # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
     names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
-    return Images(names, pictures.read(paths, shape), None)
+    return Images(names, pictures.read(paths, shape, bits), None)
 
 
 def _test_images(

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tfrobust.datasets import pictures
+from tfrobust.datasets.headers import SUFFIXES
+from tfrobust.datasets.resizing import fit
 from tfrobust.errors import InputError
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def check(paths: Sequence[Path]) -> None:
@@ -23,7 +23,7 @@ def check(paths: Sequence[Path]) -> None:
             pictures.inspect(path)
         except pictures.PictureError as error:
             raise InputError(
-                f"expected --image to be a readable PNG or JPEG; {path} is not: {error}"
+                f"expected --image to be a readable picture; {path} is not: {error}"
             ) from None
 
 
@@ -37,7 +37,7 @@ def readable(path: Path, most: int) -> list[Path]:
         most: how many pictures of a folder to take.
 
     Raises:
-        InputError: the file is no readable PNG or JPEG, or the folder has none.
+        InputError: the file is no readable picture, or the folder has none.
     """
     if not path.is_dir():
         check([path])
@@ -54,7 +54,7 @@ def readable(path: Path, most: int) -> list[Path]:
         else:
             found.append(file)
     if not found:
-        raise InputError(f"expected pictures in {path}, PNG or JPEG; there is none to read")
+        raise InputError(f"expected pictures in {path}; there is none to read")
     if len(files) > len(found):
         note(
             f"note: {path} has {len(files)} pictures, of which {len(found)} are explained; "
@@ -63,19 +63,26 @@ def readable(path: Path, most: int) -> list[Path]:
     return found
 
 
-def read(paths: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
+def read(paths: Sequence[Path], shape: tuple[int, int, int], bits: int | None) -> np.ndarray:
     """Reads pictures in a network's size.
 
     Args:
-        paths: readable PNG or JPEG files.
+        paths: readable pictures.
         shape: height, width and channels of the result.
+        bits: as for `datasets.pictures.read`.
 
     Returns:
         float32 (N, H, W, C) in [0, 1].
+
+    Raises:
+        InputError: a picture is damaged, or `bits` is needed or wrong.
     """
     images = []
     for path in paths:
-        picture = pictures.read(path, shape[2])
+        try:
+            picture = pictures.read(path, shape[2], bits=bits)
+        except pictures.PictureError as error:
+            raise InputError(f"{path} cannot be read: {error}") from None
         if picture.shape[:2] != shape[:2]:
             note(
                 f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
@@ -83,7 +90,7 @@ def read(paths: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
             )
         if pictures.inspect(path).transparent:
             note(f"note: {path} has transparent pixels; they are laid on white")
-        images.append(pictures.fit(picture, shape[:2]))
+        images.append(fit(picture, shape[:2]))
     return np.stack(images).astype(np.float32) / 255
 
 

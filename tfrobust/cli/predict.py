@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import program
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 ABOUT = """Asks TF Serving, or a server that speaks its protocol, what pictures show. For instance:
@@ -25,7 +26,10 @@ flags.DEFINE_integer(
     "version", None, "the model's version; default: the newest", flag_values=FLAGS, lower_bound=0
 )
 flags.DEFINE_list(
-    "image", None, "PNG or JPEG files, separated by commas", flag_values=FLAGS, required=True
+    "image", None, "picture files, separated by commas", flag_values=FLAGS, required=True
+)
+flags.DEFINE_integer(
+    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
 flags.DEFINE_string(
     "certificate",
@@ -44,8 +48,7 @@ def predict(values: Any) -> None:
 
     paths = [Path(name) for name in values.image]
     pictures.check(paths)
-    if "://" not in values.server:
-        program.import_tensorflow()
+    program.import_tensorflow()
     from tfrobust.serving import Client
 
     with Client(
@@ -62,7 +65,7 @@ def predict(values: Any) -> None:
                 f"expected {values.model} at {values.server} to take images (B, H, W, C) of one "
                 f"size, got {taken}"
             )
-        found = client.predict(pictures.read(paths, shape[1:]))
+        found = client.predict(pictures.read(paths, shape[1:], values.bits))
     for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
         print(f"{path}: {name}, {shares.max():.1%}")
 

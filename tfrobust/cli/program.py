@@ -20,6 +20,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 # Help texts of flags that several programs have.
 MODEL = "a .keras file, a SavedModel's folder, or a shipped network's name"
 DATA_DIR = "where TensorFlow Datasets keeps its sets"
+BITS = (
+    "how many bits of each sample carry the picture, such as 12, in 16-bit files that do not say "
+    "it; 16 if they are meant to be dark"
+)
 
 
 def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> NoReturn:

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from tfrobust.datasets.augment import cut, random_window, resize
 from tfrobust.datasets.folder_scan import Picture
-from tfrobust.datasets.pictures import PictureError, fit, read
+from tfrobust.datasets.headers import PictureError
+from tfrobust.datasets.pictures import read
+from tfrobust.datasets.resizing import fit
 from tfrobust.datasets.source import DatasetInfo
 from tfrobust.datasets.streamed import StreamedSource
 

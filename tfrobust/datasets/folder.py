@@ -25,8 +25,10 @@ from tfrobust.datasets.folder_scan import (
     scan,
     split_by_hash,
 )
+from tfrobust.datasets.headers import Header, PictureError
 from tfrobust.datasets.names import folder_path
-from tfrobust.datasets.pictures import Header, PictureError, fit, inspect, read
+from tfrobust.datasets.pictures import inspect, read
+from tfrobust.datasets.resizing import fit
 from tfrobust.datasets.source import (
     Arrays,
     DatasetInfo,

@@ -1,142 +1,93 @@
-"""Reads picture files, PNG and JPEG, into uint8 arrays, and writes arrays as PNG.
+"""Reads picture files into uint8 arrays, whatever their pixels are like, and writes arrays as PNG.
 
-All kinds of pixels are read:
-
-- With 16 bits a pixel, the full range 0 to 65,535 becomes 0 to 255. Nothing is stretched, so a
-  12-bit radiograph that is stored in 16 bits stays dark. Rescale such files beforehand.
-- Transparent pixels are laid on white, as most viewers show them.
-- The EXIF orientation is applied, so that the picture stands as viewers show it.
-- CMYK and palettes are converted to RGB.
+TensorFlow decodes PNG and JPEG, as it does inside an exported model; `graph_decoding` says how each
+kind of file is read. Pillow decodes WebP, BMP, TIFF and GIF (its first frame) by the same rules.
+Importing this module does not import TensorFlow.
 """
 
 import io
+import os
+import re
+import stat
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from tfrobust.datasets.headers import (
+    COLOUR,
+    GREY,
+    JPEG,
+    PILLOW_FORMATS,
+    PNG,
+    Header,
+    PictureError,
+    is_cut_off,
+    read_header,
+)
+from tfrobust.datasets.sample_bits import SUSPICIOUSLY_DARK, TOO_DARK, TOO_LARGE
+
 MAX_PIXELS = 100_000_000
-FORMATS = ("PNG", "JPEG")
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
-EXIF_ORIENTATION = 0x0112
-JPEG_END = b"\xff\xd9"
-# Cameras and phones append their own data after a JPEG's end.
-JPEG_TAIL_BYTES = 2**16
-
-
-class PictureError(ValueError):
-    """A file is no readable picture. The message says why."""
-
-
-class Header(NamedTuple):
-    """What a file says of its picture.
-
-    Args:
-        height: in pixels, after the EXIF orientation is applied.
-        width: likewise.
-        grey: whether the picture has no colour.
-        transparent: whether pixels may be transparent.
-    """
-
-    height: int
-    width: int
-    grey: bool
-    transparent: bool
+MAX_BYTES = 2**30
+WHITE_IS_ZERO = 262  # TIFF's tag PhotometricInterpretation, then 0
 
 
 def inspect(path: Path) -> Header:
-    """Reads a picture's header and looks for damage, without decoding the pixels.
+    """Reads a picture's header and looks for damage, without decoding it.
 
     Args:
-        path: the picture file.
+        path: of the file.
 
     Returns:
-        The header.
+        Its header.
 
     Raises:
-        PictureError: the file is neither PNG nor JPEG, is damaged or cut off, or has more than 100
-            megapixels.
+        PictureError: no file but a folder, pipe or device; no PNG, JPEG, WebP, BMP, TIFF or GIF;
+            damaged, cut off, or above 100 megapixels.
     """
+    with _opened(path) as file:
+        header = read_header(file)
+        _refuse_huge(header)
+        if is_cut_off(file):
+            raise PictureError("cut off: the file has no end")
+        return header
+
+
+def read(path: Path, channels: int, *, bits: int | None = None) -> np.ndarray:
+    """Decodes a picture.
+
+    Args:
+        path: of the file.
+        channels: 1 or 3; grey becomes colour by repetition, colour grey by its luma.
+        bits: how many bits of a 16-bit sample carry the picture, from 9 to 16, where the file
+            itself does not say it. None: all 16, and files that are so dark that they may have
+            fewer are refused.
+
+    Returns:
+        uint8 (H, W, channels), upright.
+
+    Raises:
+        PictureError: as `inspect`, or as `bits` says.
+    """
+    with _opened(path) as file:
+        content = file.read()
+    return decode(content, channels, bits=bits)
+
+
+def decode(content: bytes, channels: int, *, bits: int | None = None) -> np.ndarray:
+    """`read` of a file's bytes."""
+    header = read_header(io.BytesIO(content))
+    _refuse_huge(header)
+    if content.startswith((PNG, JPEG)):
+        return _by_tensorflow(content, header, channels, bits)
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            _refuse_huge(picture)
-            if picture.format == "PNG":
-                picture.verify()
-            else:
-                _require_jpeg_end(path)
-        # Pillow cannot read on in a file that it has verified, so the file is opened again.
-        with Image.open(path, formats=FORMATS) as picture:
-            width, height = picture.size
-            if picture.getexif().get(EXIF_ORIENTATION, 1) >= 5:
-                width, height = height, width
-            grey = picture.mode in GREY_MODES
-            return Header(height, width, grey, picture.has_transparency_data)
+        return _by_pillow(content, header, channels, bits)
     except PictureError:
         raise
     # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others.
     except Exception as error:
-        raise PictureError(f"{type(error).__name__}: {error}") from error
-
-
-def read(path: Path, channels: int) -> np.ndarray:
-    """Decodes a picture.
-
-    Args:
-        path: the picture file.
-        channels: 1 or 3. A grey picture becomes a colour one by repetition, a colour one grey by
-            its luma.
-
-    Returns:
-        uint8 (H, W, channels).
-
-    Raises:
-        PictureError: as `inspect` raises it.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as file:
-            _refuse_huge(file)
-            picture: Image.Image = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I"):
-                picture = _eight_bits(picture)
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                white = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(white, picture)
-            pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
-    except PictureError:
-        raise
-    except Exception as error:
-        raise PictureError(f"{type(error).__name__}: {error}") from error
-    return pixels.reshape(*pixels.shape[:2], channels)
-
-
-def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes an image without distorting it, and keeps its middle.
-
-    The image is scaled until it just covers the size; what lies outside is cut away.
-
-    Args:
-        image: uint8 (H, W, 1 or 3).
-        size: height and width of the result, in pixels.
-
-    Returns:
-        uint8 (*size, C). It is smoothed where it shrinks.
-    """
-    height, width, channels = image.shape
-    if (height, width) == size:
-        return image
-    scale = min(height / size[0], width / size[1])
-    top, left = (height - scale * size[0]) / 2, (width - scale * size[1]) / 2
-    # Rounding may move a corner slightly outside of the image, which Pillow refuses.
-    box = (
-        max(0.0, left),
-        max(0.0, top),
-        min(float(width), left + scale * size[1]),
-        min(float(height), top + scale * size[0]),
-    )
-    resized = _picture(image).resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
-    return np.array(resized).reshape(*size, channels)
+        raise PictureError(f"damaged or cut off: {type(error).__name__}: {error}") from error
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -149,28 +100,108 @@ def encode_png(image: np.ndarray) -> bytes:
         The file's bytes.
     """
     file = io.BytesIO()
-    _picture(image).save(file, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
     return file.getvalue()
 
 
-def _picture(image: np.ndarray) -> Image.Image:
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+def _by_tensorflow(content: bytes, header: Header, channels: int, bits: int | None) -> np.ndarray:
+    import tensorflow as tf
+
+    from tfrobust.datasets.graph_decoding import decode_eagerly
+
+    try:
+        with tf.device("CPU:0"):
+            pixels = decode_eagerly(tf.constant(content), header, channels, bits).numpy()
+    except tf.errors.OpError as error:
+        raise PictureError(_words(error.message)) from error
+    if pixels.shape[2] == 4 and header.kind in (GREY, COLOUR):
+        # As `graph_decoding` mends what TensorFlow takes for opaque.
+        pixels[..., 3][pixels[..., 3] > 0] = 255
+    if pixels.shape[2] > channels:
+        pixels = _flat(Image.fromarray(pixels), channels)
+    return _upright(pixels, header.orientation)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    pixels = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
-    return Image.fromarray(((pixels * 255 + 32_767) // 65_535).astype(np.uint8))
+def _words(message: str) -> str:
+    """TensorFlow's message without what it says of its own inside."""
+    message = message.split("Summarized data: ")[-1].replace("b'", "").replace("'\n", " ")
+    message = re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", message)
+    return f"damaged or cut off: {message}" if "Invalid" in message else message
 
 
-def _refuse_huge(picture: Image.Image) -> None:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"{width} × {height} pixels, above {MAX_PIXELS // 10**6} megapixels")
+def _by_pillow(content: bytes, header: Header, channels: int, bits: int | None) -> np.ndarray:
+    with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as file:
+        is_negative = file.mode == "I;16" and file.tag_v2.get(WHITE_IS_ZERO) == 0
+        picture: Image.Image = ImageOps.exif_transpose(file)
+    if header.depth > 8:
+        picture = _eight_bits(picture, header, bits, is_negative)
+    return _flat(picture, channels)
 
 
-def _require_jpeg_end(path: Path) -> None:
-    with path.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(file.tell() - JPEG_TAIL_BYTES, 0))
-        if JPEG_END not in file.read():
-            raise PictureError("the JPEG is cut off: it has no end")
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns and mirrors (h, w, c) as the EXIF orientation asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _flat(picture: Image.Image, channels: int) -> np.ndarray:
+    """Lays a picture of 8 bits on white: uint8 (h, w, channels)."""
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _eight_bits(
+    picture: Image.Image, header: Header, bits: int | None, is_negative: bool
+) -> Image.Image:
+    """A TIFF of more than 8 bits a sample in 8 bits."""
+    if header.depth > 16 or picture.mode in ("I", "F"):
+        raise PictureError(
+            f"{header.depth}-bit samples, of which nobody can tell which is white: convert the "
+            "picture to 8 or 16 bits without sign"
+        )
+    said = header.significant_bits or bits
+    samples = np.asarray(picture)
+    if samples.dtype == np.uint8:
+        # Pillow keeps the upper half of each sample of colour TIFFs.
+        if said not in (None, 16) or samples.max() < SUSPICIOUSLY_DARK >> 8:
+            raise PictureError("a colour TIFF of less than 16 bits: convert it to a 16-bit PNG")
+        return picture
+    brightest = int(samples.max())
+    if said is None and 0 < brightest < SUSPICIOUSLY_DARK:
+        raise PictureError(f"{TOO_DARK} {brightest}")
+    largest = 2 ** (said or 16) - 1
+    if brightest > largest:
+        raise PictureError(f"{TOO_LARGE.format(bits=said)} {brightest}")
+    eight = ((samples.astype(np.uint32) * 255 + largest // 2) // largest).astype(np.uint8)
+    return Image.fromarray(255 - eight if is_negative else eight)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Opens a regular file; a pipe or a device could be waited for without an end."""
+    try:
+        kind = os.stat(path)
+        if not stat.S_ISREG(kind.st_mode):
+            raise PictureError("not a file but a folder, pipe or device")
+        if kind.st_size > MAX_BYTES:
+            raise PictureError(f"{kind.st_size} bytes, above {MAX_BYTES}")
+        return path.open("rb")
+    except OSError as error:
+        raise PictureError(f"cannot be opened: {error.strerror or error}") from error
+
+
+def _refuse_huge(header: Header) -> None:
+    if header.width * header.height > MAX_PIXELS:
+        raise PictureError(
+            f"{header.width} × {header.height} pixels, above {MAX_PIXELS // 10**6} megapixels"
+        )
+    if header.width * header.height == 0:
+        raise PictureError("a picture without pixels")

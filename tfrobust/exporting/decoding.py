@@ -1,102 +1,82 @@
-"""Decodes PNG and JPEG files inside a TensorFlow graph, as `datasets.pictures` does outside.
+"""Files to images inside an exported model, as folders and programs read and fit them.
 
-A picture's size is read from the file's first bytes before anything is decoded, so a file of a few
-kilobytes cannot fill gigabytes. Two things differ from `datasets.pictures`: the EXIF orientation is
-not applied, and of 16 bits a pixel the lower 8 are dropped.
+The pixels are those of `datasets.pictures.read` and `datasets.resizing.fit`. PNG and JPEG are
+decoded; other formats, which TensorFlow cannot decode in a graph, are refused in words.
 """
 
 import tensorflow as tf
 
+from tfrobust.datasets.graph_decoding import decode, kinds, size_of
+from tfrobust.datasets.graph_resizing import fit
+
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 50_000_000
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-# Pillow uses the luma of ITU-R 601, too.
-LUMA = (0.299, 0.587, 0.114)
+MOST_PIXELS_OF_ALL = 4 * MOST_PIXELS
 
 
-def decoded(encoded: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor:
-    """Decodes files and resizes each picture without distorting it, keeping its middle.
+def decoded(
+    encoded: tf.Tensor, size: tuple[int, int], channels: int, bits: int | None = None
+) -> tf.Tensor:
+    """Decodes files, and brings each to a size: its middle of the wanted aspect, resized.
+
+    The files are decoded one after the other, so that only one whole picture is held at a time.
 
     Args:
-        encoded: string (B,), the bytes of PNG or JPEG files of at most 20 MB and 50 megapixels.
-        size: height and width of the result, in pixels.
+        encoded: string (B,), each the bytes of a PNG or JPEG file of at most 20 MB and 50
+            megapixels; together at most 200 megapixels.
+        size: height and width in pixels.
         channels: 1 or 3.
+        bits: how many bits of a 16-bit sample carry the picture, where a file does not say it;
+            None: all 16, and files that are so dark that they may have fewer are refused.
 
     Returns:
-        float32 (B, H, W, channels) in [0, 1]. If a file is no picture or is too large, the graph
-        fails with InvalidArgument, whose message says what was expected.
+        float32 (B, H, W, channels) in [0, 1]. What cannot be decoded ends the graph with
+        InvalidArgument, which says what was expected.
     """
-    return tf.map_fn(
-        lambda file: _decoded(file, size, channels),
+    with tf.device("CPU:0"):
+        images = tf.map_fn(
+            lambda file: fit(decode(file, channels, bits=bits), size),
+            _within_budget(encoded),
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec((*size, channels), tf.uint8),
+        )
+        return tf.cast(images, tf.float32) / 255
+
+
+def _within_budget(encoded: tf.Tensor) -> tf.Tensor:
+    """The files, which end the graph where they are too large: told before any is decoded."""
+    sizes = tf.map_fn(
+        _size,
         encoded,
-        fn_output_signature=tf.TensorSpec((*size, channels), tf.float32),
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec((2,), tf.int64),
     )
+    # The product of two sides of up to 2**32 pixels would not fit into 64 bits.
+    pixels = tf.reduce_prod(tf.minimum(sizes, MOST_PIXELS + 1), axis=1)
+    each = tf.debugging.Assert(
+        tf.reduce_all((pixels > 0) & (pixels <= MOST_PIXELS)),
+        [f"expected pictures of at most {MOST_PIXELS} pixels, got heights and widths:", sizes],
+    )
+    with tf.control_dependencies([each]):
+        together = tf.debugging.Assert(
+            tf.reduce_sum(pixels) <= MOST_PIXELS_OF_ALL,
+            [f"expected at most {MOST_PIXELS_OF_ALL} pixels in all pictures together, got:", sizes],
+        )
+    with tf.control_dependencies([together]):
+        return tf.identity(encoded)
 
 
-def _decoded(file: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor:
+def _size(file: tf.Tensor) -> tf.Tensor:
+    """Height and width that a file claims, int64 (2,)."""
     length = tf.strings.length(file)
-    is_png = tf.strings.substr(file, 0, len(PNG)) == PNG
-    is_jpeg = tf.strings.substr(file, 0, len(JPEG)) == JPEG
+    is_png, is_jpeg = kinds(file)
     fits = tf.debugging.Assert(
-        (length <= MOST_BYTES) & ((is_png & (length > 24)) | is_jpeg),
-        [f"expected a PNG or JPEG file of at most {MOST_BYTES} bytes, got bytes:", length],
+        (is_png | is_jpeg) & (length <= MOST_BYTES),
+        [
+            f"expected a PNG or JPEG file of at most {MOST_BYTES} bytes (other formats must be "
+            "converted before), got bytes:",
+            length,
+        ],
     )
     with tf.control_dependencies([fits]):
-        height, width = tf.cond(is_png, lambda: _png_size(file), lambda: _jpeg_size(file))
-    small = tf.debugging.Assert(
-        (height > 0)
-        & (width > 0)
-        & (tf.cast(height, tf.int64) * tf.cast(width, tf.int64) <= MOST_PIXELS),
-        [f"expected a picture of at most {MOST_PIXELS} pixels, got height, width:", height, width],
-    )
-    with tf.control_dependencies([small]):
-        pixels = tf.cond(is_png, lambda: _png(file), lambda: _jpeg(file))
-    if channels == 1:
-        pixels = tf.reduce_sum(pixels * LUMA, axis=-1, keepdims=True)
-    return tf.round(_fit(tf.round(pixels), size)) / 255
-
-
-def _png_size(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width, int32, from a PNG's first chunk, where they are big-endian."""
-    parts = tf.cast(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.uint8), tf.int64)
-    weights = tf.constant([2**24, 2**16, 2**8, 1], tf.int64)
-    # A size that int32 cannot hold is refused later in any case.
-    width, height = (
-        tf.cast(tf.minimum(tf.reduce_sum(part * weights), 2**31 - 1), tf.int32)
-        for part in (parts[:4], parts[4:])
-    )
-    return height, width
-
-
-def _jpeg_size(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    shape = tf.image.extract_jpeg_shape(file)
-    return shape[0], shape[1]
-
-
-def _png(file: tf.Tensor) -> tf.Tensor:
-    """float32 (h, w, 3), 0 to 255. Transparent pixels are laid on white."""
-    pixels = tf.cast(tf.io.decode_png(file, channels=4), tf.float32)
-    opaque = pixels[..., 3:] / 255
-    return pixels[..., :3] * opaque + 255 * (1 - opaque)
-
-
-def _jpeg(file: tf.Tensor) -> tf.Tensor:
-    """float32 (h, w, 3), 0 to 255."""
-    pixels = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.cast(pixels, tf.float32)
-
-
-def _fit(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Scales the picture until it covers the size, and keeps its middle."""
-    wanted = tf.constant(size, tf.float32)
-    own = tf.cast(tf.shape(pixels)[:2], tf.float32)
-    scale = tf.reduce_max(wanted / own)
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=pixels[None],
-        size=tf.constant(size),
-        scale=tf.stack([scale, scale]),
-        translation=(wanted - own * scale) / 2,
-        kernel_type="triangle",
-        antialias=True,
-    )
-    return tf.ensure_shape(resized[0], (*size, pixels.shape[-1]))
+        return size_of(file)
