@@ -55,7 +55,7 @@ def dark(largest: int = 3071) -> np.ndarray:
 def test_twelve_of_sixteen_bits_are_asked_about(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"x.{kind}"
     Image.fromarray(dark().astype(np.uint16)).save(path)
-    with pytest.raises(PictureError, match=r"told by bits .* the largest sample is 3071"):
+    with pytest.raises(PictureError, match=r"told by `bits` .* the largest sample is 3071"):
         pictures.read(path, 1)
     expected = np.rint(dark() * 255 / 4095)[..., None]
     np.testing.assert_array_equal(pictures.read(path, 1, bits=12), expected)

@@ -78,7 +78,7 @@ def test_any_size_fits_any_other_as_pillow_does() -> None:
 def test_bits_of_a_model_are_those_of_its_training_images() -> None:
     samples = np.arange(12).reshape(3, 4) * 250
     content = png(samples, 16, 0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="told by bits"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="told by `bits`"):
         graph((3, 4), 1)(tf.constant([content]))
     for bits in (12, 16):
         (image,) = in_bytes(graph((3, 4), 1, bits)(tf.constant([content])))

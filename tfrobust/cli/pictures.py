@@ -82,7 +82,8 @@ def read(paths: Sequence[Path], shape: tuple[int, int, int], bits: int | None) -
         try:
             picture = pictures.read(path, shape[2], bits=bits)
         except pictures.PictureError as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
+            words = str(error).replace("`bits`", "--bits")
+            raise InputError(f"{path} cannot be read: {words}") from None
         if picture.shape[:2] != shape[:2]:
             note(
                 f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "

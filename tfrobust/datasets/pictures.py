@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from tfrobust.datasets.headers import (
     COLOUR,
@@ -131,7 +131,9 @@ def _words(message: str) -> str:
 
 def _by_pillow(content: bytes, header: Header, channels: int, bits: int | None) -> np.ndarray:
     with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as file:
-        is_negative = file.mode == "I;16" and file.tag_v2.get(WHITE_IS_ZERO) == 0
+        is_negative = (
+            isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(WHITE_IS_ZERO) == 0
+        )
         picture: Image.Image = ImageOps.exif_transpose(file)
     if header.depth > 8:
         picture = _eight_bits(picture, header, bits, is_negative)

@@ -44,9 +44,9 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     part = image[rows.start : rows.stop, columns.start : columns.stop]
     picture = Image.fromarray(part[..., 0] if channels == 1 else part)
     # One side at a time, because versions of Pillow begin with different sides.
-    box = (columns.low, 0, columns.high, picture.height)
+    box = (columns.low, 0.0, columns.high, float(picture.height))
     picture = picture.resize((size[1], picture.height), Image.Resampling.BILINEAR, box)
-    box = (0, rows.low, size[1], rows.high)
+    box = (0.0, rows.low, float(size[1]), rows.high)
     picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
     return np.array(picture).reshape(*size, channels)
 
