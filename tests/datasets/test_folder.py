@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
 from tfrobust import datasets
 from tfrobust.datasets import folder as folder_module
-from tfrobust.datasets import pictures, resizing
-from tfrobust.datasets.folder_scan import scan, split_by_hash
+from tfrobust.datasets.folder_scan import scan
+from tfrobust.datasets.folder_split import split_by_hash
 from tfrobust.errors import InputError
 
 
@@ -64,13 +64,6 @@ def test_train_and_test_folders_are_obeyed(tmp_path):
     assert set(np.round(data.test_arrays(None)[0].ravel() * 255)) == {150}
     images, _ = next(iter(data.train(4, seed=0, augmentation="none")))
     assert set(np.round(images.numpy().ravel() * 255)) == {50}
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    two_classes(tmp_path)
-    save(tmp_path / "train" / "1.png", 1)
-    save(tmp_path / "train" / "2.png", 2)
-    assert load(tmp_path).info.class_names == ("cats", "dogs", "train")
 
 
 def test_adding_files_moves_no_other(tmp_path):
@@ -158,73 +151,3 @@ def test_wrong_layouts_are_refused(tmp_path):
     (tmp_path / "dogs" / "1.png").write_text("broken")
     with pytest.raises(InputError, match=r"class 'dogs'.*to train on \(1 unreadable"):
         load(tmp_path)
-
-
-def test_train_and_test_must_have_the_same_classes(tmp_path):
-    for name in ("train/a", "train/b", "test/a", "test/c"):
-        save(tmp_path / name / "1.png", 1)
-    with pytest.raises(InputError, match=r"only in training: b; only in test: c"):
-        load(tmp_path)
-
-
-def test_test_without_train_is_refused(tmp_path):
-    save(tmp_path / "test" / "a" / "1.png", 1)
-    with pytest.raises(InputError, match="no train/"):
-        load(tmp_path)
-
-
-def test_sixteen_bits_keep_their_full_range(tmp_path):
-    values = np.array([[0, 257, 32_768, 65_535]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "deep.png")
-    assert pictures.inspect(tmp_path / "deep.png")[:4] == (1, 4, True, False)
-    read = pictures.read(tmp_path / "deep.png", 1)
-    np.testing.assert_array_equal(read[0, :, 0], [0, 1, 128, 255])
-    np.testing.assert_array_equal(pictures.read(tmp_path / "deep.png", 3)[..., 2], read[..., 0])
-
-
-@pytest.mark.parametrize(
-    ("mode", "colour", "grey", "expected"),
-    [
-        ("RGBA", (200, 0, 0, 255), False, (200, 0, 0)),
-        ("RGBA", (200, 0, 0, 0), False, (255, 255, 255)),
-        ("LA", (0, 51), True, (204, 204, 204)),
-        ("1", 1, True, (255, 255, 255)),
-        ("P", 0, False, (0, 0, 0)),
-    ],
-)
-def test_alpha_is_composited_onto_white(tmp_path, mode, colour, grey, expected):
-    Image.new(mode, (3, 2), colour).save(tmp_path / "x.png")
-    assert pictures.inspect(tmp_path / "x.png").grey == grey
-    assert tuple(pictures.read(tmp_path / "x.png", 3)[0, 0]) == expected
-
-
-def test_cmyk_and_exif_orientation(tmp_path):
-    Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg")
-    assert np.abs(pictures.read(tmp_path / "cmyk.jpg", 3)[0, 0].astype(int) - (255, 0, 0)).max() < 4
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.new("L", (30, 10), 9).save(tmp_path / "turned.jpg", exif=exif)
-    assert pictures.inspect(tmp_path / "turned.jpg")[:2] == (30, 10)
-    assert pictures.read(tmp_path / "turned.jpg", 1).shape == (30, 10, 1)
-
-
-def test_fit_keeps_the_aspect_and_the_middle():
-    image = np.zeros((20, 60, 1), np.uint8)
-    image[:, 20:40] = 200
-    fitted = resizing.fit(image, (10, 10))
-    np.testing.assert_array_equal(fitted[:, 1:-1], np.full((10, 8, 1), 200))
-    # The smoothing reaches one source pixel beyond the middle.
-    assert fitted.min() > 150
-    # One pixel high and very long: must not be enlarged whole.
-    assert resizing.fit(np.zeros((1, 100_000, 3), np.uint8), (64, 64)).shape == (64, 64, 3)
-
-
-@pytest.mark.parametrize("size", [28, 224, 299])
-def test_any_size_fits_any_other(size):
-    # Rounding once moved the crop slightly outside, for sides such as 29 and 225.
-    for side in range(1, 700, 7):
-        for shape in ((side, side + 13), (side + 5, side), (side, side)):
-            fitted = resizing.fit(np.zeros((*shape, 1), np.uint8), (size, size))
-            assert fitted.shape == (size, size, 1)
-    for side in (29, 58, 225, 232, 450):
-        assert resizing.fit(np.zeros((side, 300, 3), np.uint8), (224, 224)).shape == (224, 224, 3)

@@ -13,6 +13,7 @@ from absl import flags
 
 from tfrobust.cli import program, workers
 from tfrobust.core import shipped
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("dataset", None, DATASET, flag_values=FLAGS, required=True)
 flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
+)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_enum(
     "preset",
@@ -197,7 +201,7 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
 
     if values.model.startswith(answers.PREFIX):
         # A function does not say what it takes: it is tried on the images.
-        source = datasets.load(values.dataset, data_dir=values.data_dir)
+        source = datasets.load(values.dataset, data_dir=values.data_dir, bits=values.bits)
         images, labels = source.test_arrays(values.images)
         network: Any = answers.load_function(values.model, images)
         check_classes(source, shapes(network)[1])
@@ -211,6 +215,7 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         image_shape=image_shape,
         num_classes=classes,
         class_names=None if is_onnx else class_names(values.model),
+        bits=values.bits,
     )
     print(*notes, sep="\n", end="\n" if notes else "")
     return network, source, *source.test_arrays(values.images)

@@ -220,6 +220,7 @@ def _test_images(
         image_shape=shape,
         num_classes=classes,
         class_names=class_names,
+        bits=values.bits,
     )
     for text in notes:
         pictures.note(f"note: {text}")

@@ -28,6 +28,7 @@ def load_fitting(
     image_shape: tuple[int, int, int],
     num_classes: int,
     class_names: Sequence[str] | None = None,
+    bits: int | None = None,
 ) -> Fitting:
     """Opens a data set for a network.
 
@@ -38,6 +39,7 @@ def load_fitting(
             images are resized to them.
         num_classes: how many classes the network knows.
         class_names: the names of these classes; None if they are not known.
+        bits: as for `load`.
 
     Returns:
         The data set and notes about it.
@@ -46,11 +48,11 @@ def load_fitting(
         InputError: the set has other images or another number of classes than the network, or the
             same classes in another order.
     """
-    source, notes = load(name, data_dir=data_dir), []
+    source, notes = load(name, data_dir=data_dir, bits=bits), []
     own = source.info.image_shape
     height, width, _ = image_shape
     if own[:2] != (height, width) and height == width:
-        source = load(name, data_dir=data_dir, image_size=height)
+        source = load(name, data_dir=data_dir, image_size=height, bits=bits)
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
     if source.info.image_shape != image_shape:
         raise InputError(

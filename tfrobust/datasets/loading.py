@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tfrobust.datasets.names import EMBEDDED, FOLDER_PREFIX, validate
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
     held_out: int = 0,
+    bits: int | None = None,
 ) -> "DataSource":
     """Opens a data set.
 
@@ -33,6 +35,9 @@ def load(
             if they share one, and for 224 otherwise.
         held_out: the last so many training images become the test images. Use it to choose between
             recipes: the set's own test images must not be seen before the choice is made.
+        bits: for a folder with 16-bit files that do not say how many bits of each sample carry the
+            picture: from 9 to 16, such as 12 for radiographs. None for 16; pictures that would then
+            be nearly black are refused.
 
     Returns:
         The data set. Large sets stay on disk, small ones are read at first use.
@@ -47,6 +52,8 @@ def load(
     validate(name, data_dir)
     if isinstance(held_out, bool) or not isinstance(held_out, int) or held_out < 0:
         raise InputError(f"held_out must be a whole number not below 0, got {held_out!r}")
+    if bits is not None and not MIN_BITS <= bits <= MAX_BITS:
+        raise InputError(f"bits must be from {MIN_BITS} to {MAX_BITS}, got {bits!r}")
     if name == EMBEDDED:
         from tfrobust.datasets.embedded import load_embedded
 
@@ -59,7 +66,7 @@ def load(
             )
         from tfrobust.datasets.folder import load_folder
 
-        return load_folder(name, image_size)
+        return load_folder(name, image_size, bits)
     from tfrobust.datasets.catalog import load_catalog
 
     return load_catalog(name, data_dir, image_size, held_out)

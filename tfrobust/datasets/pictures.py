@@ -90,6 +90,32 @@ def decode(content: bytes, channels: int, *, bits: int | None = None) -> np.ndar
         raise PictureError(f"damaged or cut off: {type(error).__name__}: {error}") from error
 
 
+def brightest_sample(path: Path) -> int:
+    """The largest sample of a 16-bit PNG or TIFF.
+
+    Args:
+        path: the picture file.
+
+    Raises:
+        PictureError: the file cannot be read.
+    """
+    with _opened(path) as file:
+        content = file.read()
+    if content.startswith(PNG):
+        import tensorflow as tf
+
+        try:
+            with tf.device("CPU:0"):
+                return int(tf.reduce_max(tf.io.decode_png(content, channels=3, dtype=tf.uint16)))
+        except tf.errors.OpError as error:
+            raise PictureError(_words(error.message)) from error
+    try:
+        with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as picture:
+            return int(np.max(np.asarray(picture)))
+    except Exception as error:
+        raise PictureError(f"damaged or cut off: {type(error).__name__}: {error}") from error
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Writes an image as PNG.
 

@@ -5,6 +5,7 @@ bits as they are. Such a picture is nearly black to whoever takes all 16 bits fo
 """
 
 MIN_BITS, MAX_BITS = 9, 16
+USUAL_BITS = (10, 12, 14)
 FULL_16_BITS = 2**16 - 1
 # Samples that are all below this use less than a quarter of their range.
 SUSPICIOUSLY_DARK = 2**14

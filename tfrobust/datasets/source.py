@@ -5,7 +5,7 @@ its start or was opened at k, so an interrupted training goes on exactly as if i
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,8 @@ class DatasetInfo:
         provenance: one sentence for cards and reports: which data, where from, which licence.
         mean: of each channel, in units of pixels in [0, 1].
         std: the standard deviation of each channel, likewise.
+        bits: how many bits of each sample carry the picture in 16-bit files that do not say it;
+            None if there are no such files.
     """
 
     name: str
@@ -39,11 +41,16 @@ class DatasetInfo:
     provenance: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    bits: int | None = None
 
     @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def of_validation(self, count: int) -> "DatasetInfo":
+        """Of a set that holds nothing but so many validation images, as its test images."""
+        return replace(self, train_images=0, test_images=count)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -84,11 +91,28 @@ class DataSource(ABC):
     Args:
         info: what the data set is.
         skipped: the names of files that could not be read and are left out.
+
+    Attributes:
+        validation: the images to watch while training, as the test images of a set of their own;
+            None if the data set has none besides its test images.
     """
+
+    _count_is_known = True
 
     def __init__(self, info: DatasetInfo, skipped: tuple[str, ...] = ()) -> None:
         self.info = info
-        self.skipped = skipped
+        self.validation: DataSource | None = None
+        self._skipped = skipped
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The names of files that could not be read and are left out."""
+        return self._skipped
+
+    @property
+    def watched(self) -> "DataSource":
+        """What to test on while training: the set for validation if there is one."""
+        return self.validation or self
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """The number of full batches in the training set. An epoch leaves out the remainder.
@@ -184,8 +208,9 @@ class DataSource(ABC):
         _require_whole("batch_size", batch_size, 1)
         count = self._bounded(limit)
         examples = self._test_examples().take(count)
-        # Progress bars ask for the count, which not every tf.data.Dataset knows.
-        examples = examples.apply(tf.data.experimental.assert_cardinality(count))
+        if self._count_is_known:
+            # Progress bars ask for the count, which not every tf.data.Dataset knows.
+            examples = examples.apply(tf.data.experimental.assert_cardinality(count))
         batches = examples.batch(batch_size, drop_remainder=drop_remainder)
         return batches.map(to_floats).prefetch(tf.data.AUTOTUNE)
 
@@ -220,6 +245,8 @@ class DataSource(ABC):
             (images.numpy(), labels.numpy())
             for images, labels in examples.take(count).batch(256).map(to_floats)
         ]
+        if not batches:
+            raise InputError(f"no test image of {self.info.name} can be read any more")
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
 

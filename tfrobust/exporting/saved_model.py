@@ -31,6 +31,7 @@ def export(
     reference_images: Any = None,
     picture: Path | None = None,
     explainer: bool = True,
+    bits: int | None = None,
 ) -> Path:
     """Writes a network as the next version, if all its forms give the same answers.
 
@@ -55,6 +56,8 @@ def export(
             Seeded noise when None.
         picture: for the card: a PNG file of explanations.
         explainer: whether to write explainer.onnx, which takes most of the time for a ResNet-44.
+        bits: how many bits of each sample carried the picture in the 16-bit files that it was
+            trained on (`DatasetInfo.bits`); `predict_bytes` reads such files likewise.
 
     Returns:
         `<directory>/<version>`.
@@ -75,7 +78,7 @@ def export(
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
     with versions.staging(directory) as folder, deferred() as look:
-        signatures = _write_saved_model(network, folder, names)
+        signatures = _write_saved_model(network, folder, names, bits)
         look()
         network.save(folder / KERAS_FILE)
         look()
@@ -110,12 +113,12 @@ def export(
 
 
 def _write_saved_model(
-    network: keras.Model, folder: Path, class_names: Sequence[str]
+    network: keras.Model, folder: Path, class_names: Sequence[str], bits: int | None
 ) -> dict[str, Any]:
     """Writes the SavedModel, and gives the types and shapes of its signatures for the card."""
     functions = {
         name: function.get_concrete_function()
-        for name, function in signatures_of(network, class_names).items()
+        for name, function in signatures_of(network, class_names, bits).items()
     }
     # keras.export.ExportArchive would store the weights twice. A module that owns the variables
     # themselves stores them once.

@@ -57,7 +57,9 @@ def explain_inputs(shape: tuple[int | None, ...]) -> list[tf.TensorSpec]:
     ]
 
 
-def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str, Any]:
+def signatures_of(
+    network: keras.Model, class_names: Sequence[str], bits: int | None = None
+) -> dict[str, Any]:
     """Makes the signatures of an exported model.
 
     Every input and output has a leading batch dimension. A request fails with INVALID_ARGUMENT if
@@ -66,6 +68,7 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
         class_names: K names.
+        bits: as for `decoding.decoded`.
 
     Returns:
         By name:
@@ -116,7 +119,7 @@ def signatures_of(network: keras.Model, class_names: Sequence[str]) -> dict[str,
         return {"rmse": rmse, "found": found, "class_id": class_id, "rival": rival}
 
     def predict_bytes(encoded: tf.Tensor) -> Tensors:
-        return classified(decoded(encoded, (height, width), channels))
+        return classified(decoded(encoded, (height, width), channels, bits))
 
     made: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
         "serving_default": (serving_default, [images]),

@@ -224,10 +224,11 @@ class _Loop:
         log.rows.clear()
 
     def _validation_accuracy(self) -> float:
-        """The share of the first test images that the network classifies rightly."""
+        """The share of the first images to watch that the network classifies rightly."""
         # Whole batches only, so that no second shape is compiled.
-        batches = self.source.test(
-            min(self.config.training.batch_size, self.source.info.test_images),
+        watched = self.source.watched
+        batches = watched.test(
+            min(self.config.training.batch_size, watched.info.test_images),
             limit=VALIDATION_IMAGES,
             drop_remainder=True,
         )
@@ -235,7 +236,8 @@ class _Loop:
         for images, labels in batches:
             right += int(self._right(images, labels))
             total += len(labels)
-        return right / total
+        # Nothing is left if pictures of a small set turned out to be broken.
+        return right / total if total else math.nan
 
     @functools.cached_property
     def _right(self) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tfrobust.datasets.names import Augmentation
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 from tfrobust.models.names import ARCHITECTURES, Activation
 from tfrobust.runs.fields import Flat, record
@@ -33,6 +34,11 @@ class DataConfig:
 
     image_size: Annotated[int | None, Field(ge=8)] = None
     """Height and width in pixels that all images are brought to. Default: the set's own."""
+
+    bits: Annotated[int | None, Field(ge=MIN_BITS, le=MAX_BITS)] = None
+    """How many bits of each sample carry the picture in 16-bit files of a folder that do not say
+    it, such as 12 in radiographs. Default: 16; files that would then be nearly black are
+    refused."""
 
     held_out: Number = 0
     """So many training images, the last ones, are not trained on but measured in the place of the

@@ -130,7 +130,11 @@ def run(
     strategy = distribution.choose(peer_timeout=peer_timeout, token=token)
     data = config.data
     source = datasets.load(
-        data.name, data_dir=data.data_dir, image_size=data.image_size, held_out=data.held_out
+        data.name,
+        data_dir=data.data_dir,
+        image_size=data.image_size,
+        held_out=data.held_out,
+        bits=data.bits,
     )
     for name in source.skipped:
         print(f"left out, unreadable: {name}", file=sys.stderr)
@@ -240,6 +244,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         recipe=config.to_json(),
         figures=figures,
         picture=run.folder / PICTURE,
+        bits=info.bits,
     )
 
 
@@ -247,7 +252,7 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
     config, source = run.config, run.source
     watchers: list[keras.callbacks.Callback] = []
     if config.watch.ara_every:
-        images, labels = source.test_arrays(WATCHED_IMAGES)
+        images, labels = source.watched.test_arrays(WATCHED_IMAGES)
         watchers.append(
             CheapAra(
                 images=images,
@@ -257,7 +262,7 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
             )
         )
     if config.watch.explain_every:
-        images, labels = source.test_arrays(EXPLAINED_IMAGES)
+        images, labels = source.watched.test_arrays(EXPLAINED_IMAGES)
         watchers.append(
             ExplanationImages(
                 run.folder / "tensorboard",
