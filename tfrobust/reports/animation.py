@@ -2,12 +2,13 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfrobust.errors import InputError
+from tfrobust.reports import fonts
 from tfrobust.reports.pixels import around_grey, class_name, eight_bits, scale_of
 
 if TYPE_CHECKING:  # a picture of records that exist needs no TensorFlow
@@ -48,7 +49,8 @@ def animate(
             f"(1, H, W, 3), got {sorted(shapes)}"
         )
     first, largest = steps[0], float(np.max(steps[-1].rho))
-    name = class_name(class_names, first.target[0], LONGEST_NAME)
+    number = first.target[0]
+    name = fonts.legible(class_name(class_names, number, LONGEST_NAME), number)
     image = first.image[0]
     before = float(first.confidence_before[0])
     pictures = [_drawn(image, np.zeros_like(image), largest, f"{name} {before:.1%}")]
@@ -75,13 +77,7 @@ def _drawn(image: np.ndarray, difference: np.ndarray, rho: float, text: str) -> 
     frame = Image.new("RGB", (2 * width + 3 * GAP, height + 2 * GAP + CAPTION), "white")
     for number, panel in enumerate(panels):
         frame.paste(Image.fromarray(panel), (GAP + number * (width + GAP), GAP))
+    font = ImageFont.truetype(fonts.path_for(text), FONT_PIXELS)
     pen = ImageDraw.Draw(frame)
-    pen.text((GAP, height + 2 * GAP), text, fill="black", font=_font())
+    pen.text((GAP, height + 2 * GAP), text, fill="black", font=font)
     return frame
-
-
-def _font() -> Any:
-    """Matplotlib's font, which has the letters of most languages."""
-    from matplotlib import font_manager
-
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), FONT_PIXELS)

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfrobust.errors import InputError
+from tfrobust.reports import fonts
 from tfrobust.reports.pixels import (
     PANEL,
     SPREAD,
@@ -158,7 +159,7 @@ def _caption(found: "Explanation", row: int, word: str, class_names: Sequence[st
 
 
 def _name(number: int, class_names: Sequence[str]) -> str:
-    return class_name(class_names, number, LONGEST_NAME)
+    return fonts.legible(class_name(class_names, number, LONGEST_NAME), number)
 
 
 def _drawn(rows: Sequence[Sequence[Panel]], headings: Sequence[str]) -> bytes:
@@ -170,6 +171,8 @@ def _drawn(rows: Sequence[Sequence[Panel]], headings: Sequence[str]) -> bytes:
     total = (len(rows[0]) * column + GAP, len(rows) * row_height + GAP + LINE + GAP)
     figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
+    captions = [caption for panels in rows for _, caption in panels]
+    families = fonts.families([*headings, *captions])
 
     def write(text: str, left: int, top: int, weight: str) -> None:
         figure.text(
@@ -179,7 +182,7 @@ def _drawn(rows: Sequence[Sequence[Panel]], headings: Sequence[str]) -> bytes:
             va="top",
             fontsize=FONT_POINTS,
             fontweight=weight,
-            fontfamily="DejaVu Sans",
+            fontfamily=families,
             # Class names are anyone's text: neither "$" nor TeX in them may mean a thing.
             parse_math=False,
             usetex=False,

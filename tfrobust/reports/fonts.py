@@ -1,0 +1,92 @@
+"""Fonts that have the letters of class names, which are in any language.
+
+Matplotlib brings DejaVu Sans, which has Latin with its accents, Greek, Cyrillic, Hebrew and Arabic,
+but no Chinese, Japanese or Korean. For these a font of the machine is used if there is one.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterable
+
+from matplotlib import font_manager
+
+USUAL = "DejaVu Sans"
+
+
+def families(texts: Iterable[str]) -> list[str]:
+    """The font families to draw texts with, in the order in which matplotlib tries them.
+
+    Args:
+        texts: any number of them.
+
+    Returns:
+        DejaVu Sans, and installed fonts that have the letters it lacks.
+    """
+    missing = frozenset("".join(texts)) - _letters(font_manager.findfont(USUAL))
+    found = []
+    for path in _paths(missing):
+        font_manager.fontManager.addfont(path)
+        found.append(font_manager.get_font(path).family_name)
+    return [USUAL, *found]
+
+
+def path_for(text: str) -> str:
+    """The file of a font that has all letters of a text, or else DejaVu Sans."""
+    usual = font_manager.findfont(USUAL)
+    missing = frozenset(text) - _letters(usual)
+    best = _paths(missing)[:1] if missing else []
+    return next((path for path in best if frozenset(text) <= _letters(path)), usual)
+
+
+def legible(name: str, number: int) -> str:
+    """A class name as it can be drawn here.
+
+    Args:
+        name: the name of the class.
+        number: its label.
+
+    Returns:
+        The same name. If no font has its letters, the number, and what can be drawn: "class 2
+        (retina)".
+    """
+    # An accent that stands for itself, as macOS writes file names, becomes part of its letter.
+    name = unicodedata.normalize("NFC", name)
+    name = "".join(one for one in name if unicodedata.category(one) not in ("Cf", "Cc", "Cs"))
+    usual = _letters(font_manager.findfont(USUAL))
+    missing = frozenset(name) - usual
+    missing -= frozenset().union(*(_letters(path) for path in _paths(missing)))
+    if not missing:
+        return name
+    rest = "".join(one for one in name if one not in missing).strip(" ()[]-_,.")
+    return f"class {number} ({rest})" if rest else f"class {number}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _paths(letters: frozenset[str]) -> list[str]:
+    """The files of installed fonts that together have as many of some letters as possible."""
+    found: list[str] = []
+    while letters:
+        best = max(_installed(), key=lambda path: len(letters & _letters(path)), default=None)
+        if best is None or not letters & _letters(best):
+            break
+        found.append(best)
+        letters -= _letters(best)
+    return found
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """The files of the machine's fonts, upright ones of usual weight before others."""
+    paths = sorted(font_manager.findSystemFonts())
+    return tuple(sorted(paths, key=lambda path: any(word in path for word in ("Bold", "Italic"))))
+
+
+@functools.cache
+def _letters(path: str) -> frozenset[str]:
+    """The letters that a font has; none if matplotlib cannot draw with it."""
+    try:
+        font = font_manager.get_font(path)
+    # FreeType raises RuntimeError for fonts of another kind, such as those of coloured emoji.
+    except (OSError, RuntimeError):
+        return frozenset()
+    return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
