@@ -38,7 +38,7 @@ class LeftOut:
             lines = [f"  {name}: {reason}" for name, reason in self._reasons.items()]
             more = [f"  and {len(lines) - LINES} more"] if len(lines) > LINES else []
             logging.getLogger(__name__).warning(
-                "%d unreadable files left out:\n%s", len(lines), "\n".join(lines[:LINES] + more)
+                "%s:\n%s", _unreadable(len(lines)), "\n".join(lines[:LINES] + more)
             )
         if self.passed_over:
             logging.getLogger(__name__).warning("%s", self._passed_over())
@@ -47,9 +47,13 @@ class LeftOut:
         """One or two sentences for reports and cards."""
         names = self.names
         first = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        told = f"{len(names)} unreadable files left out{f' ({first})' if names else ''}."
+        told = f"{_unreadable(len(names))}{f' ({first})' if names else ''}."
         return f"{told} {self._passed_over()}" if self.passed_over else told
 
     def _passed_over(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.passed_over.most_common())
         return f"Files that are no pictures by their names are not read: {kinds}."
+
+
+def _unreadable(count: int) -> str:
+    return f"{count} unreadable file{'' if count == 1 else 's'} left out"

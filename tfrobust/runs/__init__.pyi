@@ -9,5 +9,5 @@ from .sections import PenaltyConfig as PenaltyConfig
 from .sections import PsiConfig as PsiConfig
 from .sections import TrainingConfig as TrainingConfig
 from .sections import WatchConfig as WatchConfig
-from .stages import Summary as Summary
 from .stages import run as run
+from .summary import Summary as Summary

@@ -25,7 +25,6 @@ from tfrobust.reports.figures import overview_png
 from tfrobust.reports.page import Section
 from tfrobust.reports.plots import training_curves_svg
 from tfrobust.reports.report import report_page
-from tfrobust.robustness import AraReport
 from tfrobust.runs import cluster, distribution
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.callbacks import CheapAra, ExplanationImages
@@ -35,6 +34,7 @@ from tfrobust.runs.folder import Run, finish, open_run
 from tfrobust.runs.loop import fit, uses_jit
 from tfrobust.runs.measurement import Measured, certified, measure, measure_in_box
 from tfrobust.runs.metrics_log import read_metrics
+from tfrobust.runs.summary import Summary
 from tfrobust.training import RobustClassifier
 
 PICTURE = "explanations.png"
@@ -54,36 +54,6 @@ class Trained:
 
     network: keras.Model
     seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """What a run found, and where it put it.
-
-    Args:
-        report: of the robustness.
-        twin: of the plain twin's kept measurement; None where there is none.
-        run_folder: configuration, checkpoints, logs and reports.
-        version_folder: the exported model.
-        seconds: of this call.
-    """
-
-    report: AraReport
-    twin: AraReport | None
-    run_folder: Path
-    version_folder: Path
-    seconds: float
-
-    def __str__(self) -> str:
-        lines = [
-            self.report.summary(self.twin),
-            "",
-            f"run     {self.run_folder}{os.sep}",
-            f"report  {self.run_folder / 'report.html'}",
-            f"model   {self.version_folder}{os.sep}",
-            f"seconds {self.seconds:.0f}",
-        ]
-        return "\n".join(lines)
 
 
 def run(
@@ -136,8 +106,6 @@ def run(
         held_out=data.held_out,
         bits=data.bits,
     )
-    for name in source.skipped:
-        print(f"left out, unreadable: {name}", file=sys.stderr)
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
         classifier = build(config, source.info, total_steps(config, source))
@@ -162,7 +130,14 @@ def run(
             version_folder = ship(opened, trained, measured, saved_models)
             seconds = time.monotonic() - began
             finish(opened.folder, model=version_folder, seconds=seconds)
-    return Summary(measured.report, measured.twin, opened.folder, version_folder, seconds)
+    return Summary(
+        report=measured.report,
+        twin=measured.twin,
+        data=source.info.provenance,
+        run_folder=opened.folder,
+        version_folder=version_folder,
+        seconds=seconds,
+    )
 
 
 def train(
@@ -206,7 +181,7 @@ def write_report(run: Run, trained: Trained, measured: Measured) -> None:
         measured.report,
         twin=measured.twin,
         more=[
-            _training_section(read_metrics(run.folder / "metrics.csv")),
+            _training_section(read_metrics(run.folder / "metrics.csv"), run.source.info.provenance),
             _explanations_section(run, trained.network),
         ],
     )
@@ -275,8 +250,11 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
     return watchers
 
 
-def _training_section(rows: list[dict[str, Any]]) -> Section:
-    caption = f"{len(rows)} steps; each point is one batch, validation once an epoch"
+def _training_section(rows: list[dict[str, Any]], provenance: str) -> Section:
+    caption = (
+        f"{len(rows)} steps; each point is one batch, validation once an epoch. The images: "
+        f"{provenance}"
+    )
     return Section("Training", training_curves_svg(rows), caption)
 
 
