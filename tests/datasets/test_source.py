@@ -11,6 +11,7 @@ from PIL import Image
 from tfrobust import datasets
 from tfrobust.datasets import folder as folder_module
 from tfrobust.datasets import names
+from tfrobust.datasets.files import FileSource
 from tfrobust.datasets.records import Records, RecordSource
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
@@ -145,7 +146,9 @@ def test_test_images_come_in_a_fixed_order(data):
     np.testing.assert_array_equal(first, labels[:5])
     assert len(list(data.test(2, limit=5))) == 3
     assert len(list(data.test(2, limit=5, drop_remainder=True))) == 2
-    assert int(data.test(2, limit=5).cardinality()) == 3
+    # How many files are readable shows only when they are read, so large folders tell no number.
+    known = tf.data.UNKNOWN_CARDINALITY if isinstance(data, FileSource) else 3
+    assert int(data.test(2, limit=5).cardinality()) == known
     assert len(data.test_arrays(10**6)[1]) == data.info.test_images
 
 
