@@ -1,4 +1,4 @@
-"""What randomized smoothing certifies, as a record, and the statistics behind it: no TensorFlow.
+"""What randomized smoothing certifies, as a record, and its statistics. This needs no TensorFlow.
 
 Source: Cohen, Rosenfeld, Kolter, "Certified adversarial robustness via randomized smoothing",
 arXiv 1902.02918.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
 ABSTAINED = -1
-# As usual: draws that choose an image's class, and the share of radii that may be wrong.
+# The usual settings: how many draws choose an image's class, and which share of radii may be wrong.
 CHOOSING_DRAWS, ALPHA = 100, 0.001
 STATEMENT = (
     "A lower bound for the smoothed network, which answers with the class that the network gives "
@@ -34,27 +34,27 @@ STATEMENT = (
 class Certificate(Record):
     """Certified radii of the smoothed network, and the area that follows from them.
 
-    Unlike an attack's, this area is a lower bound: no attack can take the smoothed network below
-    it, but for the share α of radii that may be wrong by the draws' bad luck.
+    This area is a lower bound, unlike an attack's: no attack can bring the smoothed network below
+    it, except for the share α of radii that unlucky draws may have made too large.
 
     Args:
-        ara: the Accuracy-Robustness Area of `rmse`, RMSE in units of pixels from 0 to 1, with
-            its bootstrap interval over images.
-        accuracy: share of the images for which the smoothed network certainly gives the label.
+        ara: the Accuracy-Robustness Area of `rmse`, RMSE of pixels from 0 to 1, with its bootstrap
+            interval over images.
+        accuracy: the share of images that the smoothed network certainly gives their label.
         abstained: for how many images no class was certain.
-        predicted: int64 (N,), the smoothed network's class; −1 where it abstained.
-        votes: int64 (N,), how many of the n draws were given the class that led the first n0.
-        l2: float64 (N,), certified L2 radii in units of pixels from 0 to 1; 0 where the
-            prediction is wrong or abstained.
-        rmse: float64 (N,), the same as RMSE: l2/√(H·W·C).
-        sigma: σ, standard deviation of the noise, in units of pixels from 0 to 1.
-        n0: draws that chose each image's class.
-        n: draws that estimated its probability.
+        predicted: int64 (N,), the smoothed network's class; −1 if it abstained.
+        votes: int64 (N,), how many of the n draws had the class that led among the first n0.
+        l2: float64 (N,), the certified L2 radii in units of pixels from 0 to 1; 0 if the smoothed
+            network is wrong or abstained.
+        rmse: float64 (N,), the same radii as RMSE: l2/√(H·W·C).
+        sigma: σ, the standard deviation of the noise, in units of pixels from 0 to 1.
+        n0: how many draws chose each image's class.
+        n: how many draws estimated its probability.
         alpha: α, for each image the probability that its radius is wrong.
         num_classes: K.
-        seed: of draws and bootstrap.
-        seconds: spent.
-        statement: what the figure is, in words.
+        seed: the seed of the draws and the bootstrap.
+        seconds: the time that it took.
+        statement: a sentence on what the radii mean.
 
     Source: arXiv 1902.02918, CERTIFY and theorem 1; the area arXiv 1906.02896.
     """
@@ -98,15 +98,15 @@ class Certificate(Record):
 
 
 def probability_above(hits: Any, draws: int, alpha: float) -> np.ndarray:
-    """Clopper and Pearson's lower confidence limit of a probability, one-sided.
+    """Clopper and Pearson's one-sided lower confidence limit of a probability.
 
     Args:
-        hits: int (N,), from 0 to `draws`, how often it happened.
-        draws: n, at least 1.
-        alpha: from 0 to 1, both excluded.
+        hits: int (N,), how many of the draws were hits.
+        draws: n, how many draws there were, at least 1.
+        alpha: α, between 0 and 1.
 
     Returns:
-        float64 (N,): with probability 1 − α or more, the true probability is not below this.
+        float64 (N,). With a probability of at least 1 − α the true probability is not smaller.
 
     Source: arXiv 1902.02918, LowerConfBound.
     """
@@ -116,17 +116,17 @@ def probability_above(hits: Any, draws: int, alpha: float) -> np.ndarray:
 
 
 def certified_radius(hits: Any, draws: int, *, sigma: float, alpha: float) -> np.ndarray:
-    """The L2 radius within which the leading class stays the most likely under noise.
+    """The L2 radius within which the leading class stays the most likely one under noise.
 
     Args:
-        hits: int (N,), from 0 to `draws`, draws that were given the class.
-        draws: n, at least 1.
+        hits: int (N,), how many of the draws had the class.
+        draws: n, how many draws there were, at least 1.
         sigma: σ, in units of pixels from 0 to 1.
-        alpha: from 0 to 1, both excluded.
+        alpha: α, between 0 and 1.
 
     Returns:
-        float64 (N,): σ·Φ⁻¹(p), p the lower limit of the class's probability; 0 where p ≤ ½, which
-        is to abstain.
+        float64 (N,), σ·Φ⁻¹(p), where p is the lower limit of the class's probability. If p ≤ ½ the
+        smoothed network abstains, and the radius is 0.
 
     Source: arXiv 1902.02918, CERTIFY.
     """

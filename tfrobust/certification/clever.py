@@ -1,10 +1,10 @@
 """The CLEVER score: an estimate of the distance to the nearest other class.
 
-Between an image and the nearest point of another class the margin falls to 0, so that the
-distance is at least the margin divided by the margin's steepest slope on the way. CLEVER estimates
-that slope from gradients at random points, by the endpoint of the extreme value distribution
-that fits their maxima. It is an estimate: the fit may miss steeper places, and an attack may find
-smaller perturbations.
+From an image to the nearest point of another class the margin falls to 0. So the distance is at
+least the margin divided by the margin's steepest slope on the way. CLEVER estimates this slope from
+gradients at random points: it fits an extreme value distribution to their maxima, and takes its
+endpoint. The score is an estimate and no bound. The fit may miss steeper places, and an attack may
+find smaller perturbations.
 
 Source: Weng et al., "Evaluating the robustness of neural networks: an extreme value theory
 approach", arXiv 1801.10578.
@@ -18,26 +18,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import kstest, weibull_max
 from tqdm import tqdm
 
 from tfrobust.certification.estimate import POOR_FIT, Clever
-from tfrobust.certification.sampling import checked_inputs, draw_seed, noise, portion
+from tfrobust.certification.extreme_values import steepest
+from tfrobust.certification.sampling import Use, checked_inputs, draw_seed, noise, portion
 from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.core.classifier import Classifier, Model, answers
 from tfrobust.core.distances import per_image
 from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
-
-# Apart from the uses of smoothing's draws.
-_DIRECTIONS, _LENGTHS = 10, 11
-# Maxima that differ by less than this share are one value, in float32 and for our purposes.
-_SAME = 1e-4
-# The endpoint is sought from a hair above the largest maximum, where the likelihood of a free
-# endpoint has no maximum, to some spreads above it, beyond which it hardly changes: there the
-# data do not tell the endpoint.
-_NEAREST, _FARTHEST = 1e-3, 10.0
 
 
 @tf.function(jit_compile=True)
@@ -91,32 +81,32 @@ def clever_score(
 ) -> Clever:
     """Estimates each image's L2 distance to the nearest other class.
 
-    For each rival class gradients of the margin f_y − f_k are taken at batches·samples points
-    uniform in a ball around the image; a reverse Weibull distribution is fitted to the maxima of
-    their norms, and its endpoint taken for the margin's steepest slope. The score is the smallest
-    margin/slope over the rivals, at most the radius. An image's draws depend on seed and number
-    only.
+    For each rival class k, gradients of the margin f_y − f_k are taken at batches·samples points,
+    drawn uniformly from a ball around the image. A reverse Weibull distribution is fitted to the
+    maxima of their norms, and its endpoint is taken for the margin's steepest slope. The score is
+    the smallest margin/slope over the rivals, and at most the radius. An image's draws depend on
+    the seed and the image's number alone.
 
     Args:
         network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
-        radius: R, L2, in units of pixels from 0 to 1, above 0; the paper took 5. Points may have
-            pixels outside [0, 1].
-        batches: maxima to fit, at least 10; the paper took 500.
-        samples: gradients behind each maximum, at least 1; the paper took 1,024.
-        rivals: other classes to look at, the most likely ones first, at least 1; with K − 1 or
-            more it is all of them.
-        seed: of the draws, 0 or above.
-        numbers: int (N,), which image of its data set each is; 0 to N − 1 when None.
+        radius: R, the ball's L2 radius, above 0, in units of pixels from 0 to 1; the paper took 5.
+            Points may have pixels outside [0, 1].
+        batches: how many maxima are fitted, at least 10; the paper took 500.
+        samples: how many gradients each maximum is of, at least 1; the paper took 1,024.
+        rivals: how many other classes are looked at, the most likely ones, at least 1. K − 1 or
+            more means all of them.
+        seed: the seed of the draws, 0 or above.
+        numbers: int (N,), which image of its data set each one is; None for 0 to N − 1.
         progress: whether to show a bar with the rate on stderr.
 
     Returns:
-        The scores. Misclassified images have score 0.
+        The scores. A misclassified image has score 0.
 
     Raises:
-        InputError: input that cannot be scored, before the long work begins; gradients that are
-            not finite.
+        InputError: the input cannot be scored, which is said before the long work begins; or
+            gradients are not finite.
 
     Source: arXiv 1801.10578, algorithms 1 and 2, p = 2.
     """
@@ -203,7 +193,7 @@ def _norms(
     seeds: Any,
     bar: tqdm,
 ) -> np.ndarray:
-    """Norms of the margin's gradient at random points → float64 (draws,)."""
+    """L2 norms of the margin's gradient at random points, float64 (draws,)."""
     at_once = portion(image.shape)
     tensor = tf.constant(image)
     parts = []
@@ -216,7 +206,7 @@ def _norms(
                 tf.constant(label, tf.int32),
                 tf.constant(rival, tf.int32),
                 tf.constant(radius, tf.float32),
-                (seeds(use=_DIRECTIONS, index=index), seeds(use=_LENGTHS, index=index)),
+                (seeds(use=Use.DIRECTIONS, index=index), seeds(use=Use.LENGTHS, index=index)),
             )
         )
         bar.update(min(at_once, draws - start))
@@ -226,60 +216,3 @@ def _norms(
             "expected finite gradients, got NaN or infinity; did the training diverge?"
         )
     return norms
-
-
-def steepest(maxima: np.ndarray) -> tuple[float, float, bool]:
-    """The endpoint of the reverse Weibull distribution that fits maxima best.
-
-    Three parameters at once are known to lead optimisers astray: the likelihood of an endpoint
-    just above the largest maximum grows without bound where the shape is below 1, and is flat
-    for one far away. Here the values are scaled to their spread; for each endpoint the best shape
-    and scale are exact, by one equation; and the endpoint is sought between limits.
-
-    Args:
-        maxima: float (M,), at least 0.
-
-    Returns:
-        The endpoint, not below the largest maximum; the p-value of the Kolmogorov-Smirnov test
-        of the fit; and whether the endpoint is nearer than the farthest looked at. Where all are
-        one value, that value, 1 and true.
-    """
-    top = float(maxima.max())
-    spread = top - float(maxima.min())
-    if spread <= _SAME * top:
-        return top, 1.0, True
-    below = (top - maxima) / spread  # 0 to 1
-    grid = np.linspace(np.log(_NEAREST), np.log(_FARTHEST), 25)
-    values = [-_best(below + np.exp(gap))[0] for gap in grid]
-    middle = int(np.argmin(values))
-    around = grid[max(0, middle - 1)], grid[min(len(grid) - 1, middle + 1)]
-    found = minimize_scalar(
-        lambda gap: -_best(below + np.exp(gap))[0], bounds=around, method="bounded"
-    )
-    gap = float(np.exp(found.x if found.fun < values[middle] else grid[middle]))
-    _, shape, scale = _best(below + gap)
-    fit = kstest(-below, weibull_max(shape, loc=gap, scale=scale).cdf).pvalue
-    return top + gap * spread, float(fit), gap < 0.99 * _FARTHEST
-
-
-def _best(gaps: np.ndarray) -> tuple[float, float, float]:
-    """Weibull's log-likelihood, shape and scale for gaps below a given endpoint, (M,) above 0.
-
-    The shape is at least 1: below, the density is infinite at the endpoint.
-    """
-    scaled = gaps / gaps.max()
-    logs = np.log(scaled)
-
-    def equation(shape: float) -> float:
-        weights = scaled**shape
-        return float((weights * logs).sum() / weights.sum() - 1 / shape - logs.mean())
-
-    shape = 1.0
-    if equation(1.0) < 0:
-        most = 2.0
-        while equation(most) < 0 and most < 1e6:
-            most *= 2
-        shape = brentq(equation, most / 2, most) if most < 1e6 else most
-    scale = float(gaps.max() * np.mean(scaled**shape) ** (1 / shape))
-    likelihood = float(weibull_max.logpdf(-gaps, shape, scale=scale).sum())
-    return likelihood, shape, scale

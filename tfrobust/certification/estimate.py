@@ -1,4 +1,4 @@
-"""What CLEVER estimates, as a record: no TensorFlow.
+"""What CLEVER estimates, as a record. This needs no TensorFlow.
 
 Source: Weng et al., arXiv 1801.10578.
 """
@@ -15,33 +15,33 @@ from tfrobust.core.records import Array, Record
 if TYPE_CHECKING:
     import pandas
 
-# Below this p-value of the Kolmogorov-Smirnov test the fit is called poor.
+# A fit with a smaller p-value in the Kolmogorov-Smirnov test is called poor.
 POOR_FIT = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Clever(Record):
-    """CLEVER scores: estimates, and no bounds.
+    """CLEVER scores. They are estimates and no bounds.
 
     Args:
-        ara: the area that the scores would give as sizes; an estimate as they are.
-        l2: float64 (N,), estimated L2 distance to the nearest other class, in units of pixels
-            from 0 to 1; 0 where the image is misclassified, at most `radius`.
-        rmse: float64 (N,), the same as RMSE: l2/√(H·W·C).
-        rival: int64 (N,), the class whose boundary is the nearest by this estimate; the image's
-            own label where it is misclassified.
-        fit: float64 (N,), p-value of the Kolmogorov-Smirnov test of the fit behind the score; 1
-            where there was nothing to fit. A small one means: do not trust it.
-        capped: how many scores are the radius itself: their distance may be larger.
-        poor: how many fits have a p-value below 0.05; chance alone makes one in twenty.
-        unsettled: how many fits put the steepest slope at the farthest endpoint that is looked
-            at: their gradients do not tell it, and the score is a cautious one.
-        radius: R, L2, of the ball that gradients were taken in.
-        batches: maxima that were fitted.
-        samples: gradients behind each maximum.
-        rivals: other classes looked at, the most likely first.
-        seed: of the draws and the bootstrap.
-        seconds: spent.
+        ara: the area that the scores give if they are taken for sizes. It is an estimate too.
+        l2: float64 (N,), the estimated L2 distance to the nearest other class, in units of pixels
+            from 0 to 1, at most `radius`; 0 if the image is misclassified.
+        rmse: float64 (N,), the same distances as RMSE: l2/√(H·W·C).
+        rival: int64 (N,), the class whose boundary is nearest by this estimate; the image's label
+            if it is misclassified.
+        fit: float64 (N,), the p-value of the Kolmogorov-Smirnov test of the fit behind the score.
+            A small one means that the score is not to be trusted. It is 1 if nothing was fitted.
+        capped: how many scores are the radius itself. Their distances may be larger.
+        poor: how many fits have a p-value below 0.05. Chance alone makes one in twenty.
+        unsettled: how many fits have the farthest endpoint that is tried. Their gradients do not
+            tell the steepest slope, and their scores are cautious.
+        radius: R, the L2 radius of the ball that gradients were taken in.
+        batches: how many maxima were fitted.
+        samples: how many gradients each maximum is of.
+        rivals: how many other classes were looked at, the most likely ones.
+        seed: the seed of the draws and the bootstrap.
+        seconds: the time that it took.
 
     Source: arXiv 1801.10578.
     """

@@ -1,5 +1,6 @@
-"""What the estimates from random draws share: their seeds, their portions and their checks."""
+"""Random draws around images: their seeds, how many are computed at a time, and what is checked."""
 
+import enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,16 +10,27 @@ from tfrobust.core.classifier import Classifier, Model, as_classifier
 from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.errors import InputError
 
-# Draws of one image computed at a time: small images fill a portion of 100 well, large ones must
-# fit into memory.
+# So many draws of one image are computed at a time, or fewer if the image is so large that memory
+# would run out.
 MOST_DRAWS, MOST_VALUES = 100, 1_500_000
+
+
+class Use(enum.IntEnum):
+    """What draws are for. Each use has draws of its own; a new number would change them."""
+
+    CHOOSE = 0
+    ESTIMATE = 1
+    JUDGE = 2
+    ATTACK = 3
+    DIRECTIONS = 10
+    LENGTHS = 11
 
 
 def portion(shape: tuple[int, ...]) -> int:
     """How many draws of an image are computed at a time.
 
-    It depends on nothing but the image's shape: a portion is one call of the generator, so that
-    another size would give other draws.
+    Each portion is one call of the random generator, so its size decides which numbers are drawn.
+    It depends on the image's shape alone.
 
     Args:
         shape: (H, W, C).
@@ -26,43 +38,44 @@ def portion(shape: tuple[int, ...]) -> int:
     return max(1, min(MOST_DRAWS, MOST_VALUES // int(np.prod(shape))))
 
 
-def draw_seed(seed: int, use: int, number: int, index: int) -> tf.Tensor:
-    """The generator's seed for one portion of draws.
+def draw_seed(seed: int, use: Use, number: int, index: int) -> tf.Tensor:
+    """The random generator's seed for one portion of draws.
 
     Args:
-        seed: the user's, 0 or above.
-        use: what the draws are for; other uses get other draws.
+        seed: the user's seed, 0 or above.
+        use: what the draws are for.
         number: which image of its data set it is, 0 or above.
-        index: which of the image's portions.
+        index: which of the image's portions it is.
 
     Returns:
-        int64 (2,), as stateless generators take it.
+        int64 (2,), as TensorFlow's stateless generators take it.
     """
-    state = np.random.SeedSequence([seed, use, number, index]).generate_state(2, np.uint64)
+    entropy = [seed, int(use), number, index]
+    state = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
     return tf.constant(state.view(np.int64))
 
 
 def noise(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Standard normal numbers, the same ones on CPU and GPU but for rounding.
+    """Standard normal numbers. A CPU and a GPU draw the same ones, except for rounding.
 
     Args:
-        shape: of the result.
+        shape: the shape of the result.
         seed: int64 (2,).
 
     Returns:
-        float32, of that shape.
+        float32, of this shape.
     """
     return tf.random.stateless_normal(shape, seed, dtype=tf.float32, alg="philox")
 
 
 class Inputs(NamedTuple):
-    """What is estimated, checked.
+    """Checked input.
 
     Args:
         network: the classifier.
         images: float32 (N, H, W, C) in [0, 1], N at least 1.
         labels: int32 (N,), from 0 to K − 1.
-        numbers: int64 (N,), which image of its data set each is.
+        numbers: int64 (N,), which image of its data set each one is.
         num_classes: K.
     """
 
@@ -74,13 +87,14 @@ class Inputs(NamedTuple):
 
 
 def checked_inputs(network: Model, images: Any, labels: Any, numbers: Any) -> Inputs:
-    """Refuses what cannot be estimated, before the long work begins.
+    """Refuses input that nothing can be computed from, before the long work begins.
 
     Args:
         network: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), from 0 to K − 1.
-        numbers: int (N,), 0 or above, which image of its data set each is; None for 0 to N − 1.
+        numbers: int (N,), 0 or above, which image of its data set each one is; None for 0 to
+            N − 1.
 
     Raises:
         InputError: says what was expected and what came.
