@@ -105,7 +105,7 @@ class Confident(Misclassified):
 class Plain(Misclassified):
     """A criterion whose author wrote no dataclass."""
 
-    def __init__(self, kappa: float) -> None:
+    def __init__(self, kappa) -> None:
         object.__setattr__(self, "kappa", kappa)
 
     def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -128,9 +128,11 @@ def test_equal_criteria_share_a_program_and_others_do_not(compiled: bool) -> Non
     assert traces(Misclassified(), Misclassified(), Misclassified()) == 1
     assert traces(Confident(1.0), Confident(2.0), Confident(1.0), Confident(2.0)) == 3
     assert traces(Plain(1.0), Plain(2.0), Plain(1.0)) == 5
+    # An array cannot be hashed: the configuration tells it.
+    assert traces(Plain(np.ones(50)), Plain(np.ones(50)), Plain(np.zeros(50))) == 7
     # Targets reach programs as classes.
-    assert traces(TargetClass(0), TargetClass(1), TargetClass([1] * 50)) == 6
-    assert traces(Misclassified(), BelowChance()) == 7
+    assert traces(TargetClass(0), TargetClass(1), TargetClass([1] * 50)) == 8
+    assert traces(Misclassified(), BelowChance()) == 9
     found = [
         margins(kind(kappa), LOGITS, CLASSES) for kind in (Confident, Plain) for kappa in (1.0, 2.0)
     ]

@@ -1,8 +1,9 @@
 """Criteria: what an attack looks for, and how far an image still is from it."""
 
 import dataclasses
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -107,14 +108,23 @@ class Criterion(Configured, ABC):
 
     def __tf_tracing_type__(self, context: Any) -> tf.types.experimental.TraceType:
         """Tells tf.function that equal criteria share a program, whichever object is passed."""
-        return _StaticCriterion(self.static())
+        static = self.static()
+        # An attack passes its criterion to a program at every visit: `config` would take longer.
+        told: Hashable = tuple(vars(static).items())
+        try:
+            hash(told)
+        except TypeError:
+            told = json.dumps(static.config(), sort_keys=True)
+        return _StaticCriterion(type(static), told, static)
 
 
 @dataclasses.dataclass(frozen=True)
 class _StaticCriterion(tf.types.experimental.TraceType):
     """The type of a criterion as tf.function's argument: programs are traced with its value."""
 
-    criterion: Criterion
+    kind: type[Criterion]
+    told: Hashable
+    criterion: Criterion = dataclasses.field(compare=False)
 
     def is_subtype_of(self, other: tf.types.experimental.TraceType) -> bool:
         return self == other
