@@ -27,9 +27,8 @@ def test_blend_finds_where_no_gradient_leads(criterion) -> None:
     images = np.linspace(0.31, 0.69, 20, dtype=np.float32)[:, None, None, None] * np.ones((4, 5, 1))
     images = images.astype(np.float32)
     labels = np.argmax(stairs(images), axis=-1)
-    assert not LinearizedMargin(steps=12, batch_size=7)(
-        stairs, images, labels, criterion
-    ).found.any()
+    with pytest.raises(InputError, match=r"logits have a gradient .* got one without, stairs"):
+        LinearizedMargin(steps=12, batch_size=7)(stairs, images, labels, criterion)
     found = Blend(images, batch_size=7)(stairs, images, labels, criterion)
     assert found.found.all() and not found.late.any()
     if criterion is None:

@@ -141,7 +141,9 @@ class Attack(Configured, ABC):
                 "only gives answers; attack it with SPSA, Decision or Blend"
             )
         images = checked_images(images, model)
-        num_classes = model.check(images) if len(images) else model.num_classes
+        num_classes = model.num_classes
+        if len(images):
+            num_classes = model.check(images, needs_gradient=self.needs_gradient)
         labels = checked_labels(labels, len(images), num_classes)
         criterion = criterion or Misclassified()
         classes = criterion.classes(labels)

@@ -88,13 +88,14 @@ class Classifier:
         asked = self._logits if self.network is None else self.network
         return {"class": type(self).__name__, "network": config_of(asked)}
 
-    def check(self, images: np.ndarray) -> int:
+    def check(self, images: np.ndarray, *, needs_gradient: bool = True) -> int:
         """Asks the network about two images, so that what cannot work fails early.
 
         It asks once for each shape of images. They are the first and the last of those given.
 
         Args:
             images: float32 (N, H, W, C) in [0, 1], N at least 1.
+            needs_gradient: whether a network that TensorFlow can look into must have a gradient.
 
         Returns:
             K, the number of classes.
@@ -103,12 +104,12 @@ class Classifier:
             InputError: the network does not take these images, does not give finite logits
                 (B, K), or should have a gradient and has none.
         """
-        shape = images.shape[1:]
-        if shape not in self._checked:
-            self.num_classes = self._checked[shape] = self._ask(images)
-        return self._checked[shape]
+        asked = (*images.shape[1:], needs_gradient)
+        if asked not in self._checked:
+            self.num_classes = self._checked[asked] = self._ask(images, needs_gradient)
+        return self._checked[asked]
 
-    def _ask(self, images: np.ndarray) -> int:
+    def _ask(self, images: np.ndarray, needs_gradient: bool) -> int:
         # Always two images, because TensorFlow 2.21 crashes on some CPUs where it derives a 1×1
         # convolution with stride 2 of one image (Conv2DBackpropFilter by oneDNN, uncompiled).
         pair = tf.constant(images[[0, -1]], tf.float32)
@@ -131,7 +132,8 @@ class Classifier:
             raise InputError(
                 f"expected a network that gives logits (B, K) of at least 2 classes, got {got}"
             )
-        if self.has_gradient and not (tf.is_tensor(logits) and _has_gradient(tape, logits, pair)):
+        found = tf.is_tensor(logits) and (not needs_gradient or _has_gradient(tape, logits, pair))
+        if self.has_gradient and not found:
             raise InputError(
                 "expected a network whose logits have a gradient with respect to the images in "
                 f"TensorFlow, got one without, {self.name}: attacks cannot search through NumPy, "
