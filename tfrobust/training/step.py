@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from tfrobust.training import losses
-from tfrobust.training.perturber import Perturber
 
 if TYPE_CHECKING:
     from tfrobust.training.classifier import RobustClassifier
@@ -39,7 +38,7 @@ def take(
     classes = losses.classes(labels, classifier.num_classes)
     penalty_of, adversarial = classifier.penalty, classifier.adversarial
     if adversarial is not None:
-        attacked = perturbed(classifier, adversarial, images, classes)
+        attacked = perturbed(classifier, images, classes)
         if adversarial.replaces:
             images = attacked
     with tf.GradientTape() as tape:
@@ -110,10 +109,9 @@ def _logits(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
     return tf.cast(classifier.network(images, training=True), images.dtype)
 
 
-def perturbed(
-    classifier: "RobustClassifier", adversarial: Perturber, images: tf.Tensor, classes: tf.Tensor
-) -> tf.Tensor:
+def perturbed(classifier: "RobustClassifier", images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """The batch after the classifier's perturber; the network stays as it is."""
+    adversarial: Any = classifier.adversarial
 
     def model(images: tf.Tensor) -> tf.Tensor:
         # The scope forgets what the pass would write, such as moving averages.
