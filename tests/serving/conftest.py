@@ -52,7 +52,7 @@ def version(tmp_path_factory):
     network = resnet_cifar(depth=8, width=2, input_shape=(28, 28, 1))
     folder = tmp_path_factory.mktemp("served")
     # Only the signatures are needed here. The gate has its own tests.
-    saved_model._write_saved_model(network, folder, CLASSES)
+    saved_model._write_saved_model(network, folder, CLASSES, bits=None)
     return network, folder
 
 
