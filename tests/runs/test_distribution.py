@@ -14,6 +14,7 @@ from PIL import Image
 from tfrobust import datasets
 from tfrobust.datasets.files import FileSource
 from tfrobust.datasets.folder_scan import Picture
+from tfrobust.datasets.left_out import LeftOut
 from tfrobust.errors import InputError
 from tfrobust.runs.metrics_log import read_metrics
 
@@ -106,7 +107,7 @@ def file_source(tmp_path: Path) -> FileSource:
     info = datasets.DatasetInfo(
         "files", (12, 12, 3), tuple(map(str, range(16))), 16, 16, "", (0.5,) * 3, (0.25,) * 3
     )
-    return FileSource(info, pictures, pictures, ())
+    return FileSource(info, tmp_path, {"train": pictures, "test": pictures}, LeftOut())
 
 
 @pytest.mark.parametrize("augmentation", ["none", "crop_flip", "imagenet"])
