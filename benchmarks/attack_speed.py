@@ -34,7 +34,7 @@ from tfrobust import datasets
 from tfrobust.attacks import DDN, FMN, L2Min, LinearizedMargin, Misclassified
 from tfrobust.attacks.base import Attack, meets
 from tfrobust.attacks.cleverhans import Constants, ResetAdam
-from tfrobust.core.opaque import Model, answers
+from tfrobust.core.classifier import Model, answers
 from tfrobust.models import published
 
 ROOT = Path(__file__).resolve().parents[1]

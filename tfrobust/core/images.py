@@ -128,17 +128,3 @@ def check_drawable(images: np.ndarray) -> None:
             "expected at least one image, each grey (H, W, 1) or colour (H, W, 3), got shape "
             f"{images.shape[1:] if len(images) == 1 else images.shape}"
         )
-
-
-def check_images(images: np.ndarray, classes: np.ndarray, model: Any = None) -> None:
-    """For those who still call it so: see `checked_images` and `checked_labels`."""
-    taken = getattr(model, "input_shape", None)
-    if isinstance(taken, tuple) and len(taken) == 4:
-        for size, wanted in zip(images.shape[1:], taken[1:], strict=True):
-            if wanted not in (None, size):
-                raise InputError(f"expected images of shape {taken}, got {images.shape}")
-    checked_images(images)
-    if classes.shape != (len(images),):
-        raise InputError(f"expected {len(images)} labels, one an image, got {classes.shape}")
-    if len(classes) and classes.min() < 0:
-        raise InputError(f"expected classes from 0, got {classes.min()}")

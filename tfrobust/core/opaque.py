@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Those who still import the other names from here will be moved.
-from tfrobust.core.classifier import Classifier, Model, answers, are_probabilities, compiled
+from tfrobust.core.classifier import Classifier, are_probabilities
 from tfrobust.core.config import config_of
 from tfrobust.errors import InputError
-
-__all__ = ["Classifier", "Model", "Opaque", "answers", "compiled"]
 
 
 class Opaque(Classifier):

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tf_explain.core.grad_cam import GradCAM
 from tf_explain.core.integrated_gradients import IntegratedGradients
 
-from tfrobust.core.opaque import Model
+from tfrobust.core.classifier import Model
 
 
 def mean_gradient(model: Model, points: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

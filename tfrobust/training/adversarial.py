@@ -16,10 +16,10 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
+from tfrobust.core.classifier import Model
 from tfrobust.core.criteria import Misclassified, cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
-from tfrobust.core.opaque import Model
 from tfrobust.training.perturber import Perturber
 
 

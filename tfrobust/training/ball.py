@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 from cleverhans.tf2.utils import clip_eta, optimize_linear
 
+from tfrobust.core.classifier import Model
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.gradients import input_gradient
-from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 from tfrobust.training.perturber import Perturber
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import tensorflow as tf
 
+from tfrobust.core.classifier import Model
 from tfrobust.core.distances import per_image
-from tfrobust.core.opaque import Model
 from tfrobust.errors import InputError
 
 
