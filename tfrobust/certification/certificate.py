@@ -6,18 +6,15 @@ arXiv 1902.02918.
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
 from tfrobust.core.ara import Ara
-from tfrobust.core.presenters import present
+from tfrobust.core.presenters import Presented
 from tfrobust.core.records import Array, Record
 from tfrobust.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas
 
 ABSTAINED = -1
 # The usual settings: how many draws choose an image's class, and which share of radii may be wrong.
@@ -31,7 +28,7 @@ STATEMENT = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Certificate(Record):
+class Certificate(Record, Presented):
     """Certified radii of the smoothed network, and the area that follows from them.
 
     This area is a lower bound, unlike an attack's: no attack can bring the smoothed network below
@@ -74,18 +71,6 @@ class Certificate(Record):
     seed: int
     seconds: float
     statement: str = STATEMENT
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The radii as a pandas data frame, a row for each image.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return present(self, "dataframe")()
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()
 
     def __str__(self) -> str:
         return (

@@ -4,23 +4,19 @@ Source: Weng et al., arXiv 1801.10578.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrobust.core.ara import Ara
-from tfrobust.core.presenters import present
+from tfrobust.core.presenters import Presented
 from tfrobust.core.records import Array, Record
-
-if TYPE_CHECKING:
-    import pandas
 
 # A fit with a smaller p-value in the Kolmogorov-Smirnov test is called poor.
 POOR_FIT = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Clever(Record):
+class Clever(Record, Presented):
     """CLEVER scores. They are estimates and no bounds.
 
     Args:
@@ -60,18 +56,6 @@ class Clever(Record):
     rivals: int
     seed: int
     seconds: float
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The scores as a pandas data frame, a row for each image.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return present(self, "dataframe")()
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()
 
     def __str__(self) -> str:
         return (

@@ -8,7 +8,10 @@ root names here, and which is loaded when the first record is drawn.
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
 
 # The name of the module with the table. tfrobust/__init__.py sets it.
 module = ""
@@ -32,3 +35,19 @@ def present(record: object, form: str) -> Callable[..., Any]:
         if (kind.__name__, form) in table:
             return functools.partial(table[kind.__name__, form], record)
     raise LookupError(f"{module} draws no {type(record).__name__} as {form}")
+
+
+class Presented:
+    """A record that a data frame and a notebook show."""
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The record as a pandas data frame; `tfrobust.reports.frames` says of which rows.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return present(self, "dataframe")()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return present(self, "notebook")()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tfrobust.core.files import write_atomically
-from tfrobust.core.presenters import present
+from tfrobust.core.presenters import Presented, present
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Explanation:
+class Explanation(Presented):
     """Explanations of N images.
 
     The first fields have the names of the exported signature. A method that looks at an image
@@ -145,7 +145,3 @@ class Explanation:
             InputError: a target has no name.
         """
         return present(self, "dataframe")(class_names)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()

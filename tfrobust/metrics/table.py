@@ -1,14 +1,11 @@
 """Methods side by side: for each measure a mean over images, with its bootstrap interval."""
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.core.presenters import present
-
-if TYPE_CHECKING:
-    import pandas
+from tfrobust.core.presenters import Presented
 
 
 class Mean(NamedTuple):
@@ -45,7 +42,7 @@ def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> tup
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class Table(Presented):
     """Measures of several methods on the same images. `str` gives a Markdown table.
 
     Args:
@@ -70,18 +67,6 @@ class Table:
             )
             for name, fields in self.rows.items()
         }
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The means as a pandas data frame: a row for each method and measure.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return present(self, "dataframe")()
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()
 
     def __str__(self) -> str:
         lines = ["| method | " + " | ".join(self.columns) + " |"]

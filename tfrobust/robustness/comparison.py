@@ -2,22 +2,18 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrobust.core.ara import Ara, Ratio, accuracy_robustness_area, area_ratio
-from tfrobust.core.presenters import present
+from tfrobust.core.presenters import Presented
 from tfrobust.core.records import Record
 from tfrobust.errors import InputError
 from tfrobust.robustness.report import AraReport
 
-if TYPE_CHECKING:
-    import pandas
-
 
 @dataclasses.dataclass(frozen=True)
-class Comparison(Record):
+class Comparison(Record, Presented):
     """How many times as robust one network is as another.
 
     Args:
@@ -29,18 +25,6 @@ class Comparison(Record):
     attack: Ratio
     btr: Ratio
     notes: tuple[str, ...]
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The ratios as a pandas data frame, a row for each goal.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return present(self, "dataframe")()
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()
 
 
 def compare(robust: AraReport, twin: AraReport) -> Comparison:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pydantic
@@ -11,12 +11,9 @@ from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara
 from tfrobust.core.files import write_atomically
-from tfrobust.core.presenters import present
+from tfrobust.core.presenters import Presented, present
 from tfrobust.core.records import Array, Record
 from tfrobust.robustness.examples import Example
-
-if TYPE_CHECKING:
-    import pandas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +44,7 @@ class AttackRecord:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class AraReport(Record):
+class AraReport(Record, Presented):
     """How robust a network is: its Accuracy-Robustness Areas, and all that they rest on.
 
     Sizes are RMSE in units of pixels from 0 to 1. A size is 0 where the image meets the goal as
@@ -169,14 +166,6 @@ class AraReport(Record):
         """
         write_atomically(path, present(self, "html")(twin=twin).encode())
 
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """The sizes as a pandas data frame: a row for each image, a column for each attack.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return present(self, "dataframe")()
-
     def summary(self, twin: "AraReport | None" = None) -> str:
         """The report in a few lines of text.
 
@@ -188,10 +177,6 @@ class AraReport(Record):
             InputError: the two reports cannot be compared.
         """
         return present(self, "summary")(twin=twin)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return present(self, "notebook")()
 
 
 def _median(rmse: np.ndarray) -> float | None:
