@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tfrobust.core.images import check_drawable
 from tfrobust.errors import InputError
 from tfrobust.reports import fonts
 from tfrobust.reports.pixels import (
@@ -59,7 +60,7 @@ def explanation_png(explanation: "Explanation", class_names: Sequence[str] = ())
         InputError: there is no image, the images are neither grey nor colour, or a target has no
             name.
     """
-    _check_images(explanation.image)
+    check_drawable(explanation.image)
     rows = [
         [
             (image, ""),
@@ -90,7 +91,7 @@ def overview_png(
             do not fit.
     """
     images, num_classes = overview.images, overview.logits.shape[-1]
-    _check_images(images)
+    check_drawable(images)
     if len(class_names) not in (0, num_classes):
         raise InputError(f"expected {num_classes} class names, one a class, got {len(class_names)}")
     if labels is not None:
@@ -121,14 +122,6 @@ def overview_png(
         rows.append(panels)
     headings = [plain_name(name, LONGEST_HEADING) for name in overview.others]
     return _drawn(rows, [*HEADINGS, *headings])
-
-
-def _check_images(images: np.ndarray) -> None:
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise InputError(
-            f"expected at least one image, each grey (H, W, 1) or colour (H, W, 3), "
-            f"got {images.shape}"
-        )
 
 
 def _panel(found: "Explanation", row: int, class_names: Sequence[str]) -> Panel:
