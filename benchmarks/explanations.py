@@ -5,7 +5,7 @@
 The networks are those that benchmarks/measure.py trained; --robust and --plain name others. On the
 same test images of the embedded set, every method is measured: whether the confidence follows,
 deletion, insertion, randomised weights, noise (`metrics.compare`); and how its maps change under an
-attack that keeps the class (`metrics.compare_attacked`).
+attack that keeps the class (`metrics.compare_manipulated`).
 
 Prints the tables of the documentation, and writes benchmarks/results/explanations.json.
 """
@@ -80,7 +80,7 @@ def main() -> None:
     machine = turns.machine()
     source = datasets.load("fashion_mnist_mini")
     images, _ = source.test_arrays(flags.images)
-    attack = metrics.ExplanationAttack(rho=flags.rho, steps=flags.steps)
+    attack = metrics.Manipulation(rho=flags.rho, steps=flags.steps)
     results: dict[str, Any] = {
         "command": f"python benchmarks/explanations.py --images {flags.images} --rho {flags.rho:g} "
         f"--steps {flags.steps}",
@@ -91,7 +91,7 @@ def main() -> None:
         network = load_model(path)
         began = time.perf_counter()
         compared = metrics.compare(network, images, methods())
-        attacked = metrics.compare_attacked(attack, network, images, methods())
+        attacked = metrics.compare_manipulated(attack, network, images, methods())
         seconds = round(time.perf_counter() - began, 1)
         print(f"\n### {name} network, {seconds:.0f} s\n\n{compared}\n\n{attacked}", flush=True)
         results[name] = {

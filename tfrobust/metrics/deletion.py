@@ -24,7 +24,7 @@ def deletion(
     *,
     steps: int = 20,
     fill: float = 0.5,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> np.ndarray:
     """The area under the target's confidence while the most important pixels are covered.
 
@@ -35,7 +35,7 @@ def deletion(
         maps: float (N, H, W), how much each pixel matters; of equal ones, the first goes first.
         steps: in how many equal parts the pixels go.
         fill: the value that covers, from 0 to 1.
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Returns:
         float64 (N,) from 0 to 1, by the trapezoidal rule over the share of pixels covered: the
@@ -45,7 +45,7 @@ def deletion(
         InputError: images outside [0, 1], maps that do not fit them, no step, a fill outside
             [0, 1], or a target that is no class.
     """
-    return _area(model, images, targets, maps, steps, fill, batch, uncover=False)
+    return _area(model, images, targets, maps, steps, fill, batch_size, uncover=False)
 
 
 def insertion(
@@ -56,7 +56,7 @@ def insertion(
     *,
     steps: int = 20,
     fill: float = 0.5,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> np.ndarray:
     """The area under the target's confidence while the most important pixels are uncovered.
 
@@ -67,7 +67,7 @@ def insertion(
         maps: float (N, H, W).
         steps: in how many equal parts the pixels come.
         fill: the value of what is covered, from 0 to 1.
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Returns:
         float64 (N,) from 0 to 1: the larger, the better the map.
@@ -75,7 +75,7 @@ def insertion(
     Raises:
         InputError: as for `deletion`.
     """
-    return _area(model, images, targets, maps, steps, fill, batch, uncover=True)
+    return _area(model, images, targets, maps, steps, fill, batch_size, uncover=True)
 
 
 def _area(
@@ -85,7 +85,7 @@ def _area(
     maps: np.ndarray,
     steps: int,
     fill: float,
-    batch: int,
+    batch_size: int,
     *,
     uncover: bool,
 ) -> np.ndarray:
@@ -93,14 +93,14 @@ def _area(
     maps = np.asarray(maps)
     if maps.shape != images.shape[:3]:
         raise InputError(f"expected maps of shape {images.shape[:3]}, got {maps.shape}")
-    if steps < 1 or batch < 1 or not 0 <= fill <= 1:
+    if steps < 1 or batch_size < 1 or not 0 <= fill <= 1:
         raise InputError(
-            "expected at least 1 step, a batch of at least 1 and a fill from 0 to 1, got "
-            f"{steps}, {batch}, {fill}"
+            "expected at least 1 step, a batch_size of at least 1 and a fill from 0 to 1, got "
+            f"{steps}, {batch_size}, {fill}"
         )
     if not len(images):
         return np.zeros(0)
-    logits = logits_of(network, images, 1 if len(images) == 1 else batch)
+    logits = logits_of(network, images, 1 if len(images) == 1 else batch_size)
     classes = np.where(classes < 0, logits.argmax(axis=-1), classes).astype(np.int32)
     pixels = maps[0].size
     order = np.argsort(-maps.reshape(len(maps), pixels), axis=-1, kind="stable")
@@ -109,7 +109,7 @@ def _area(
     for row, share in enumerate(np.arange(steps + 1) / steps):
         gone = (place < round(share * pixels)) != uncover
         changed = np.where(gone[..., None], np.float32(fill), images)
-        curve[row] = by_batches(functools.partial(_sure, network), batch, changed, classes)
+        curve[row] = by_batches(functools.partial(_sure, network), batch_size, changed, classes)
     return ((curve[1:] + curve[:-1]) / 2).mean(axis=0)
 
 

@@ -1,10 +1,10 @@
-"""Attacks on explanations: the picture looks the same, the class stays, the map is another one.
+"""Manipulation of explanations: the picture looks the same, the class stays, the map does not.
 
 The map's likeness to what it was is lowered step by step along its own gradient, inside a ball
 around the image, as in Ghorbani et al., arXiv 1710.10547. The gradient of a gradient of a ReLU
 network is zero almost everywhere, so it is taken of the same network with softplus in the place
-of ReLU; where there is none even so, a random search stands in. What counts in the end are the maps
-of the network itself.
+of ReLU, as in Dombrowski et al., arXiv 1906.07983. Where there is none even so, a random search
+stands in. What counts in the end are the maps of the network itself.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from tfrobust.models.convert import softplus
 
 
 @dataclasses.dataclass(frozen=True)
-class AttackedExplanation:
+class ManipulatedExplanation:
     """What an attack made of a method's explanations of N images.
 
     Args:
@@ -90,7 +90,7 @@ def _classes(model: Classifier, images: tf.Tensor) -> tf.Tensor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExplanationAttack:
+class Manipulation:
     """Looks for the change of a given size that keeps the class and changes a map the most.
 
     Args:
@@ -100,7 +100,7 @@ class ExplanationAttack:
         sharpness: β of the softplus that stands for ReLU while gradients are taken.
         top_share: the most important pixels' share of all, for the overlap.
         seed: of starts and random directions.
-        batch: images that the network sees at a time.
+        batch_size: images that the network sees at a time.
 
     Source: arXiv 1710.10547; the measure lowered is ours.
     """
@@ -111,7 +111,7 @@ class ExplanationAttack:
     sharpness: float = 30.0
     top_share: float = 0.1
     seed: int = 0
-    batch: int = 32
+    batch_size: int = 32
 
     def __post_init__(self) -> None:
         if not 0 < self.rho <= 1 or not self.sharpness > 0 or not 0 < self.top_share <= 1:
@@ -119,15 +119,15 @@ class ExplanationAttack:
                 "expected a size and a share above 0 and at most 1 and a sharpness above 0, got "
                 f"{self.rho}, {self.top_share}, {self.sharpness}"
             )
-        if min(self.steps, self.restarts, self.batch) < 1:
+        if min(self.steps, self.restarts, self.batch_size) < 1:
             raise InputError(
-                "expected steps, restarts and a batch of at least 1, got "
-                f"{self.steps}, {self.restarts}, {self.batch}"
+                "expected steps, restarts and a batch_size of at least 1, got "
+                f"{self.steps}, {self.restarts}, {self.batch_size}"
             )
 
     def __call__(
         self, model: Model, method: Method, images: Any, targets: Any = None
-    ) -> AttackedExplanation:
+    ) -> ManipulatedExplanation:
         """Attacks a method's explanations of images.
 
         Args:
@@ -146,7 +146,7 @@ class ExplanationAttack:
         before = method(network, images, targets)
         surrogate = _smooth(network, self.sharpness)
         likeness = compiled(functools.partial(_likeness, method))
-        size = max(1, min(len(images), self.batch // method.passes(images)))
+        size = max(1, min(len(images), self.batch_size // method.passes(images)))
         rng = np.random.default_rng(self.seed)
         best, correlation = images.copy(), np.ones(len(images))
         by_gradient, noise = np.zeros(len(images), bool), images
@@ -165,7 +165,7 @@ class ExplanationAttack:
             best[better], correlation[better] = found[better], reached[better]
         after = method(network, best, before.target)
         by_noise = method(network, noise, before.target)
-        return AttackedExplanation(
+        return ManipulatedExplanation(
             adversarials=best,
             rmse=np.sqrt(np.mean(np.square(best - images), axis=(1, 2, 3))),
             before=before,

@@ -1,36 +1,18 @@
 """Attacks on explanations keep what they promise, and find what there is to find."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 from tfrobust.explanations import Adversarial, GradCAM, Method, Occlusion, VanillaGradients
-from tfrobust.metrics import ExplanationAttack, rank_correlation, top_k_overlap
+from tfrobust.metrics import Manipulation, rank_correlation, top_k_overlap
 
 rng = np.random.default_rng(3)
 IMAGES = rng.uniform(0.1, 0.9, (4, 8, 8, 1)).astype(np.float32)
-WEIGHTS = rng.normal(size=(64, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def network() -> keras.Model:
-    """ReLUs: their gradient has no gradient, but softplus in their place does."""
-    keras.utils.set_random_seed(1)
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            keras.layers.Conv2D(8, 3, activation="relu"),
-            keras.layers.Conv2D(8, 3, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(3),
-        ]
-    )
-
-
-ATTACK = ExplanationAttack(rho=0.03, steps=15, restarts=1)
+ATTACK = Manipulation(rho=0.03, steps=15, restarts=1)
 
 
 @pytest.mark.parametrize("method", [VanillaGradients(), GradCAM(), Adversarial(rho=0.1)])
@@ -56,10 +38,7 @@ def test_the_class_stays_the_change_is_small_and_the_map_another(network, method
     assert found.rank_correlation.mean() < found.noise_rank_correlation.mean() - 0.05
 
 
-def test_a_map_that_cannot_change_is_left() -> None:
-    def linear(images: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(images, (-1, 64)) @ WEIGHTS
-
+def test_a_map_that_cannot_change_is_left(linear) -> None:
     found = ATTACK(linear, VanillaGradients(), IMAGES)
     np.testing.assert_allclose(found.rank_correlation, 1)
     np.testing.assert_array_equal(found.adversarials, IMAGES)
@@ -84,23 +63,23 @@ def test_the_same_seed_gives_the_same_and_blocks_change_nothing(network) -> None
     again = ATTACK(network, VanillaGradients(), IMAGES[:3])
     np.testing.assert_array_equal(one.adversarials, again.adversarials)
     # Starts are drawn for all images at once, in which blocks have no part.
-    small = ExplanationAttack(rho=0.03, steps=15, restarts=1, batch=2)
+    small = Manipulation(rho=0.03, steps=15, restarts=1, batch_size=2)
     parts = small(network, VanillaGradients(), IMAGES[:3])
     np.testing.assert_allclose(parts.rank_correlation, one.rank_correlation, atol=0.05)
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "message"),
     [
-        {"rho": 0.0},
-        {"rho": 2.0},
-        {"steps": 0},
-        {"restarts": 0},
-        {"sharpness": 0.0},
-        {"top_share": 0.0},
-        {"batch": 0},
+        ({"rho": 0.0}, "a size .* got 0.0, 0.1, 30.0"),
+        ({"rho": 2.0}, "a size .* got 2.0, 0.1, 30.0"),
+        ({"top_share": 0.0}, "a share .* got 0.01, 0.0, 30.0"),
+        ({"sharpness": 0.0}, "a sharpness above 0, got 0.01, 0.1, 0.0"),
+        ({"steps": 0}, "steps, .* got 0, 2, 32"),
+        ({"restarts": 0}, "restarts .* got 50, 0, 32"),
+        ({"batch_size": 0}, "batch_size .* got 50, 2, 0"),
     ],
 )
-def test_refuses(options: dict) -> None:
-    with pytest.raises(InputError, match="expected"):
-        ExplanationAttack(**options)
+def test_refuses(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Manipulation(**options)

@@ -1,0 +1,24 @@
+"""Maps under a little noise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.errors import InputError
+from tfrobust.explanations import VanillaGradients
+from tfrobust.metrics import stability
+
+IMAGES = np.random.default_rng(1).random((4, 8, 8, 1), np.float32)
+
+
+def test_stability(linear) -> None:
+    np.testing.assert_allclose(stability(linear, VanillaGradients(), IMAGES, rmse=0.3), 1)
+
+    def cubic(images: tf.Tensor) -> tf.Tensor:
+        return linear(images**3)
+
+    still, shaken = (stability(cubic, VanillaGradients(), IMAGES, rmse=rmse) for rmse in (0.0, 0.3))
+    np.testing.assert_allclose(still, 1)
+    assert (shaken < 0.9).all()
+    with pytest.raises(InputError, match="draw"):
+        stability(linear, VanillaGradients(), IMAGES, draws=0)
