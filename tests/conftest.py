@@ -96,38 +96,16 @@ def full_report(make_report: Callable[..., "AraReport"]) -> "AraReport":
 
     radii = np.array([0.0, 0.3, 0.5])
     certificate = Certificate(
-        ara=accuracy_robustness_area(radii / 4, 10),
-        accuracy=2 / 3,
-        abstained=1,
-        predicted=np.array([-1, 2, 3]),
-        votes=np.array([40, 90, 99]),
-        l2=radii,
-        rmse=radii / 4,
-        sigma=0.25,
-        n0=10,
-        n=100,
-        alpha=0.001,
-        num_classes=10,
-        seed=0,
-        seconds=1.5,
-    )
+        ara=accuracy_robustness_area(radii / 4, 10), l2=radii, rmse=radii / 4,
+        accuracy=2 / 3, abstained=1, predicted=np.array([-1, 2, 3]), votes=np.array([40, 90, 99]),
+        sigma=0.25, n0=10, n=100, alpha=0.001, num_classes=10, seed=0, seconds=1.5,
+    )  # fmt: skip
     scores = np.array([0.0, 0.5, 0.7])
     clever = Clever(
-        ara=accuracy_robustness_area(scores / 4, 10),
-        l2=scores,
-        rmse=scores / 4,
-        rival=np.array([1, 2, 0]),
-        fit=np.array([1.0, 0.6, 0.04]),
-        capped=0,
-        poor=1,
-        unsettled=0,
-        radius=5.0,
-        batches=50,
-        samples=100,
-        rivals=9,
-        seed=0,
-        seconds=2.0,
-    )
+        ara=accuracy_robustness_area(scores / 4, 10), l2=scores, rmse=scores / 4,
+        rival=np.array([1, 2, 0]), fit=np.array([1.0, 0.6, 0.04]), capped=0, poor=1, unsettled=0,
+        radius=5.0, batches=50, samples=100, rivals=9, seed=0, seconds=2.0,
+    )  # fmt: skip
     image = np.full((4, 4, 1), 0.25, np.float32)
     examples = [Example(row, 3, 5, image, image + np.float32(0.05), 0.05) for row in range(3)]
     return dataclasses.replace(

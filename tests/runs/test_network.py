@@ -11,6 +11,7 @@ from tfrobust import datasets
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.runs.build import build, total_steps
+from tfrobust.runs.config import Config
 from tfrobust.runs.loop import fit
 from tfrobust.runs.network import make
 from tfrobust.runs.recipes import fashion_mnist_mini
@@ -140,15 +141,20 @@ def test_what_does_not_fit_the_data_is_refused(here: Path) -> None:
         named("mine.keras", precision="bfloat16")
 
 
-def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: Path) -> None:
-    source = datasets.load("fashion_mnist_mini")
-    config = fashion_mnist_mini().replace(
+def config_of(function: str, steps: int) -> Config:
+    """A few steps of a network of the module."""
+    return fashion_mnist_mini().replace(
         {
-            "network.architecture": "python:my_networks:small",
+            "network.architecture": f"python:my_networks:{function}",
             "training.batch_size": 20,
-            "training.max_steps": 2,
+            "training.max_steps": steps,
         }
     )
+
+
+def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: Path) -> None:
+    source = datasets.load("fashion_mnist_mini")
+    config = config_of("small", steps=2)
     classifier = build(config, source.info, total_steps(config, source))
     before = [variable.numpy() for variable in classifier.network.trainable_variables]
     assert fit(classifier, source, config, tmp_path, jit=False).steps == 2
@@ -169,13 +175,7 @@ class Interrupt(keras.callbacks.Callback):
 
 def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
-    config = fashion_mnist_mini().replace(
-        {
-            "network.architecture": "python:my_networks:dropping",
-            "training.batch_size": 20,
-            "training.max_steps": 4,
-        }
-    )
+    config = config_of("dropping", steps=4)
 
     def trained(folder: Path, *callbacks: keras.callbacks.Callback) -> list[np.ndarray]:
         folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """What RobustClassifier refuses by name, before it learns anything of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -38,6 +39,16 @@ def batches(images: Any, labels: Any) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(12)
 
 
+def refuses(made: RobustClassifier, words: str, *calls: Callable[[], Any]) -> None:
+    """Each call is refused in these words, and the weights stay as they are."""
+    before = made.get_weights()
+    for call in calls:
+        with pytest.raises(InputError, match=words):
+            call()
+    for one, other in zip(before, made.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 LABELS_OF_NO_CLASS = {
     "from 1": (LABELS + 1, "from 0 to 2, .* got 3. Take 1 from"),
     "below 0": (LABELS - 1.0, "from 0 to 2, .* got -1"),
@@ -53,14 +64,8 @@ LABELS_OF_NO_CLASS = {
 @pytest.mark.parametrize("name", LABELS_OF_NO_CLASS)
 def test_labels_of_no_class(name: str, way: str) -> None:
     labels, words = LABELS_OF_NO_CLASS[name]
-    made = classifier(**WAYS[way])
-    before = made.get_weights()
-    with pytest.raises(InputError, match=words):
-        made.fit(batches(IMAGES, labels), verbose=0)
-    with pytest.raises(InputError, match=words):
-        made.evaluate(batches(IMAGES, labels), verbose=0)
-    for one, other in zip(before, made.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    made, data = classifier(**WAYS[way]), batches(IMAGES, labels)
+    refuses(made, words, lambda: made.fit(data, verbose=0), lambda: made.evaluate(data, verbose=0))
 
 
 PIXELS_OF_NO_RANGE = {
@@ -75,12 +80,12 @@ PIXELS_OF_NO_RANGE = {
 def test_pixels_far_outside_the_range(name: str, way: str) -> None:
     images, words = PIXELS_OF_NO_RANGE[name]
     made = classifier(**WAYS[way])
-    before = made.get_weights()
-    with pytest.raises(InputError, match=words):
-        made.fit(images, LABELS, verbose=0)
-    with pytest.raises(InputError, match=words):
-        made.predict(images, verbose=0)
-    np.testing.assert_array_equal(before[0], made.get_weights()[0])
+    refuses(
+        made,
+        words,
+        lambda: made.fit(images, LABELS, verbose=0),
+        lambda: made.predict(images, verbose=0),
+    )
 
 
 def test_pixels_a_little_outside_are_taken() -> None:

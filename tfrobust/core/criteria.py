@@ -57,26 +57,16 @@ class Criterion(Configured, ABC):
 
     @abstractmethod
     def loss(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """A loss that an attack raises until the criterion is met.
+        """A loss that an attack raises until the criterion is met: float (B,).
 
-        Args:
-            logits: float (B, K).
-            classes: int32 (B,).
-
-        Returns:
-            float (B,).
+        The arguments are those of `met`.
         """
 
     @abstractmethod
     def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """A distance in units of logits that is at most 0 where the criterion is met.
+        """A distance in units of logits that is at most 0 where the criterion is met: float (B,).
 
-        Args:
-            logits: float (B, K).
-            classes: int32 (B,).
-
-        Returns:
-            float (B,).
+        The arguments are those of `met`.
         """
 
     def rival_margin(self, logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:

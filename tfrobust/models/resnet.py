@@ -83,13 +83,8 @@ def resnet_imagenet(
 
     Args:
         depth: 18, 34 or 50.
-        num_classes: K, at least 2.
-        input_shape: (H, W, C).
-        width: the number of channels in the first group.
-        activation: "half_huber_relu" or "relu".
-        mean: of each channel, in units of pixels in [0, 1]; 0.5 when None.
-        std: the standard deviation of each channel, likewise; 0.25 when None.
-        synchronized: whether batch statistics are taken over all replicas of a strategy.
+
+    The others are those of `resnet_cifar`.
 
     Returns:
         A functional Keras model: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
