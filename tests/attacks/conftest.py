@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.attacks import BelowChance, Criterion, Misclassified, TargetClass
+
 SHAPE = (4, 4, 1)
 PIXELS = 16
 CENTRE = np.linspace(0.3, 0.7, PIXELS).astype(np.float32)
@@ -24,6 +26,18 @@ class Known(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     distances: np.ndarray
+
+    def criterion(self, name: str) -> Criterion:
+        """A criterion by its name. With two classes every one has the same distance."""
+        return {
+            "Misclassified": Misclassified(),
+            "BelowChance": BelowChance(),
+            "TargetClass": TargetClass(1 - self.labels),
+        }[name]
+
+    def decisions(self, tilt: float = 0.0) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The model without its gradient, its images a little brighter."""
+        return lambda images: tf.round(tf.stop_gradient(self.model(images + tilt)) * 1e4) / 1e4
 
 
 def plane(images: tf.Tensor) -> tf.Tensor:

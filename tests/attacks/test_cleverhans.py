@@ -11,13 +11,10 @@ from tfrobust.attacks import (
     SPSA,
     Attack,
     AttackResult,
-    BelowChance,
     CarliniWagner,
     LinearizedMargin,
-    Misclassified,
-    TargetClass,
 )
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
 
 QUICK: dict[str, Attack] = {
     "FGM-L2": FGM(norm=2, batch_size=5),

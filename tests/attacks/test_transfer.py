@@ -7,11 +7,8 @@ import tensorflow as tf
 
 from tfrobust.attacks import (
     FMN,
-    BelowChance,
     LinearizedMargin,
-    Misclassified,
     Opaque,
-    TargetClass,
     Transfer,
 )
 from tfrobust.core.distances import Bounds
@@ -20,32 +17,14 @@ from tfrobust.errors import InputError
 OPAQUE = Opaque(lambda images: images.mean(axis=(1, 2)), num_classes=2, name="numbers")
 
 
-def criterion_of(name: str, labels: np.ndarray):
-    return {
-        "Misclassified": Misclassified(),
-        "BelowChance": BelowChance(),
-        "TargetClass": TargetClass(1 - labels),
-    }[name]
-
-
-def through(model, tilt: float):
-    """Decisions of a model without its gradient, its images a little brighter."""
-
-    def decisions(images: tf.Tensor) -> tf.Tensor:
-        return tf.round(tf.stop_gradient(model(images + tilt)) * 1e4) / 1e4
-
-    return decisions
-
-
 @pytest.mark.parametrize("kind", ["Misclassified", "BelowChance", "TargetClass"])
 @pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
 def test_transfer_from_the_same_network_finds_its_sizes(
     kind: str, bounds: Bounds | None, known
 ) -> None:
-    model, images, labels, distances = known
-    attack = Transfer(surrogate=model, attack=FMN(steps=60, bounds=bounds, batch_size=5))
-    result = attack(through(model, 0.0), images, labels, criterion_of(kind, labels))
-    ratio = result.rmse / distances
+    attack = Transfer(surrogate=known.model, attack=FMN(steps=60, bounds=bounds, batch_size=5))
+    result = attack(known.decisions(), known.images, known.labels, known.criterion(kind))
+    ratio = result.rmse / known.distances
     # Rounded logits move the boundary by 1e-4 of a logit.
     assert (ratio > 1 - 0.02).all() and (ratio < 1.05).all(), ratio
     if bounds:
@@ -85,7 +64,7 @@ def test_what_the_surrogate_has_wrong_is_not_found(linear) -> None:
 def test_a_start_is_of_the_model_and_not_of_the_surrogate(linear) -> None:
     model, images, labels, _ = linear
     start = LinearizedMargin(batch_size=5)(model, images, labels)
-    attack = Transfer(surrogate=through(model, 0.1), attack=LinearizedMargin(batch_size=5))
+    attack = Transfer(surrogate=linear.decisions(0.1), attack=LinearizedMargin(batch_size=5))
     result = attack(model, images, labels, start=start)
     assert not result.found.any()  # the surrogate gives no gradient, hence no direction
 

@@ -55,9 +55,8 @@ class CarliniWagner(MinimumNormAttack):
             bisected.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found, which the paper does not have.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Carlini and Wagner, arXiv 1608.04644, as implemented by CleverHans.
     """

@@ -107,16 +107,10 @@ class UnitBallAttack(FixedSizeAttack):
     """A gradient attack of CleverHans in balls of radius 1, whose bounds are stretched likewise.
 
     Args:
-        steps: gradients of each attack.
-        rounds: how many sizes are tried.
-        norm: 2 or `numpy.inf`.
         step_size: a step's length as a share of the radius, above 0 and at most 1; None for
             2.5/steps, as Madry et al. take it.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
-            perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    The others are those of `FixedSizeAttack`.
     """
 
     step_size: float | None = None

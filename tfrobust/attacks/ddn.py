@@ -1,12 +1,12 @@
 """Decoupled direction and norm: spheres that shrink while the criterion is met, or else grow."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.attacks.base import Block
-from tfrobust.attacks.gradient_walk import GradientWalk, Visit, cosine
+from tfrobust.attacks.gradient_walk import GradientWalk, InBall, Visit, cosine
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.distances import per_image, unit
@@ -14,13 +14,6 @@ from tfrobust.errors import InputError
 
 # The step's length shrinks to this share of the first one, by half a cosine.
 LAST_STEP = 0.01
-
-
-class State(NamedTuple):
-    """Where the walk stands (B, H, W, C), and its sphere's radius (B,)."""
-
-    delta: tf.Tensor
-    radius: tf.Tensor
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -39,9 +32,8 @@ class DDN(GradientWalk):
         step_size: the first step's L2 norm; the last one's is a hundredth.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found, which the paper does not have: its spheres lie 5 % apart.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Rony et al., arXiv 1811.09600, Algorithm 1. The perturbation goes on from the sphere,
     as the paper's text says.
@@ -64,23 +56,22 @@ class DDN(GradientWalk):
         """E.g. "DDN (100 steps)"."""
         return f"DDN ({self.steps} steps)"
 
-    def init(self, model: Classifier, block: Block) -> tuple[State, Best]:
+    def init(self, model: Classifier, block: Block) -> tuple[InBall, Best]:
         """At the clean image."""
         radius = tf.fill([len(block.classes)], self.radius)
-        return State(tf.zeros_like(block.images), radius), Best.none(block.images)
+        return InBall(tf.zeros_like(block.images), radius), Best.none(block.images)
 
     def schedule(self, visit: int) -> dict[str, Any]:
         """The L2 norm of the step, and by which share the sphere changes."""
-        length = cosine(self.step_size, LAST_STEP * self.step_size, visit / self.steps)
         return {
-            "length": tf.constant(length, tf.float32),
+            "length": cosine(self.step_size, LAST_STEP * self.step_size, visit / self.steps),
             "change": tf.constant(self.change, tf.float32),
         }
 
     @staticmethod
-    def advance(here: Visit, state: State, scheduled: dict[str, tf.Tensor]) -> State:
+    def advance(here: Visit, state: InBall, scheduled: dict[str, tf.Tensor]) -> InBall:
         """Along the gradient, then onto the new sphere."""
         delta = state.delta + scheduled["length"] * unit(here.gradient)
         change = scheduled["change"]
         radius = state.radius * tf.where(here.met, 1.0 - change, 1.0 + change)
-        return State(per_image(radius) * unit(delta), radius)
+        return InBall(per_image(radius) * unit(delta), radius)

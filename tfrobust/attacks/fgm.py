@@ -19,9 +19,8 @@ class FGM(UnitBallAttack):
         norm: 2, or `numpy.inf` for the fast gradient sign method.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Goodfellow et al., arXiv 1412.6572, as implemented by CleverHans.
     """

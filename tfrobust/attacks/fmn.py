@@ -1,12 +1,12 @@
 """Fast minimum-norm: steps down the margin inside a ball that shrinks and grows."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.attacks.base import Block
-from tfrobust.attacks.gradient_walk import GradientWalk, Visit, cosine
+from tfrobust.attacks.gradient_walk import GradientWalk, InBall, Visit, cosine
 from tfrobust.attacks.line_search import shortened
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.classifier import Classifier
@@ -21,13 +21,6 @@ LAST_STEP, LAST_CHANGE = 0.01, 0.02
 BEYOND = 1.001
 # Halvings between the clean image and a known beginning, as in the paper.
 BEGINNING = 10
-
-
-class State(NamedTuple):
-    """Where the walk stands (B, H, W, C), and its ball's radius (B,)."""
-
-    delta: tf.Tensor
-    radius: tf.Tensor
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -47,9 +40,8 @@ class FMN(GradientWalk):
             below 1; at last by a fiftieth of it.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found, which the paper does not have.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Pintor et al., arXiv 2102.12827, Algorithm 1.
     """
@@ -70,7 +62,7 @@ class FMN(GradientWalk):
         """E.g. "FMN-L2 (100 steps)"."""
         return f"FMN-L2 ({self.steps} steps)"
 
-    def init(self, model: Classifier, block: Block) -> tuple[State, Best]:
+    def init(self, model: Classifier, block: Block) -> tuple[InBall, Best]:
         """At the known perturbation, made shorter, or at the clean image."""
         best = self.known(model, block)
         given = tf.math.is_finite(best.size)
@@ -79,31 +71,29 @@ class FMN(GradientWalk):
                 model, block.criterion, block.images, block.classes, best.delta, BEGINNING
             )
             best = Best(delta, tf.where(given, norm(delta), best.size))
-        return State(best.delta, best.size), best
+        return InBall(best.delta, best.size), best
 
     def schedule(self, visit: int) -> dict[str, Any]:
         """The L2 norm of the step, and by which share the ball changes."""
         share = visit / self.steps
-        length = cosine(self.step_size, LAST_STEP * self.step_size, share)
-        change = cosine(self.change, LAST_CHANGE * self.change, share)
         return {
-            "length": tf.constant(length, tf.float32),
-            "change": tf.constant(change, tf.float32),
+            "length": cosine(self.step_size, LAST_STEP * self.step_size, share),
+            "change": cosine(self.change, LAST_CHANGE * self.change, share),
         }
 
     @staticmethod
     def objective(
-        criterion: Criterion, logits: tf.Tensor, classes: tf.Tensor, state: State
+        criterion: Criterion, logits: tf.Tensor, classes: tf.Tensor, state: InBall
     ) -> tf.Tensor:
         """The criterion's margin."""
         return criterion.margin(logits, classes)
 
     @staticmethod
-    def advance(here: Visit, state: State, scheduled: dict[str, tf.Tensor]) -> State:
+    def advance(here: Visit, state: InBall, scheduled: dict[str, tf.Tensor]) -> InBall:
         """Down the margin, then into the new ball."""
         radius = new_radius(here, state.radius, scheduled["change"])
         delta = state.delta - scheduled["length"] * unit(here.gradient)
-        return State(delta * per_image(tf.minimum(1.0, radius / (norm(delta) + 1e-20))), radius)
+        return InBall(delta * per_image(tf.minimum(1.0, radius / (norm(delta) + 1e-20))), radius)
 
 
 def new_radius(here: Visit, radius: tf.Tensor, change: tf.Tensor) -> tf.Tensor:

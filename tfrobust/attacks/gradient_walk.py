@@ -38,6 +38,13 @@ class Visit(NamedTuple):
     best: Best
 
 
+class InBall(NamedTuple):
+    """Where a walk stands (B, H, W, C), and the radius of its ball (B,), an L2 norm."""
+
+    delta: tf.Tensor
+    radius: tf.Tensor
+
+
 @dataclasses.dataclass(kw_only=True, eq=False)
 class GradientWalk(MinimumNormAttack):
     """A minimum-norm attack that takes one gradient at each visit.
@@ -47,13 +54,7 @@ class GradientWalk(MinimumNormAttack):
     `schedule`. The state is a named tuple of tensors, and its field `delta`, float32 (B, H, W, C),
     is where the walk stands.
 
-    Args:
-        steps: gradients taken for each image.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
-            perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+    Its arguments are those of `MinimumNormAttack`.
     """
 
     @staticmethod
@@ -103,17 +104,7 @@ class GradientWalk(MinimumNormAttack):
         self, model: Classifier, block: Block, state: Any, best: Best, visit: int
     ) -> tuple[Any, Best]:
         """One visit: judges where the walk stands, keeps it if it is the smallest, goes on."""
-        return compiled_visit(
-            type(self),
-            model,
-            block.criterion,
-            self.bounds,
-            block.images,
-            block.classes,
-            state,
-            best,
-            self.schedule(visit),
-        )
+        return compiled_visit(self, model, block, state, best, self.schedule(visit))
 
 
 def visit(
@@ -162,9 +153,37 @@ def visit(
 
 # The class, the model and the criterion are arguments and no closures: TensorFlow then keeps one
 # program for each, whichever attack asks.
-compiled_visit = tf.function(visit, jit_compile=True)
+_program = tf.function(visit, jit_compile=True)
 
 
-def cosine(first: float, last: float, position: float) -> float:
-    """Half a cosine from `first` to `last`, while `position` goes from 0 to 1."""
-    return last + (first - last) * (1 + math.cos(math.pi * position)) / 2
+def compiled_visit(
+    attack: MinimumNormAttack,
+    model: Classifier,
+    block: Block,
+    state: Any,
+    best: Best,
+    scheduled: dict[str, Any],
+) -> tuple[Any, Best]:
+    """`visit` as one compiled program.
+
+    Args:
+        attack: its class walks, within its bounds.
+        model: images (B, H, W, C) → logits (B, K).
+        block: the images.
+        state: where the walk stands.
+        best: the smallest perturbation so far.
+        scheduled: this visit's hyper-parameters, for `advance`.
+
+    Returns:
+        The new state, and the smallest perturbation so far, this visit's included.
+    """
+    walk, images, classes = type(attack), block.images, block.classes
+    return _program(
+        walk, model, block.criterion, attack.bounds, images, classes, state, best, scheduled
+    )
+
+
+def cosine(first: float, last: float, position: float) -> tf.Tensor:
+    """Half a cosine from `first` to `last`, while `position` goes from 0 to 1: a float32 scalar."""
+    along = last + (first - last) * (1 + math.cos(math.pi * position)) / 2
+    return tf.constant(along, tf.float32)

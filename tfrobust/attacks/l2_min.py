@@ -35,9 +35,8 @@ class L2Min(GradientWalk):
         momentum: how much of the direction so far is kept at each step, from 0 to below 1.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found; the paper has none.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Woods et al., arXiv 1906.02896, Algorithm 1.
     """

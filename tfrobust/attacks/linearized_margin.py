@@ -91,9 +91,8 @@ class LinearizedMargin(MinimumNormAttack):
             to a rival.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: our own, of the parts that the module names.
     """
@@ -152,16 +151,9 @@ class LinearizedMargin(MinimumNormAttack):
             for number, pull in enumerate(pulls, taken):
                 if not block.criterion.one_rival and number == OPENING:
                     candidate = candidate._replace(rivals=tf.fill([len(block.classes)], -1))
+                scheduled = {"pull": tf.constant(pull), "kept": kept}
                 candidate, own_best = compiled_visit(
-                    type(self),
-                    model,
-                    block.criterion,
-                    self.bounds,
-                    block.images,
-                    block.classes,
-                    candidate,
-                    own_best,
-                    {"pull": tf.constant(pull), "kept": kept},
+                    self, model, block, candidate, own_best, scheduled
                 )
             followed_on.append((candidate, own_best))
             best = best.or_smaller(*own_best)

@@ -25,9 +25,8 @@ class MIM(UnitBallAttack):
             2.5/steps. The paper's 1/steps hardly ever leads to the ball's surface.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Dong et al., arXiv 1710.06081, as implemented by CleverHans.
     """

@@ -54,9 +54,8 @@ class MinimumNormAttack(Attack):
         steps: gradients taken for each image.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Attributes:
         tells_late: whether a perturbation that was found only in the second half of the visits

@@ -23,9 +23,8 @@ class PGD(UnitBallAttack):
             2.5/steps, as Madry et al. take it.
         line_steps: forward passes of a last bisection between the clean image and the smallest
             perturbation found.
-        bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
-            bounds.
-        batch_size: how many images are computed at a time.
+
+    `bounds` and `batch_size` are those of every `Attack`.
 
     Source: Madry et al., arXiv 1706.06083, as implemented by CleverHans.
     """
