@@ -1,6 +1,5 @@
 """Fixtures that several folders of tests share."""
 
-import base64
 import contextlib
 import json
 import os
@@ -163,11 +162,6 @@ class Page:
             assert time.monotonic() < deadline, f"never true: {script}; {self.complaints}"
             time.sleep(0.05)
         return value
-
-    def screenshot(self, path: Path) -> None:
-        """A PNG of what is to be seen."""
-        shot = self.tell("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def _note(self, event: dict[str, Any]) -> None:
         parameters = event.get("params", {})

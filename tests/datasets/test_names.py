@@ -38,9 +38,17 @@ def test_mistyped_names_are_refused_with_the_nearest(name, nearest):
         names.validate(name)
 
 
-@pytest.mark.parametrize("name", ["", "../../etc", "qqqqqqq", None])
-def test_nonsense_is_refused(name):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "expected the name of a data set, got ''"),
+        (None, "expected the name of a data set, got None"),
+        ("../../etc", "unknown .*'../../etc'"),
+        ("qqqqqqq", "unknown .*'qqqqqqq'"),
+    ],
+)
+def test_nonsense_is_refused(name, said):
+    with pytest.raises(InputError, match=said):
         names.validate(name)
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.errors import InputError
-from tfrobust.explanations.grad_cam import grad_cam
+from tfrobust.explanations import GradCAM
 from tfrobust.models import resnet_cifar
 
 rng = np.random.default_rng(3)
@@ -54,7 +54,7 @@ def expected_map(image: np.ndarray, target: int) -> np.ndarray:
 def test_maps_are_grad_cams_formula() -> None:
     network = network_of(WEIGHTS)
     targets = np.array([3, 1, 0, 1, -1])
-    maps = grad_cam(network, IMAGES, targets)
+    maps = GradCAM()(network, IMAGES, targets).map
     predicted = (features_of(IMAGES[4:]).mean(axis=(1, 2)) @ WEIGHTS).argmax()
     expected = [
         expected_map(image, predicted if target < 0 else target)
@@ -63,11 +63,11 @@ def test_maps_are_grad_cams_formula() -> None:
     assert maps.dtype == np.float32 and maps.shape == (5, 8, 6)
     assert sum(np.any(one) for one in expected) >= 3, "maps of nothing would test nothing"
     np.testing.assert_allclose(maps, expected, atol=1e-5)  # float32, values up to 1
-    np.testing.assert_array_equal(maps, grad_cam(network, IMAGES, targets, layer="blocks"))
+    np.testing.assert_array_equal(maps, GradCAM(layer="blocks")(network, IMAGES, targets).map)
 
 
 def test_without_evidence_the_map_is_zero_not_stretched() -> None:
-    maps = grad_cam(network_of(-np.abs(WEIGHTS)), IMAGES, 2)
+    maps = GradCAM()(network_of(-np.abs(WEIGHTS)), IMAGES, 2).map
     np.testing.assert_array_equal(maps, 0)
 
 
@@ -75,10 +75,10 @@ def test_default_layer_is_the_last_larger_than_one_pixel() -> None:
     network = resnet_cifar(depth=8, width=4, input_shape=(16, 16, 3))
     images = rng.random((2, 16, 16, 3), np.float32)
     last = [layer.name for layer in network.layers if layer.output.shape[1:3] == (4, 4)][-1]
-    maps = grad_cam(network, images)
-    np.testing.assert_array_equal(maps, grad_cam(network, images, layer=last))
+    maps = GradCAM()(network, images).map
+    np.testing.assert_array_equal(maps, GradCAM(layer=last)(network, images).map)
     first = next(layer.name for layer in network.layers if layer.name.startswith("conv"))
-    assert not np.allclose(maps, grad_cam(network, images, layer=first), atol=0.05)
+    assert not np.allclose(maps, GradCAM(layer=first)(network, images).map, atol=0.05)
 
 
 def test_a_nested_model_is_one_layer_of_the_network_it_is_used_in() -> None:
@@ -90,18 +90,18 @@ def test_a_nested_model_is_one_layer_of_the_network_it_is_used_in() -> None:
     network = keras.Model(images, keras.layers.Dense(4, use_bias=False)(pooled))
     network.layers[-1].set_weights([WEIGHTS])
     targets = [3, 1, 0, 1, 2]
-    expected = grad_cam(plain, IMAGES, targets)
-    np.testing.assert_allclose(grad_cam(network, IMAGES, targets), expected, atol=1e-6)
-    named = grad_cam(network, IMAGES, targets, layer="base")
+    expected = GradCAM()(plain, IMAGES, targets).map
+    np.testing.assert_allclose(GradCAM()(network, IMAGES, targets).map, expected, atol=1e-6)
+    named = GradCAM(layer="base")(network, IMAGES, targets).map
     np.testing.assert_allclose(named, expected, atol=1e-6)
 
 
 def test_the_network_stays_as_it_was_and_no_images_give_no_maps() -> None:
     network = network_of(WEIGHTS)
     before = network(IMAGES)
-    grad_cam(network, IMAGES)
+    GradCAM()(network, IMAGES)
     np.testing.assert_array_equal(network(IMAGES), before)
-    assert grad_cam(network, IMAGES[:0]).shape == (0, 8, 6)
+    assert GradCAM()(network, IMAGES[:0]).map.shape == (0, 8, 6)
 
 
 def test_networks_without_a_spatial_layer_are_refused() -> None:
@@ -114,9 +114,9 @@ def test_networks_without_a_spatial_layer_are_refused() -> None:
         ]
     )
     with pytest.raises(InputError, match="1×1"):
-        grad_cam(flat, IMAGES)
+        GradCAM()(flat, IMAGES)
     with pytest.raises(InputError, match="1×1"):
-        grad_cam(lambda images: tf.reshape(images, (-1, 48)), IMAGES)
+        GradCAM()(lambda images: tf.reshape(images, (-1, 48)), IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_networks_without_a_spatial_layer_are_refused() -> None:
 )
 def test_refuses(images: np.ndarray, targets, layer: str | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        grad_cam(network_of(WEIGHTS), images, targets, layer=layer)
+        GradCAM(layer=layer)(network_of(WEIGHTS), images, targets)

@@ -27,5 +27,5 @@ def test_what_rises_falls_and_is_monotonic() -> None:
 
 
 def test_rising_sizes_are_wanted(linear) -> None:
-    with pytest.raises(InputError, match="rise"):
+    with pytest.raises(InputError, match="sizes that rise, got"):
         monotonicity(linear, IMAGES, rhos=(0.1, 0.05))

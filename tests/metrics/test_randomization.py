@@ -72,7 +72,7 @@ def test_refuses(network) -> None:
     flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     with pytest.raises(InputError, match="without any"):
         randomization(flat, VanillaGradients(), IMAGES)
-    with pytest.raises(InputError, match="level"):
+    with pytest.raises(InputError, match="at least 1 level, got 0"):
         randomization(network, VanillaGradients(), IMAGES, levels=0)
 
 

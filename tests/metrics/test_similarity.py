@@ -51,7 +51,7 @@ def test_no_images() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
 def test_refuses_shares(share: float) -> None:
-    with pytest.raises(InputError, match="share"):
+    with pytest.raises(InputError, match="a share above 0 and at most 1, got"):
         top_k_overlap(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), share=share)
 
 

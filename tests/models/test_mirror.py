@@ -11,7 +11,7 @@ from keras import layers
 
 from tfrobust.core.loading import load_model
 from tfrobust.errors import InputError
-from tfrobust.explanations.grad_cam import grad_cam
+from tfrobust.explanations import GradCAM
 from tfrobust.exporting import onnx
 from tfrobust.models import mirrored, resnet_cifar
 
@@ -56,7 +56,7 @@ def test_the_gradient_goes_through_both_views(network: keras.Model) -> None:
 
 def test_the_map_of_grad_cam_is_mirrored_with_the_image(network: keras.Model) -> None:
     twin = mirrored(network)
-    here, there = grad_cam(twin, IMAGES, 0), grad_cam(twin, IMAGES[:, :, ::-1], 0)
+    here, there = (GradCAM()(twin, images, 0).map for images in (IMAGES, IMAGES[:, :, ::-1]))
     assert here.std() > 0
     np.testing.assert_allclose(here, there[:, :, ::-1], atol=1e-4)
 

@@ -129,7 +129,7 @@ def test_parts_of_a_batch_are_the_batch(
 
 
 def test_rows_outside_the_batch_are_refused() -> None:
-    with pytest.raises(InputError, match="rows"):
+    with pytest.raises(InputError, match="rows must lie within a batch of 6"):
         datasets.load("fashion_mnist_mini").train(6, seed=0, rows=(3, 7))
 
 

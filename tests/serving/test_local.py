@@ -65,7 +65,7 @@ def test_refuses_what_it_cannot_serve(models_folder, server, tmp_path: Path) -> 
         Server(tmp_path, Settings(port=0, rest_port=0))
     with pytest.raises(ReportedError, match="another server"):
         Server(models_folder, Settings(port=server.port, rest_port=None))
-    with pytest.raises(InputError, match="workers"):
+    with pytest.raises(InputError, match="expected workers of at least 1, got 0"):
         Settings(workers=0)
     # gRPC was started before REST found its port taken. It must not listen any more.
     with socket.socket() as free:

@@ -9,7 +9,6 @@ import dataclasses
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.classifier import Classifier
@@ -60,27 +59,6 @@ class GradCAM(MapMethod):
         evidence = tf.nn.relu(tf.cast(sums, tf.float32))[..., None]
         large = tf.image.resize(evidence, images.shape[1:3], method="bilinear")
         return tf.math.divide_no_nan(large, tf.reduce_max(large, axis=(1, 2, 3), keepdims=True))
-
-
-def grad_cam(
-    network: keras.Model, images: Any, targets: Any = None, *, layer: str | None = None
-) -> np.ndarray:
-    """Computes the maps of `GradCAM` alone.
-
-    Args:
-        network: a Keras classifier with named layers.
-        images: float (N, H, W, C) in [0, 1].
-        targets: the classes to explain, int (N,), or one for all images. None or −1 is the class
-            that the network predicts.
-        layer: as for `GradCAM`.
-
-    Returns:
-        float32 (N, H, W) from 0 to 1.
-
-    Raises:
-        InputError: there is no such layer, the images are outside [0, 1], or a target is no class.
-    """
-    return GradCAM(layer=layer)(network, images, targets).map
 
 
 def _spatial(network: keras.Model | None) -> dict[str, Any]:
