@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -15,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from tfrobust.robustness import AraReport
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Whole collections look at the million objects of all graphs so far, and free next to none.
+gc.set_threshold(50_000, 20, 1000)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +39,29 @@ def shared() -> Path:
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"needs the data of {folder}, which is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Makes a folder for all of pytest's workers: made_once(name, make) → the folder.
+
+    Only the first worker that asks for it calls make(folder). No test may change the folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        path, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                path.mkdir()
+                make(path)
+                done.touch()
+        return path
+
     return folder
 
 

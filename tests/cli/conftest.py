@@ -51,13 +51,15 @@ def interrupted() -> Callable[..., tuple[int, str]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(program: Program, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder with runs/ and saved_models/ of one smoke run of a very small network."""
-    folder = tmp_path_factory.mktemp("tiny")
-    done = program(
-        "train", "--max_steps", 2, "--width", 2, "--batch_size", 20, "--runs_dir", folder / "runs",
-        "--saved_models", folder / "saved_models",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder / "summary.txt").write_text(done.stdout)
-    return folder
+
+    def train(folder: Path) -> None:
+        done = program(
+            "train", "--max_steps", 2, "--width", 2, "--batch_size", 20, "--full_card",
+            "--runs_dir", folder / "runs", "--saved_models", folder / "saved_models",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        (folder / "summary.txt").write_text(done.stdout)
+
+    return made_once("tiny_run", train)

@@ -122,7 +122,7 @@ def test_equal_criteria_share_a_program_and_others_do_not(compiled: bool) -> Non
         for criterion in criteria:
             margins(criterion, LOGITS, CLASSES)
             del criterion
-            gc.collect()  # the next one must not need the one before
+            gc.collect(1)  # the next one must not need the one before
         return margins.experimental_get_tracing_count()
 
     assert traces(Misclassified(), Misclassified(), Misclassified()) == 1
