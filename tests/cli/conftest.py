@@ -27,9 +27,14 @@ def program() -> Program:
 
 @pytest.fixture(scope="session")
 def interrupted() -> Callable[..., tuple[int, str]]:
-    """Runs a tool and presses Ctrl-C once a sign appears; → exit status and what it printed."""
+    """Runs a tool and signals it once a sign appears; → exit status and what it printed."""
 
-    def run(arguments: Sequence[object], sign: Callable[[str], bool], log: Path) -> tuple[int, str]:
+    def run(
+        arguments: Sequence[object],
+        sign: Callable[[str], bool],
+        log: Path,
+        number: signal.Signals = signal.SIGINT,
+    ) -> tuple[int, str]:
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
@@ -44,7 +49,7 @@ def interrupted() -> Callable[..., tuple[int, str]]:
             assert process.poll() is None, f"ended before the sign: {log.read_text()[-2000:]}"
             assert time.monotonic() < deadline, f"no sign: {log.read_text()[-2000:]}"
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         return process.wait(timeout=300), log.read_text()
 
     return run

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -135,10 +136,12 @@ def test_sigterm_on_two_devices_saves_and_says_so(root: Path, tmp_path: Path) ->
         time.sleep(0.02)
     process.terminate()
     assert process.wait(timeout=60) == 130
-    assert log.read_text().endswith("interrupted. The same command goes on from the last step.\n")
     (run,) = tmp_path.glob("fashion_mnist_mini-*")
-    assert 0 < newest_step(run) < 300
-    assert [row["step"] for row in read_metrics(run / "metrics.csv")][-1] == newest_step(run)
+    step = newest_step(run)
+    assert 0 < step < 300
+    said = f"interrupted. Step {step} of 400 is saved. To go on: {shlex.join(command)}\n"
+    assert log.read_text().endswith(said)
+    assert [row["step"] for row in read_metrics(run / "metrics.csv")][-1] == step
     execution = json.loads((run / "config.json").read_text())["execution"]
     assert execution == {"jit": False, "devices": 2, "hosts": 1}
 

@@ -1,11 +1,9 @@
 """Measures the Accuracy-Robustness Area of a network on a data set."""
 
-import contextlib
 import dataclasses
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ Several processes or machines that share the output folder can do parts of it:
   evaluate.py --model … --dataset … --output runs/big --merge"""
 
 FLAGS = flags.FlagValues()
+KEPT = "What was measured is kept."
 OPAQUE = "an .onnx file or python:module:function, which are attacked without gradients"
 DATASET = "fashion_mnist_mini, a set of TensorFlow Datasets, or folder:/path"
 
@@ -97,7 +96,7 @@ def evaluate(values: Any) -> None:
     program.import_tensorflow(many_hosts=True)
     count = 1 if shard or values.merge else values.workers or workers.gpus()
     if count > 1:
-        with _interruptible():
+        with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
     from tfrobust.robustness.evaluation import Evaluation
 
@@ -114,7 +113,7 @@ def evaluate(values: Any) -> None:
         partial_dir=folder / "evaluation",
     )
     if not values.merge:
-        with _interruptible():
+        with program.resumable(KEPT):
             evaluation.run(shard or (1, 1))
     if shard:
         print(
@@ -127,7 +126,7 @@ def evaluate(values: Any) -> None:
     if values.certify:
         from tfrobust.certification.smoothing import certify
 
-        with _interruptible():
+        with program.resumable(KEPT):
             certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
@@ -137,14 +136,6 @@ def evaluate(values: Any) -> None:
 def _write(report: "AraReport", folder: Path) -> None:
     report.to_json(folder / "ara.json")
     report.to_html(folder / "report.html")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("What was measured is kept; the same command goes on.") from None
 
 
 def _command(values: Any, folder: Path) -> list[str]:

@@ -3,19 +3,25 @@
 import contextlib
 import os
 import re
+import select
+import shlex
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags
 
+from tfrobust.core.interruption import ONE_PRESS
 from tfrobust.errors import InputError, ReportedError
 
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+NOTICE_AFTER = 0.5  # seconds that a program may take to end before it says that it will
 
 # Help texts of flags that several programs have.
 MODEL = "a .keras file, a SavedModel's folder, or a shipped network's name"
@@ -51,6 +57,7 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
         sys.exit(USAGE_ERROR)
     # A scheduler that takes its machine back sends SIGTERM, which works like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    _watch_signals()
     try:
         main(values)
     except ReportedError as error:
@@ -59,6 +66,8 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     except KeyboardInterrupt as interrupt:
         kept = f" {interrupt}" if str(interrupt) else ""
         print(f"\ninterrupted.{kept}", file=sys.stderr)
+        # All is said and done: Ctrl-C while Python cleans up need not be told by a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.exit(INTERRUPTED)
     except OSError as error:
         # A full disk or a vanished folder is no fault of the program.
@@ -67,10 +76,51 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     sys.exit(0)
 
 
+@contextlib.contextmanager
+def resumable(kept: str) -> Iterator[None]:
+    """Within it, an interruption says what is kept, and the command that goes on.
+
+    Args:
+        kept: what to say where the work itself does not say it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"{str(interrupt) or kept} To go on: {command()}") from None
+
+
+def command() -> str:
+    """The command that goes on with what this process does. --fresh would begin anew."""
+    return shlex.join(word for word in sys.orig_argv if not re.match("--?fresh(=|$)", word))
+
+
 def _interrupt(number: int, _: object) -> NoReturn:
-    # A second signal must not disturb what is saved now.
+    # A scheduler's second SIGTERM must not disturb what is saved now.
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _watch_signals() -> None:
+    """Ends the program at a second Ctrl-C, whatever it is at.
+
+    Python's own handlers wait until TensorFlow's C++ gives control back, which may take minutes.
+    So Python also writes each signal's number into a pipe, and a thread reads them.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+
+    def watch() -> None:
+        os.read(reader, 1)
+        first = time.monotonic()
+        if not select.select([reader], [], [], NOTICE_AFTER)[0]:
+            print("\ninterrupted: it ends soon; Ctrl-C again ends it at once", file=sys.stderr)
+        while number := os.read(reader, 1):
+            if number[0] == signal.SIGINT and time.monotonic() > first + ONE_PRESS:
+                print("\ninterrupted again: ended at once", file=sys.stderr, flush=True)
+                os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None:

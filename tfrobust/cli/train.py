@@ -87,7 +87,7 @@ def chosen_config(values: Any) -> Config:
 
 def train(values: Any) -> None:
     """Checks the flags, then does the whole run."""
-    with config_flags.errors_name_flags(values):
+    with config_flags.errors_name_flags(values), program.resumable("Nothing is lost."):
         _train(values)
 
 

@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfrobust.core import version_folders as versions
 from tfrobust.core.classifier import Classifier, as_classifier
 from tfrobust.core.images import checked_images
+from tfrobust.core.interruption import deferred
 from tfrobust.core.loading import KERAS_FILE, shapes
 from tfrobust.errors import InputError
 from tfrobust.exporting import card, extras, onnx, parity
 from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
-from tfrobust.exporting.interruption import deferred
 from tfrobust.exporting.signatures import signatures_of
 
 
@@ -77,34 +77,34 @@ def export(
     _check_card(recipe, figures)
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
-    with versions.staging(directory) as folder, deferred() as look:
-        signatures = _write_saved_model(network, folder, names, bits)
-        look()
-        network.save(folder / KERAS_FILE)
-        look()
-        onnx.write_classifier(network, folder / ONNX_FILE, class_names=names)
-        look()
-        if explainer:
-            onnx.write_explainer(network, folder / EXPLAINER_FILE, class_names=names)
+    with versions.staging(directory) as folder:
+        with deferred() as look:
+            signatures = _write_saved_model(network, folder, names, bits)
             look()
-        content = card.build(
-            name=name or directory.resolve().name,
-            input_shape=network.input_shape,
-            class_names=names,
-            signatures=signatures,
-            parity=parity.check(network, folder, class_names=names, images=images),
-            provenance=provenance,
-            recipe=recipe,
-            figures=figures,
-        )
-        look()
-        if picture is not None:
-            shutil.copyfile(picture, folder / card.PICTURE_FILE)
-        extras.write(folder, content, images=images)
-        for path in folder.glob("*.onnx"):
-            onnx.attach_card(path, content)
-        content["file_bytes"] = card.file_bytes(folder)
-        look()
+            network.save(folder / KERAS_FILE)
+            look()
+            onnx.write_classifier(network, folder / ONNX_FILE, class_names=names)
+            look()
+            if explainer:
+                onnx.write_explainer(network, folder / EXPLAINER_FILE, class_names=names)
+                look()
+            content = card.build(
+                name=name or directory.resolve().name,
+                input_shape=network.input_shape,
+                class_names=names,
+                signatures=signatures,
+                parity=parity.check(network, folder, class_names=names, images=images),
+                provenance=provenance,
+                recipe=recipe,
+                figures=figures,
+            )
+            look()
+            if picture is not None:
+                shutil.copyfile(picture, folder / card.PICTURE_FILE)
+            extras.write(folder, content, images=images)
+            for path in folder.glob("*.onnx"):
+                onnx.attach_card(path, content)
+            content["file_bytes"] = card.file_bytes(folder)
         while True:
             version = max(versions.numbers(directory), default=0) + 1
             card.write(folder, content, version=version)

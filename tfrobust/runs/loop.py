@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrobust.core.files import write_atomically
+from tfrobust.core.interruption import deferred
 from tfrobust.datasets import DataSource
 from tfrobust.runs import distribution
 from tfrobust.runs.build import total_steps
@@ -61,7 +62,7 @@ def fit(
     A batch and its random numbers depend on the seed and the step alone. So a training that was
     interrupted ends in the same bytes as one that was not, on the same device and number of
     threads. An epoch has whole batches only, so that one shape is compiled; which images are left
-    out differs from epoch to epoch. On Ctrl-C a checkpoint is saved.
+    out differs from epoch to epoch. On Ctrl-C the step at hand is finished and saved.
 
     Args:
         classifier: from `build`.
@@ -81,6 +82,7 @@ def fit(
         DivergedError: the loss or a weight is no longer finite. The last good checkpoint is kept.
         LostPeerError: another host went away.
         InputError: a label is no class, or a checkpoint is of another network.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. It says which step was saved.
     """
     strategy = strategy or tf.distribute.get_strategy()
     checkpoints = None
@@ -121,7 +123,8 @@ class _Loop:
         self.per_epoch = source.steps_per_epoch(config.training.batch_size)
         self.began = time.monotonic()
         with strategy.scope():
-            restored = checkpoints.restore() if checkpoints else 0
+            with deferred():
+                restored = checkpoints.restore() if checkpoints else 0
             state = [*classifier.network.variables, classifier.psi.integral]
             state += classifier.optimizer.variables
             (self.first,) = distribution.from_chief(strategy, state, [restored])
@@ -166,26 +169,26 @@ class _Loop:
                     watchers.on_epoch_begin(epoch)
                     end = min((epoch + 1) * per_epoch, self.steps)
                     for step in range(max(first, epoch * per_epoch), end):
-                        watchers.on_train_batch_begin(step % per_epoch)
-                        rate = self.classifier.optimizer.learning_rate
-                        rate = float(tf.convert_to_tensor(rate))
-                        log.add(step + 1, epoch, rate, train(*next(batches)))
-                        bar.update()
-                        seen = log.look() if step % LOG_EVERY == 0 else {}
-                        if seen:
-                            bar.set_postfix_str(self._line(seen, bar))
-                        watchers.on_train_batch_end(step % per_epoch, seen)
-                        if (step + 1) % config.training.checkpoint_every == 0 and step + 1 < end:
-                            self._save(log)
-                    log.look()
+                        # A step is done and in the log, or it was never begun.
+                        with deferred():
+                            watchers.on_train_batch_begin(step % per_epoch)
+                            rate = self.classifier.optimizer.learning_rate
+                            rate = float(tf.convert_to_tensor(rate))
+                            log.add(step + 1, epoch, rate, train(*next(batches)))
+                            bar.update()
+                            seen = log.look() if step % LOG_EVERY == 0 else {}
+                            if seen:
+                                bar.set_postfix_str(self._line(seen, bar))
+                            watchers.on_train_batch_end(step % per_epoch, seen)
+                            is_due = (step + 1) % config.training.checkpoint_every == 0
+                            if is_due and step + 1 < end:
+                                self._save(log)
                     self._end_epoch(epoch, log, watchers)
             except KeyboardInterrupt:
-                # The optimizer counts the steps that are done. If the last one is not in the log
-                # yet, nothing is saved, and it is done again from the checkpoint before.
-                done = tf.convert_to_tensor(self.classifier.optimizer.iterations)
-                if int(done) == log.last:
-                    self._save(log)
-                raise
+                with deferred():
+                    if log.last:
+                        self._save(log)
+                    raise KeyboardInterrupt(self._kept(log.last)) from None
         with self.strategy.scope():
             # If weights are averaged, the averages take their place. Checkpoints hold both.
             classifier = self.classifier
@@ -199,6 +202,12 @@ class _Loop:
             metrics=metrics,
         )
 
+    def _kept(self, step: int) -> str:
+        """What an interrupted training says."""
+        if self.checkpoints is None:
+            return "The chief saves the training, not this host."
+        return f"Step {step} of {self.steps} is saved." if step else "No step was done yet."
+
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.began
 
@@ -210,18 +219,19 @@ class _Loop:
     def _end_epoch(
         self, epoch: int, log: MetricsLog, watchers: keras.callbacks.CallbackList
     ) -> None:
-        if self.checkpoints is None:
+        with deferred():
+            log.look()
+        if self.checkpoints is not None:
+            logs = {**log.means(), "val_accuracy": self._validation_accuracy()}
+            watchers.on_epoch_end(epoch, logs)
+        with deferred():
+            if self.checkpoints is not None:
+                # Only now, because a row with its accuracy says that the epoch has ended.
+                for name in ("val_accuracy", *log.more_columns):
+                    if name in logs and log.rows:
+                        log.rows[-1][name] = logs[name]
+                self._save(log)
             log.rows.clear()
-            return
-        if log.rows:
-            log.rows[-1]["val_accuracy"] = self._validation_accuracy()
-        logs = log.means()
-        watchers.on_epoch_end(epoch, logs)
-        for name in log.more_columns:
-            if name in logs and log.rows:
-                log.rows[-1][name] = logs[name]
-        self._save(log)
-        log.rows.clear()
 
     def _validation_accuracy(self) -> float:
         """The share of the first images to watch that the network classifies rightly."""

@@ -122,9 +122,8 @@ def run(
         execution={"jit": uses_jit(strategy, jit), "devices": devices, "hosts": hosts},
     ) as opened:
         print(f"run {opened.folder}{os.sep}", file=sys.stderr)
-        with _interruptible("The same command goes on from the last step."):
-            trained = train(classifier, opened, strategy=strategy, jit=jit)
-        with _interruptible("The training is kept; the same command goes on from here."):
+        trained = train(classifier, opened, strategy=strategy, jit=jit)
+        with _interruptible("The training and what was measured are kept."):
             measured = measure(opened, trained.network)
             write_report(opened, trained, measured)
             version_folder = ship(opened, trained, measured, saved_models)
