@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import select
 import shlex
 import signal
 import sys
@@ -57,13 +56,14 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
         sys.exit(USAGE_ERROR)
     # A scheduler that takes its machine back sends SIGTERM, which works like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
-    _watch_signals()
+    told = _watch_signals()
     try:
         main(values)
     except ReportedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE_ERROR if isinstance(error, InputError) else FAILED)
     except KeyboardInterrupt as interrupt:
+        told.set()
         kept = f" {interrupt}" if str(interrupt) else ""
         print(f"\ninterrupted.{kept}", file=sys.stderr)
         # All is said and done: Ctrl-C while Python cleans up need not be told by a traceback.
@@ -100,12 +100,16 @@ def _interrupt(number: int, _: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _watch_signals() -> None:
+def _watch_signals() -> threading.Event:
     """Ends the program at a second Ctrl-C, whatever it is at.
 
     Python's own handlers wait until TensorFlow's C++ gives control back, which may take minutes.
     So Python also writes each signal's number into a pipe, and a thread reads them.
+
+    Returns:
+        To be set once the program says that it was interrupted.
     """
+    told = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
@@ -113,7 +117,7 @@ def _watch_signals() -> None:
     def watch() -> None:
         os.read(reader, 1)
         first = time.monotonic()
-        if not select.select([reader], [], [], NOTICE_AFTER)[0]:
+        if not told.wait(NOTICE_AFTER):
             print("\ninterrupted: it ends soon; Ctrl-C again ends it at once", file=sys.stderr)
         while number := os.read(reader, 1):
             if number[0] == signal.SIGINT and time.monotonic() > first + ONE_PRESS:
@@ -121,6 +125,7 @@ def _watch_signals() -> None:
                 os._exit(INTERRUPTED)
 
     threading.Thread(target=watch, daemon=True).start()
+    return told
 
 
 def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None:
