@@ -77,7 +77,7 @@ def main() -> None:
     import keras
 
     from tfrobust import datasets
-    from tfrobust.core.loading import load_model
+    from tfrobust.core.loading import load
     from tfrobust.models import mirrored, published
     from tfrobust.robustness import compare
     from tfrobust.robustness.evaluate import evaluate
@@ -86,7 +86,7 @@ def main() -> None:
     images, labels = source.test_arrays(source.info.test_images)
     known = np.load(flags.reference / "resnet44-all.expected.npz")["images"]
     chosen = disjoint(np.rint(images * 255).astype(np.uint8), known, flags.images)
-    network, rival = load_model(flags.model), published.load(weights)
+    network, rival = load(flags.model), published.load(weights)
     # The distance to a probability of 1/K depends on the scale of the logits, that to another
     # decision does not. So BTR ARAs are comparable only where both networks are equally sure.
     logits = network.predict(images[chosen], verbose=0)

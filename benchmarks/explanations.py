@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(f"expected --images of at least 1, got {flags.images}")
     if not (flags.robust.exists() and flags.plain.exists()):
         sys.exit(f"expected networks at {flags.robust} and {flags.plain}: run `make measure`")
-    from tfrobust.core.loading import load_model
+    from tfrobust.core.loading import load
 
     machine = turns.machine()
     source = datasets.load("fashion_mnist_mini")
@@ -88,7 +88,7 @@ def main() -> None:
         "machine": machine,
     }
     for name, path in (("robust", flags.robust), ("plain", flags.plain)):
-        network = load_model(path)
+        network = load(path)
         began = time.perf_counter()
         compared = metrics.compare(network, images, methods())
         attacked = metrics.compare_manipulated(attack, network, images, methods())

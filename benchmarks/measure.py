@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from tfrobust import datasets
 from tfrobust.core.files import write_atomically
-from tfrobust.core.loading import load_model
+from tfrobust.core.loading import load
 from tfrobust.explanations import overview
 from tfrobust.robustness import AraReport, compare
 from tfrobust.robustness.evaluate import evaluate
@@ -48,7 +48,7 @@ def thoroughly(folder: Path) -> AraReport:
     model = json.loads((folder / "finished.json").read_text())["model"]
     source = datasets.load("fashion_mnist_mini")
     report = evaluate(
-        load_model(model),
+        load(model),
         *source.test_arrays(IMAGES),
         preset="thorough",
         name=folder.name,
@@ -67,7 +67,7 @@ def pictures(robust: Path, plain: Path) -> None:
     images, labels = source.test_arrays(4)
     for name, folder in (("robust", robust), ("plain", plain)):
         model = json.loads((folder / "finished.json").read_text())["model"]
-        shown = overview(load_model(model), images)
+        shown = overview(load(model), images)
         path = target / f"explanations_{name}.png"
         shown.to_png(path, source.info.class_names, labels=labels)
 

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfrobust.core.classifier import Classifier, answers, as_classifier, check_logits
+from tfrobust.core.classifier import Classifier, answers, as_classifier
+from tfrobust.core.logit_checks import check_logits
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 
@@ -128,6 +129,7 @@ def test_pixels_of_another_range(bounds: tuple[float, float], form: str) -> None
     expected = centred(network()(IMAGES))
     np.testing.assert_allclose(centred(classifier(IMAGES)), expected, atol=1e-5)
     assert as_classifier(model, input_range=bounds) is classifier
+    assert as_classifier(as_classifier(model), input_range=bounds) is classifier
     assert as_classifier(model) is not classifier
     if form != "function":
         # Grad-CAM looks for layers in the network's own graph, and training shares its weights.
@@ -219,14 +221,20 @@ def test_refuses_when_asked(model: Any, message: str) -> None:
 def test_refuses_a_range_that_is_none() -> None:
     with pytest.raises(InputError, match=r"\(lowest, highest\) pixel"):
         as_classifier(network(), input_range=(1, 0))
-    with pytest.raises(InputError, match="no input_range beside a Classifier"):
-        as_classifier(as_classifier(network()), input_range=(0, 255))
+    with pytest.raises(InputError, match=r"\(lowest, highest\) pixel"):
+        as_classifier(network(), input_range="uint8")
+    told = as_classifier(network(), input_range=(0, 255))
+    assert as_classifier(told, input_range=[0, 255]) is told
+    with pytest.raises(InputError, match=r"no other input_range than \(0.0, 255.0\)"):
+        as_classifier(told, input_range=(-1, 1))
 
 
 def test_a_classifier_made_by_hand() -> None:
     made = Classifier(lambda images: tf.reshape(images, (-1, 48)), name="mine")
     assert (made.num_classes, made.input_shape, made.check(IMAGES)) == (None, None, 48)
     assert made.output_shape == (None, 48)
+    with pytest.raises(InputError, match="images of one size, but mine takes any"):
+        print(made.image_shape)
 
 
 def test_refuses_a_shape_without_a_batch() -> None:

@@ -32,17 +32,13 @@ def test_a_name_finds_its_first_version(
     np.testing.assert_allclose(loaded(images[:2]), network(images[:2]), atol=1e-5)
     by_path = tfrobust.load(tmp_path / "saved_models" / "mine")
     np.testing.assert_array_equal(by_path(images[:2]), loaded(images[:2]))
-    with pytest.raises(InputError, match=r"comes with the package \(mine\).*; got 'yours'"):
+    with pytest.raises(InputError, match=r"with the package \(mine\); there is nothing at yours"):
         tfrobust.load("yours")
-    assert shipped.find("mine", "a folder") == folder / "1"
+    assert shipped.find("mine") == folder / "1"
     # What lies at the path goes before what is shipped under that name.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    assert shipped.find("mine", "a folder") == Path("mine")
-    with pytest.raises(
-        InputError, match=r"a folder, or a shipped network's name \(mine\); got yours"
-    ):
-        shipped.find("yours", "a folder")
+    assert shipped.find("mine") == Path("mine")
 
 
 NAMES = sorted(shipped.networks())

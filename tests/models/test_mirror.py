@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfrobust.core.loading import load_model
+from tfrobust.core.loading import load
 from tfrobust.errors import InputError
 from tfrobust.explanations import GradCAM
 from tfrobust.exporting import onnx
@@ -64,7 +64,7 @@ def test_the_map_of_grad_cam_is_mirrored_with_the_image(network: keras.Model) ->
 def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: Path) -> None:
     twin = mirrored(network)
     twin.save(tmp_path / "twin.keras")
-    np.testing.assert_array_equal(load_model(tmp_path / "twin.keras")(IMAGES), twin(IMAGES))
+    np.testing.assert_array_equal(load(tmp_path / "twin.keras")(IMAGES), twin(IMAGES))
     onnx.write_explainer(twin, tmp_path / "explainer.onnx", class_names=["a", "b", "c"])
     assert len(twin.get_weights()) == len(network.get_weights())
     # The copy has weights of its own, so training one network does not change the other.
@@ -75,7 +75,7 @@ def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: P
 def test_it_is_a_layer_as_the_network_is(network: keras.Model, tmp_path: Path) -> None:
     twin = mirrored(network)
     twin.save(tmp_path / "twin.keras")
-    for each in (twin, load_model(tmp_path / "twin.keras")):
+    for each in (twin, load(tmp_path / "twin.keras")):
         half = keras.Sequential([each, layers.Rescaling(0.5)])
         np.testing.assert_allclose(half(IMAGES), np.asarray(twin(IMAGES)) / 2, rtol=1e-5)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar
 from tfrobust.training import InputGradientPenalty, PsiController, RobustClassifier
 from tfrobust.training.optimizer import L2SGD
@@ -88,6 +89,38 @@ def test_keras_file_round_trip(tmp_path: Path) -> None:
     assert (copy.penalty.tandem, copy.seed) == (0.5, 4)
 
 
+def of_bytes() -> keras.Model:
+    """A network of pixels from 0 to 255, the same at each call."""
+    keras.utils.set_random_seed(0)
+    made = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *made, keras.layers.Softmax()])
+
+
+def test_pixels_of_the_networks_own_range(tmp_path: Path) -> None:
+    images, labels = stripes(16)
+    plain = keras.Sequential([keras.Input((8, 8, 1)), *of_bytes().layers[1:]])
+    classifiers = [
+        RobustClassifier(network, penalty=InputGradientPenalty(), input_range=bounds)
+        for network, bounds in ((plain, None), (of_bytes(), (0, 255)))
+    ]
+    found = []
+    for classifier, scale in zip(classifiers, (1, 255), strict=True):
+        classifier.compile(optimizer=L2SGD(0.05))
+        values = classifier.optimize(tf.constant(scale * images), labels)
+        found.append([float(value) for value in values.values()])
+    # The same steps, with the same penalty: its gradients are in units of pixels from 0 to 1.
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    last = classifiers[1]
+    expected = classifiers[0].predict(images, verbose=0)
+    np.testing.assert_allclose(last.predict(255 * images, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(keras.ops.softmax(last.network(images)), expected, atol=1e-6)
+    last.save(tmp_path / "bytes.keras")
+    copy = keras.saving.load_model(tmp_path / "bytes.keras")
+    np.testing.assert_allclose(copy.predict(255 * images, verbose=0), expected, atol=1e-6)
+    with pytest.raises(InputError, match="expected pixels from 0 to 255"):
+        copy.predict(600 * images, verbose=0)
+
+
 def test_a_network_without_logits_is_refused() -> None:
     network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3)])
     with pytest.raises(ValueError, match=r"output is logits .* got"):
@@ -97,6 +130,7 @@ def test_a_network_without_logits_is_refused() -> None:
 TWO_DEVICES = """
 import sys
 import keras, numpy as np, tensorflow as tf
+from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar
 from tfrobust.training import InputGradientPenalty, Madry, PsiController, RobustClassifier
 from tfrobust.runs import distribution

@@ -23,7 +23,7 @@ from tfrobust.certification.certificate import (
 from tfrobust.certification.sampling import Use, checked_inputs
 from tfrobust.certification.votes import Poll
 from tfrobust.core.ara import accuracy_robustness_area
-from tfrobust.core.classifier import Model
+from tfrobust.core.classifier import Model, Range, as_classifier
 
 
 def certify(
@@ -31,6 +31,7 @@ def certify(
     images: Any,
     labels: Any,
     *,
+    input_range: Range | None = None,
     sigma: float = 0.25,
     n0: int = CHOOSING_DRAWS,
     n: int = 1000,
@@ -53,6 +54,8 @@ def certify(
         network: what `as_classifier` takes; it needs no gradient.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
+            network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
         sigma: σ, the standard deviation of the noise, above 0, in units of pixels from 0 to 1.
         n0: how many draws choose the class, at least 1.
         n: how many draws estimate its probability, more than log2(1/α).
@@ -72,6 +75,7 @@ def certify(
     Source: arXiv 1902.02918, CERTIFY.
     """
     check_settings(sigma=sigma, n0=n0, n=n, alpha=alpha, seed=seed)
+    network = as_classifier(network, input_range=input_range)
     network, images, labels, numbers, num_classes = checked_inputs(network, images, labels, numbers)
     began = time.perf_counter()
     chosen, votes = [], []

@@ -32,6 +32,7 @@ DATASET = "fashion_mnist_mini, a set of TensorFlow Datasets, or folder:/path"
 flags.DEFINE_string(
     "model", None, f"{program.MODEL}; or {OPAQUE}", flag_values=FLAGS, required=True
 )
+flags.DEFINE_list("input_range", None, program.INPUT_RANGE, flag_values=FLAGS)
 flags.DEFINE_string("dataset", None, DATASET, flag_values=FLAGS, required=True)
 flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -80,11 +81,11 @@ def evaluate(values: Any) -> None:
     shard = _shard(values)
     if values.certify:
         _check_certificate(values)
-    if values.model.startswith("python:"):
-        words = [values.model.removeprefix("python:"), values.dataset]
+    program.input_range(values)
+    if values.model.startswith(shipped.PREFIX):
+        words = [values.model.removeprefix(shipped.PREFIX), values.dataset]
     else:
-        forms = "--model to be a .keras file, a folder, an .onnx file, python:module:function"
-        values.model = str(shipped.find(values.model, forms))
+        values.model = str(shipped.find(values.model))
         words = [*Path(values.model).resolve().with_suffix("").parts[-2:], values.dataset]
     validate(values.dataset, values.data_dir)
     label = "-".join(words).replace("/", "-").replace(":", "-")
@@ -140,8 +141,10 @@ def _write(report: "AraReport", folder: Path) -> None:
 
 def _command(values: Any, folder: Path) -> list[str]:
     """This command as a worker runs it. Its shard is still to be added."""
-    same = ("model", "dataset", "data_dir", "images", "preset", "box")
+    same = ("model", "dataset", "data_dir", "bits", "images", "preset", "box")
     given = {name: values[name].value for name in same if values[name].value is not None}
+    if values.input_range:
+        given["input_range"] = ",".join(values.input_range)
     words = [f"--{name}={value}" for name, value in {**given, "output": folder}.items()]
     return [sys.executable, sys.argv[0], *words]
 
@@ -154,7 +157,7 @@ def _check_certificate(values: Any) -> None:
     """
     from tfrobust.certification.certificate import ALPHA, CHOOSING_DRAWS, check_settings
 
-    if values.model.startswith("python:") or Path(values.model).suffix == ".onnx":
+    if values.model.startswith(shipped.PREFIX) or Path(values.model).suffix == ".onnx":
         raise InputError(f"--certify takes a .keras file or a SavedModel, got {values.model}")
     if values.shard:
         raise InputError("--certify goes with --merge or without shards: leave --shard out")
@@ -185,31 +188,24 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
     Raises:
         InputError: the data set does not fit the network.
     """
-    from tfrobust import datasets
-    from tfrobust.core import answers
-    from tfrobust.core.loading import class_names, load_model, shapes
+    from tfrobust.core.classifier import as_classifier
+    from tfrobust.core.loading import class_names, load
     from tfrobust.datasets.fitting import check_classes, load_fitting
 
-    if values.model.startswith(answers.PREFIX):
-        # A function does not say what it takes: it is tried on the images.
-        source = datasets.load(values.dataset, data_dir=values.data_dir, bits=values.bits)
-        images, labels = source.test_arrays(values.images)
-        network: Any = answers.load_function(values.model, images)
-        check_classes(source, shapes(network)[1])
-        return network, source, images, labels
-    is_onnx = Path(values.model).suffix == ".onnx"
-    network = answers.load_onnx(values.model) if is_onnx else load_model(values.model)
-    image_shape, classes = shapes(network)
+    network = as_classifier(load(values.model), input_range=program.input_range(values))
     source, notes = load_fitting(
         values.dataset,
         data_dir=values.data_dir,
-        image_shape=image_shape,
-        num_classes=classes,
-        class_names=None if is_onnx else class_names(values.model),
+        image_shape=(network.input_shape or (None,) * 4)[1:],
+        num_classes=network.num_classes,
+        class_names=class_names(values.model),
         bits=values.bits,
     )
     print(*notes, sep="\n", end="\n" if notes else "")
-    return network, source, *source.test_arrays(values.images)
+    images, labels = source.test_arrays(values.images)
+    # A function does not say how many classes it tells apart before it is asked.
+    check_classes(source, network.check(images))
+    return network, source, images, labels
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Explains a network's decisions about pictures, and draws the explanations."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -9,6 +9,9 @@ from tfrobust.cli import program
 from tfrobust.core import shipped
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.core.classifier import Classifier
 
 ABOUT = """Explains a network's decisions about pictures. It writes a PNG with a row for each
 picture: adversarial explanations for a class and for its rival, and other methods beside them.
@@ -35,6 +38,7 @@ FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
+flags.DEFINE_list("input_range", None, program.INPUT_RANGE, flag_values=FLAGS)
 flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_values=FLAGS)
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
@@ -107,7 +111,7 @@ def explain(values: Any) -> None:
     """Checks the flags, then draws."""
     from tfrobust.cli import pictures
 
-    model_path = shipped.find(values.model, "--model to be a .keras file or a folder")
+    shipped.find(values.model)
     if (values.image is None) == (values.dataset is None):
         raise InputError("expected either --image, a file or folder, or --dataset, a data set")
     check_methods(values.methods)
@@ -126,20 +130,20 @@ def explain(values: Any) -> None:
         validate(values.dataset, values.data_dir)
     program.import_tensorflow()
     from tfrobust import explanations
+    from tfrobust.core.classifier import as_classifier
     from tfrobust.core.files import write_atomically
-    from tfrobust.core.loading import class_names, load_model, shapes
+    from tfrobust.core.loading import class_names, load
     from tfrobust.reports.animation import animate
 
-    network = load_model(model_path)
-    shape, classes = shapes(network)
-    known = class_names(model_path)
-    names = known or [str(number) for number in range(classes)]
-    target = chosen_class(values.target, names)
+    network = as_classifier(load(values.model), input_range=program.input_range(values))
+    known = class_names(values.model)
     found = (
-        _pictures(paths, shape, values.bits)
+        _pictures(paths, network.image_shape, values.bits)
         if paths
-        else _test_images(values, shape, known, classes)
+        else _test_images(values, network, known)
     )
+    names = known or [str(number) for number in range(network.check(found.images))]
+    target = chosen_class(values.target, names)
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
     overview = explanations.overview(network, found.images, target, rho=values.rho, methods=methods)
     overview.to_png(output, names, labels=found.labels)
@@ -162,7 +166,7 @@ def explain(values: Any) -> None:
     print("\n".join(written))
 
 
-def _slider(network: Any, image: Any, target: int, rho: float, names: list[str]) -> str:
+def _slider(network: "Classifier", image: Any, target: int, rho: float, names: list[str]) -> str:
     """The page with a slider for one image: of the class asked for, or the likeliest two."""
     import numpy as np
 
@@ -208,17 +212,15 @@ def _pictures(paths: list[Path], shape: tuple[int, int, int], bits: int | None) 
     return Images(names, pictures.read(paths, shape, bits), None)
 
 
-def _test_images(
-    values: Any, shape: tuple[int, int, int], class_names: list[str] | None, classes: int
-) -> Images:
+def _test_images(values: Any, network: "Classifier", class_names: list[str] | None) -> Images:
     from tfrobust.cli import pictures
     from tfrobust.datasets.fitting import load_fitting
 
     source, notes = load_fitting(
         values.dataset,
         data_dir=values.data_dir,
-        image_shape=shape,
-        num_classes=classes,
+        image_shape=network.image_shape,
+        num_classes=network.num_classes,
         class_names=class_names,
         bits=values.bits,
     )
@@ -228,7 +230,7 @@ def _test_images(
     return Images([str(number) for number in range(len(images))], images, labels)
 
 
-def _tell(network: Any, image: Any, names: list[str], name: str) -> None:
+def _tell(network: "Classifier", image: Any, names: list[str], name: str) -> None:
     """Prints the three likeliest classes of an image."""
     import numpy as np
 

@@ -15,6 +15,7 @@ and a model card. The version appears if all its forms give the same answers. Fo
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
+flags.DEFINE_list("input_range", None, program.INPUT_RANGE, flag_values=FLAGS)
 flags.DEFINE_string(
     "output",
     None,
@@ -35,19 +36,20 @@ flags.DEFINE_bool(
 
 def export(values: Any) -> None:
     """Checks the flags, then exports."""
-    model_path = shipped.find(values.model, "--model to be a .keras file or a folder")
+    shipped.find(values.model)
     output = Path(values.output)
     program.check_writable(output)
     program.import_tensorflow()
-    from tfrobust.core.loading import class_names, load_model, shapes
+    from tfrobust.core.classifier import as_classifier
+    from tfrobust.core.loading import class_names, load
     from tfrobust.exporting.saved_model import export as write
 
-    network = load_model(model_path)
-    names = values.class_names or class_names(model_path)
+    network = as_classifier(load(values.model), input_range=program.input_range(values))
+    names = values.class_names or class_names(values.model)
     if names is None:
         raise InputError(
-            f"expected --class_names with the network's {shapes(network)[1]} names, as no "
-            f"model card lies beside {model_path}"
+            f"expected --class_names with the network's {network.num_classes} names, as no "
+            f"model card lies beside {values.model}"
         )
     try:
         folder = write(network, output, class_names=names, explainer=values.explainer)

@@ -23,7 +23,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 NOTICE_AFTER = 0.5  # seconds that a program may take to end before it says that it will
 
 # Help texts of flags that several programs have.
-MODEL = "a .keras file, a SavedModel's folder, or a shipped network's name"
+MODEL = "a .keras or .h5 file, a SavedModel's folder, or a shipped network's name"
+INPUT_RANGE = "the lowest and the highest pixel that the network takes, such as 0,255; default: 0,1"
 DATA_DIR = "where TensorFlow Datasets keeps its sets"
 BITS = (
     "how many bits of each sample carry the picture, such as 12, in 16-bit files that do not say "
@@ -162,6 +163,26 @@ def _stderr_to_nothing() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def input_range(values: Any) -> tuple[float, float] | None:
+    """The range that --input_range gives.
+
+    Raises:
+        InputError: it is no range.
+    """
+    if values.input_range is None:
+        return None
+    try:
+        low, high = map(float, values.input_range)
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(
+            "expected --input_range as the lowest and the highest pixel, such as 0,255, got "
+            f"{','.join(values.input_range)}"
+        )
+    return low, high
 
 
 def check_writable(folder: Path) -> None:

@@ -1,5 +1,3 @@
-from .answers import load_function as load_function
-from .answers import load_onnx as load_onnx
 from .ara import Ara as Ara
 from .ara import Ratio as Ratio
 from .ara import accuracy_robustness_area as accuracy_robustness_area
@@ -8,5 +6,4 @@ from .classifier import Classifier as Classifier
 from .classifier import as_classifier as as_classifier
 from .loading import class_names as class_names
 from .loading import load as load
-from .loading import load_model as load_model
 from .opaque import Opaque as Opaque

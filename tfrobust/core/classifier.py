@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core import logit_checks
 from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
 from tfrobust.core.logits import logits_network, with_input_range
@@ -17,6 +18,9 @@ from tfrobust.errors import InputError
 # What every entrance takes: a Keras classifier, a `Classifier`, or a function of images
 # (B, H, W, C) that gives logits (B, K).
 Model = Callable[..., Any]
+
+# The lowest and the highest pixel that a network takes.
+Range = tuple[float, float]
 
 # The name under which a model keeps its classifiers. They live as long as the model does, because
 # TensorFlow compiles anew for every object that it does not know.
@@ -38,6 +42,8 @@ class Classifier:
         has_gradient: whether TensorFlow can differentiate the logits with respect to the images,
             and compile the network by XLA.
         network: the Keras network behind it, if there is one. It gives the same logits.
+        input_range: the lowest and the highest pixel that what is behind it takes; None where
+            nobody said it, and pixels from 0 to 1 are taken for granted.
 
     Attributes:
         name: as given.
@@ -45,6 +51,7 @@ class Classifier:
         num_classes: as given, or found by `check`.
         has_gradient: as given.
         network: as given.
+        input_range: as given.
 
     Raises:
         InputError: an input_shape of another length.
@@ -59,18 +66,36 @@ class Classifier:
         num_classes: int | None = None,
         has_gradient: bool = True,
         network: keras.Model | None = None,
+        input_range: Range | None = None,
     ) -> None:
         if input_shape is not None and len(input_shape) != 4:
             raise InputError(f"expected input_shape as (None, H, W, C), got {input_shape}")
         self._logits = logits
         self.name, self.input_shape, self.num_classes = name, input_shape, num_classes
         self.has_gradient, self.network = has_gradient, network
+        self.input_range = input_range
         self._checked: dict[tuple[int, ...], int] = {}
 
     @property
     def output_shape(self) -> tuple[None, int | None]:
         """(None, K), as Keras models tell it."""
         return (None, self.num_classes)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C), where the network takes images of one size.
+
+        Raises:
+            InputError: it takes images of several sizes.
+        """
+        _, height, width, channels = self.input_shape or (None, None, None, None)
+        if height is None or width is None or channels is None:
+            raise InputError(
+                f"expected a network of images of one size, but {self.name} takes "
+                f"{self.input_shape or 'any'}. Fix the size of a Keras network so: "
+                "keras.Model(images := keras.Input((224, 224, 3)), network(images))"
+            )
+        return height, width, channels
 
     def __call__(self, images: Any) -> tf.Tensor:
         """Gives the logits of images.
@@ -106,46 +131,17 @@ class Classifier:
         """
         asked = (*images.shape[1:], needs_gradient)
         if asked not in self._checked:
-            self.num_classes = self._checked[asked] = self._ask(images, needs_gradient)
+            self.num_classes = self._checked[asked] = logit_checks.ask(
+                self._logits,
+                images,
+                name=self.name,
+                has_gradient=self.has_gradient,
+                needs_gradient=needs_gradient,
+            )
         return self._checked[asked]
 
-    def _ask(self, images: np.ndarray, needs_gradient: bool) -> int:
-        # Always two images, because TensorFlow 2.21 crashes on some CPUs where it derives a 1×1
-        # convolution with stride 2 of one image (Conv2DBackpropFilter by oneDNN, uncompiled).
-        pair = tf.constant(images[[0, -1]], tf.float32)
-        try:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(pair)
-                logits = self._logits(pair)
-        except InputError:
-            raise
-        except Exception as error:  # a stranger's network may raise anything
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"expected a network that takes a tensor of images of shape {images.shape[1:]}, "
-                f"but {self.name} raised {type(error).__name__}: {reason}. If it takes NumPy "
-                "arrays, wrap it as tfrobust.attacks.Opaque"
-            ) from error
-        shape = getattr(logits, "shape", None)
-        if shape is None or len(shape) != 2 or shape[0] != 2 or shape[1] < 2:
-            got = type(logits).__name__ if shape is None else f"shape {tuple(shape)} for two images"
-            raise InputError(
-                f"expected a network that gives logits (B, K) of at least 2 classes, got {got}"
-            )
-        found = tf.is_tensor(logits) and (not needs_gradient or _has_gradient(tape, logits, pair))
-        if self.has_gradient and not found:
-            raise InputError(
-                "expected a network whose logits have a gradient with respect to the images in "
-                f"TensorFlow, got one without, {self.name}: attacks cannot search through NumPy, "
-                "ONNX or rounding. Let the gradient pass quantised images, "
-                "x + tf.stop_gradient(tf.round(x) - x), or wrap the network as "
-                "tfrobust.attacks.Opaque and attack it without gradients"
-            )
-        check_logits(np.asarray(tf.cast(logits, tf.float32)))
-        return int(shape[1])
 
-
-def as_classifier(model: Model, *, input_range: tuple[float, float] | None = None) -> Classifier:
+def as_classifier(model: Model, *, input_range: Range | None = None) -> Classifier:
     """Makes a `Classifier` of whatever can be one.
 
     The same model gives the same Classifier, so that nothing is compiled twice for it.
@@ -153,23 +149,24 @@ def as_classifier(model: Model, *, input_range: tuple[float, float] | None = Non
     Args:
         model: a Keras classifier of images (B, H, W, C) that ends in logits or in a softmax, which
             is left out; a function in TensorFlow of such images that gives logits (B, K); or a
-            Classifier, such as `Opaque`, which is given back as it is.
+            Classifier, such as `tfrobust.load` gives for an ONNX file.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255) or
-            (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None for (0, 1).
+            (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None for (0, 1), or for
+            what a given Classifier knows.
 
     Raises:
-        InputError: it is nothing of that kind.
+        InputError: it is nothing of that kind, or the range is not what a Classifier knows.
     """
-    if isinstance(model, Classifier):
-        if input_range is not None:
-            raise InputError(
-                f"expected no input_range beside a Classifier, got {input_range}: {model.name} "
-                "takes pixels from 0 to 1 already"
-            )
-        return model
+    if input_range is not None:
+        input_range = _checked_range(input_range)
     kept, key = _kept(model), (getattr(model, "__func__", None), input_range)
     if key not in kept:
-        kept[key] = _made(model, input_range)
+        if input_range is None:
+            kept[key] = model if isinstance(model, Classifier) else _made(model)
+        elif isinstance(model, Classifier):
+            kept[key] = _in_range(model, input_range)
+        else:
+            kept[key] = as_classifier(as_classifier(model), input_range=input_range)
     return kept[key]
 
 
@@ -182,9 +179,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     by_xla, plain = tf.function(function, jit_compile=True), tf.function(function)
 
     @functools.wraps(function)
-    def call(model: Any, *rest: Any) -> Any:
-        # Some entrances still hand over what is no Classifier yet.
-        return (by_xla if getattr(model, "has_gradient", True) else plain)(model, *rest)
+    def call(model: Classifier, *rest: Any) -> Any:
+        return (by_xla if model.has_gradient else plain)(model, *rest)
 
     return call
 
@@ -200,37 +196,6 @@ def logits_of(model: Classifier, images: np.ndarray, batch_size: int) -> np.ndar
     return in_batches(functools.partial(answers, model), batch_size, images.astype(np.float32))
 
 
-def check_logits(logits: np.ndarray) -> None:
-    """Refuses answers that are no logits.
-
-    Args:
-        logits: float32 (N, K).
-
-    Raises:
-        InputError: they are not finite, or they are probabilities.
-    """
-    if not np.all(np.isfinite(logits)):
-        bad = int((~np.isfinite(logits)).any(axis=1).sum())
-        raise InputError(
-            f"expected finite logits, got NaN or infinity for {bad} of {len(logits)} images; "
-            "did the training diverge?"
-        )
-    if are_probabilities(logits):
-        raise InputError(
-            "expected logits, got rows of probabilities that sum to 1. Give the network without "
-            "its softmax: behind it gradients vanish, and sizes would come out too large"
-        )
-
-
-def are_probabilities(logits: np.ndarray) -> bool:
-    """Whether all rows of (N, K) are probabilities: none negative, of sum 1."""
-    return bool(logits.size and logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1, atol=1e-3))
-
-
-def _has_gradient(tape: tf.GradientTape, logits: tf.Tensor, images: tf.Tensor) -> bool:
-    return tape.gradient(logits, images) is not None
-
-
 def _kept(model: Model) -> dict[Any, Classifier]:
     """The classifiers made of a model so far, which the model itself holds.
 
@@ -243,14 +208,48 @@ def _kept(model: Model) -> dict[Any, Classifier]:
     return attributes.setdefault(_KEPT, {}) if isinstance(attributes, dict) else {}
 
 
-def _made(model: Model, input_range: tuple[float, float] | None) -> Classifier:
-    if input_range is not None:
+def _checked_range(input_range: Range) -> Range:
+    try:
         low, high = map(float, input_range)
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise InputError(
-                "expected input_range as (lowest, highest) pixel, such as (0, 255), got "
-                f"{input_range}"
-            )
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise InputError(
+            f"expected input_range as (lowest, highest) pixel, such as (0, 255), got {input_range}"
+        )
+    return low, high
+
+
+def _in_range(classifier: Classifier, input_range: Range) -> Classifier:
+    """The classifier of pixels from 0 to 1 whose network takes those of another range."""
+    if classifier.input_range == input_range:
+        return classifier
+    if classifier.input_range is not None:
+        raise InputError(
+            f"expected no other input_range than {classifier.input_range}, which {classifier.name} "
+            f"was given already, got {input_range}"
+        )
+    low, high = input_range
+    if (network := classifier.network) is not None:
+        network = with_input_range(network, low, high)
+        logits: Callable[..., Any] = functools.partial(network, training=False)
+    else:
+
+        def logits(images: tf.Tensor) -> tf.Tensor:
+            return classifier(low + images * (high - low))
+
+    return Classifier(
+        logits,
+        name=classifier.name,
+        input_shape=classifier.input_shape,
+        num_classes=classifier.num_classes,
+        has_gradient=classifier.has_gradient,
+        network=network,
+        input_range=input_range,
+    )
+
+
+def _made(model: Any) -> Classifier:
     if isinstance(model, keras.Model):
         network = logits_network(model)
         shape = network.input_shape
@@ -258,8 +257,6 @@ def _made(model: Model, input_range: tuple[float, float] | None) -> Classifier:
             raise InputError(
                 f"expected a network of images (None, height, width, channels), got one of {shape}"
             )
-        if input_range is not None:
-            network = with_input_range(network, low, high)
         return Classifier(
             functools.partial(network, training=False),
             name=model.name,
@@ -276,8 +273,6 @@ def _made(model: Model, input_range: tuple[float, float] | None) -> Classifier:
     function = model
     if isinstance(model, keras.layers.Layer):
         function = functools.partial(model, training=False)
-    if input_range is not None:
-        inner, function = function, lambda images: inner(low + images * (high - low))
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     # Both a lambda and an object of a class of its own are told by their type.
     called = getattr(model, "__name__", "<")

@@ -55,6 +55,7 @@ def logits_network(network: keras.Model) -> keras.Model:
     """
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras model, got a {type(network).__name__}")
+    network = unwrapped(network)
     if not has_graph(network):
         network = _wrapped(network)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
@@ -80,6 +81,13 @@ def logits_network(network: keras.Model) -> keras.Model:
     if not known:
         _probe(network)
     return network
+
+
+def unwrapped(network: keras.Model) -> keras.Model:
+    """The network that a `RobustClassifier` trains, and any other model as it is."""
+    # By its name, because what trains stands on this room.
+    names = map(keras.saving.get_registered_name, type(network).__mro__)
+    return network.network if "tfrobust>RobustClassifier" in names else network
 
 
 def with_input_range(network: keras.Model, low: float, high: float) -> keras.Model:

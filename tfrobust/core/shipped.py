@@ -1,4 +1,4 @@
-"""Where the networks are that come with the package."""
+"""Where networks are: at a path, or with the package."""
 
 import site
 import sys
@@ -15,6 +15,12 @@ FOLDERS = (
         for base in (sys.prefix, site.getuserbase())
     ),
 )
+# What begins the name of a Python function, as in "python:package.module:function".
+PREFIX = "python:"
+EXPECTED = (
+    "a .keras, .h5 or .onnx file, a SavedModel's folder, a folder of versions such as "
+    f"saved_models/fashion_mnist_mini, {PREFIX}module:function"
+)
 
 
 def networks() -> dict[str, Path]:
@@ -28,12 +34,12 @@ def networks() -> dict[str, Path]:
     }
 
 
-def find(path: str, expected: str) -> Path:
-    """A path, or else the shipped network of that name.
+def find(model: str | Path) -> Path:
+    """Where a network is.
 
     Args:
-        path: of a file or folder, or a name such as "cifar10"; what lies there goes first.
-        expected: what else the caller takes, for the complaint.
+        model: a path, or the name of a network that comes with the package, such as "cifar10".
+            What lies at the path goes first.
 
     Returns:
         A path that exists.
@@ -41,10 +47,13 @@ def find(path: str, expected: str) -> Path:
     Raises:
         InputError: there is neither.
     """
-    if Path(path).exists():
-        return Path(path)
+    if Path(model).exists():
+        return Path(model)
     known = networks()
-    if path not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise InputError(f"expected {expected}, or a shipped network's name ({names}); got {path}")
-    return known[path]
+    if str(model) not in known:
+        names = ", ".join(sorted(known)) or "none is here"
+        raise InputError(
+            f"expected {EXPECTED}, or the name of a network that comes with the package "
+            f"({names}); there is nothing at {model}"
+        )
+    return known[str(model)]

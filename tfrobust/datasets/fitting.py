@@ -25,8 +25,8 @@ def load_fitting(
     name: str,
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    image_shape: Sequence[int | None],
+    num_classes: int | None,
     class_names: Sequence[str] | None = None,
     bits: int | None = None,
 ) -> Fitting:
@@ -35,9 +35,9 @@ def load_fitting(
     Args:
         name: as for `load`.
         data_dir: as for `load`.
-        image_shape: the images that the network takes, (H, W, C). If they are square, the set's
-            images are resized to them.
-        num_classes: how many classes the network knows.
+        image_shape: the images that the network takes, (H, W, C), with None for a size that is
+            free. If they are square, the set's images are resized to them.
+        num_classes: how many classes the network knows; None if it does not say.
         class_names: the names of these classes; None if they are not known.
         bits: as for `load`.
 
@@ -51,15 +51,17 @@ def load_fitting(
     source, notes = load(name, data_dir=data_dir, bits=bits), []
     own = source.info.image_shape
     height, width, _ = image_shape
-    if own[:2] != (height, width) and height == width:
+    if height is not None and own[:2] != (height, width) and height == width:
         source = load(name, data_dir=data_dir, image_size=height, bits=bits)
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
-    if source.info.image_shape != image_shape:
+    found = source.info.image_shape
+    if any(wanted not in (None, size) for wanted, size in zip(image_shape, found, strict=True)):
         raise InputError(
-            f"the network takes images of {image_shape}, but {name} has {own}; name a data set "
-            "that fits"
+            f"the network takes images of {tuple(image_shape)}, but {name} has {own}; name a data "
+            "set that fits"
         )
-    check_classes(source, num_classes)
+    if num_classes is not None:
+        check_classes(source, num_classes)
     named = list(source.info.class_names)
     if class_names is not None and list(class_names) != named:
         theirs, ours = ", ".join(class_names[:5]), ", ".join(named[:5])

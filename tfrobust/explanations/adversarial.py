@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
-from tfrobust.core.classifier import Classifier, Model, answers
+from tfrobust.core.classifier import Classifier, Model, Range, answers, as_classifier
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
@@ -122,6 +122,7 @@ def explain(
     images: Any,
     targets: Any = None,
     *,
+    input_range: Range | None = None,
     rho: Any = 0.1,
     direction: Any = 1,
     batch_size: int = 8,
@@ -132,6 +133,8 @@ def explain(
         network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
+            network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1;
             the paper shows 0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
@@ -147,6 +150,7 @@ def explain(
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
+    network = as_classifier(network, input_range=input_range)
     classifier, images, targets = question(network, images, targets)
     if not classifier.has_gradient:
         raise InputError(

@@ -11,7 +11,7 @@ import onnxruntime
 import tensorflow as tf
 
 from tfrobust.core.classifier import as_classifier
-from tfrobust.core.loading import KERAS_FILE, load_model
+from tfrobust.core.loading import KERAS_FILE, load
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
 
@@ -25,7 +25,7 @@ def keras_file(folder: Path) -> Signature:
     Raises:
         InputError: the file cannot be read.
     """
-    classifier = as_classifier(load_model(folder / KERAS_FILE))
+    classifier = as_classifier(load(folder / KERAS_FILE))
     return lambda inputs: {"logits": np.asarray(classifier(inputs["images"]))}
 
 

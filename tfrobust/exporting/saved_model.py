@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
-from tfrobust.core.classifier import Classifier, as_classifier
+from tfrobust.core.classifier import Classifier, Range, as_classifier
 from tfrobust.core.images import checked_images
 from tfrobust.core.interruption import deferred
-from tfrobust.core.loading import KERAS_FILE, shapes
+from tfrobust.core.loading import KERAS_FILE
 from tfrobust.errors import InputError
 from tfrobust.exporting import card, extras, onnx, parity
 from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
@@ -24,6 +24,7 @@ def export(
     directory: str | Path,
     *,
     class_names: Sequence[str],
+    input_range: Range | None = None,
     name: str | None = None,
     provenance: str | None = None,
     recipe: Mapping[str, Any] | None = None,
@@ -46,6 +47,9 @@ def export(
         directory: the folder of versions, such as saved_models/fashion_mnist_mini. It is made if
             it is missing.
         class_names: K names.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
+            network that does not take pixels from 0 to 1. What is written takes pixels from 0
+            to 1 all the same.
         name: the model's name; the directory's name when None.
         provenance: for the card: which images the network was trained on, where they are from, and
             their licence.
@@ -69,7 +73,7 @@ def export(
     if "://" in str(directory):
         raise InputError(f"expected a folder on this machine, got {directory}")
     directory = Path(directory)
-    classifier, network = _checked_network(network)
+    classifier, network = _checked_network(network, input_range)
     names = _checked_names(class_names, network.output_shape[-1])
     images = None
     if reference_images is not None:
@@ -144,12 +148,12 @@ def _specs(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
     }
 
 
-def _checked_network(network: Any) -> tuple[Classifier, keras.Model]:
+def _checked_network(network: Any, input_range: Range | None) -> tuple[Classifier, keras.Model]:
     """The classifier and its Keras network, which gives logits for images of one size."""
-    classifier = as_classifier(network)
+    classifier = as_classifier(network, input_range=input_range)
     if classifier.network is None:
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
-    shapes(classifier.network)
+    _ = classifier.image_shape  # refuses a network of images of several sizes
     return classifier, classifier.network
 
 

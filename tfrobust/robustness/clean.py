@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import in_batches
-from tfrobust.core.classifier import Classifier, check_logits, logits_of
+from tfrobust.core.classifier import Classifier, logits_of
 from tfrobust.core.criteria import class_margin, cross_entropy
 from tfrobust.core.gradients import input_gradient
+from tfrobust.core.logit_checks import check_logits
 
 # What attacks follow.
 OBJECTIVES = {"cross-entropy": cross_entropy, "margin": class_margin}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrobust.attacks import Attack
-from tfrobust.core.classifier import Model
+from tfrobust.core.classifier import Model, Range
 from tfrobust.core.distances import Bounds
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.report import AraReport
@@ -16,6 +16,7 @@ def evaluate(
     images: Any,
     labels: Any,
     *,
+    input_range: Range | None = None,
     preset: str = "standard",
     attacks: Sequence[Attack] | None = None,
     bounds: Bounds | None = None,
@@ -33,6 +34,8 @@ def evaluate(
         network: any Keras classifier of such images, or whatever else `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1], at least one.
         labels: int (N,), the true classes, from 0 to K − 1.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
+            network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
         preset: "fast", "standard" or "thorough": how long the attacks search. It is ignored
             where `attacks` are given.
         attacks: the attacks in order, the cheap ones first. An attack that can starts from the
@@ -61,6 +64,7 @@ def evaluate(
         network,
         images,
         labels,
+        input_range=input_range,
         preset=preset,
         attacks=attacks,
         bounds=bounds,

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import Ara, accuracy_robustness_area
-from tfrobust.core.classifier import Model, as_classifier, logits_of
+from tfrobust.core.classifier import Model, Range, as_classifier, logits_of
 from tfrobust.core.distances import Bounds
 from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.core.provenance import image_hash, versions
@@ -49,6 +49,7 @@ class Evaluation:
         images: Any,
         labels: Any,
         *,
+        input_range: Range | None = None,
         preset: str = "standard",
         attacks: Sequence[Attack] | None = None,
         bounds: Bounds | None = None,
@@ -62,7 +63,7 @@ class Evaluation:
     ) -> None:
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-        self.network = as_classifier(network)
+        self.network = as_classifier(network, input_range=input_range)
         self.images = checked_images(images, self.network, at_least_one=True)
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)

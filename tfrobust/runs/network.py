@@ -3,14 +3,14 @@
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from tfrobust.core.answers import find_function
+from tfrobust.core.classifier import as_classifier
 from tfrobust.core.layers import InputNormalization
-from tfrobust.core.loading import load_model, shapes
+from tfrobust.core.loading import load
+from tfrobust.core.python_function import find
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar, resnet_imagenet
@@ -44,8 +44,9 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
         elif form == "python":
             network = _from_function(config.architecture, info)
         else:
-            network = _from_file(Path(config.architecture), precision)
-    taken, classes = shapes(network)
+            network = _from_file(config.architecture, precision)
+    classifier = as_classifier(network)
+    taken, classes = classifier.image_shape, classifier.num_classes
     if taken != tuple(info.image_shape) or classes != info.num_classes:
         raise InputError(
             f"expected `{FIELD}` {config.architecture} to take images {tuple(info.image_shape)} "
@@ -106,7 +107,7 @@ def _keras_application(name: str, info: DatasetInfo) -> keras.Model:
 
 def _from_function(name: str, info: DatasetInfo) -> keras.Model:
     """What a user's function gives. Importing its module runs it."""
-    function = find_function(name)
+    function = find(name)
     expected = f"expected {name}(input_shape=…, num_classes=…) of `{FIELD}` to give a Keras model"
     # Whatever a user's function raises is told.
     try:
@@ -118,13 +119,13 @@ def _from_function(name: str, info: DatasetInfo) -> keras.Model:
     return network
 
 
-def _from_file(path: Path, precision: str) -> keras.Model:
+def _from_file(path: str, precision: str) -> keras.Model:
     if precision != "float32":
         raise InputError(
             f"expected `training.precision` float32 with `{FIELD}` {path}, got {precision}: the "
             "layers of a file keep their own"
         )
-    network = load_model(path)
+    network = load(path)
     if not isinstance(network, keras.Model):
         raise InputError(f"expected `{FIELD}` {path} to hold a Keras network, to be trained on")
     network.trainable = True

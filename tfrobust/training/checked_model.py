@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.errors import InputError
 from tfrobust.training.batch_checks import told
 
 
@@ -123,3 +124,24 @@ class CheckedModel(keras.Model):
             yield
         finally:
             own.jit_compile = compiled
+
+
+def check_network(network: Any) -> None:
+    """Refuses what `RobustClassifier` cannot train.
+
+    Args:
+        network: what it was given.
+
+    Raises:
+        InputError: it is no Keras model, or brings a training of its own.
+    """
+    if not isinstance(network, keras.Model):
+        raise InputError(f"expected a Keras model, got a {type(network).__name__}")
+    for name in ("train_step", "compute_loss", "compute_metrics"):
+        if getattr(type(network), name) is not getattr(keras.Model, name):
+            raise InputError(
+                f"expected a network without a training of its own, but {type(network).__name__} "
+                f"defines {name}, which RobustClassifier would not call. Wrap the plain network, "
+                "keras.Model(network.inputs, network.outputs), and pass a loss and metrics to "
+                "compile"
+            )

@@ -5,10 +5,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.logits import last_activation, logits_network
+from tfrobust.core.classifier import Range, as_classifier
+from tfrobust.core.logits import last_activation
 from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
-from tfrobust.training.checked_model import CheckedModel
+from tfrobust.training.checked_model import CheckedModel, check_network
 from tfrobust.training.logged import StepMeans
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
@@ -26,9 +27,12 @@ class RobustClassifier(CheckedModel):
     trains; what ships is `classifier.network`.
 
     Args:
-        network: any built Keras classifier: images (B, H, W, C) in, logits or probabilities (B, K)
-            out. `classifier.network` is its `tfrobust.models.logits_network` and has the same
-            weights. `predict` gives what `network` gives.
+        network: any built Keras classifier that `as_classifier` takes: images (B, H, W, C) in,
+            logits or probabilities (B, K) out. `predict` gives what it gives. `classifier.network`
+            has the same weights, takes pixels from 0 to 1, and gives logits.
+        input_range: the lowest and the highest pixel that the network takes, and that it is
+            trained on here; None for (0, 1). Sizes of perturbations and gradients are in units of
+            pixels from 0 to 1 all the same.
         penalty: the penalty; None to train without it.
         psi: the controller of its weight; None for the published constants. It holds the
             classification loss of the images that are trained on, perturbed or not.
@@ -52,6 +56,7 @@ class RobustClassifier(CheckedModel):
         self,
         network: keras.Model,
         *,
+        input_range: Range | None = None,
         penalty: InputGradientPenalty | None = None,
         psi: PsiController | None = None,
         adversarial: Perturber | None = None,
@@ -61,19 +66,19 @@ class RobustClassifier(CheckedModel):
         dtype: Any = None,
         trainable: bool = True,
     ) -> None:
-        _check_own_training(network)
-        logits = logits_network(network)
+        check_network(network)
+        inside = as_classifier(network, input_range=input_range)
         # The policy decides whether `compile` scales the loss, and each layer casts for itself.
         dtype = network.dtype_policy if dtype is None else dtype
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
-        self.network = logits
+        self.network: keras.Model = inside.network
+        self.input_range = inside.input_range or PIXELS
         self.output_activation = last_activation(network)
         self.penalty = penalty
         # Without a penalty it is there and does nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
         self.adversarial = adversarial
-        self.growth_steps = growth_steps
-        self.seed = seed
+        self.growth_steps, self.seed = growth_steps, seed
         self.step_means = StepMeans()
         self._own_metrics = True
         self.built = True
@@ -85,7 +90,7 @@ class RobustClassifier(CheckedModel):
 
     @property
     def loss_name(self) -> str:
-        """What the classification loss is called in logs."""
+        """What logs call the classification loss."""
         return "cross_entropy" if self.loss is None else "classification_loss"
 
     @property
@@ -95,7 +100,14 @@ class RobustClassifier(CheckedModel):
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """What the network that was passed gives for images in its range: (B, K)."""
-        return self.outputs_of(self.network(images, training=training))
+        return self.outputs_of(self.network(self.unit_pixels(images), training=training))
+
+    def unit_pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images in the network's range, brought to pixels from 0 to 1."""
+        if self.input_range == PIXELS:
+            return images
+        low, high = self.input_range
+        return (tf.cast(images, keras.config.floatx()) - low) / (high - low)
 
     def outputs_of(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits in the form of the network that was passed, such as probabilities: (B, K)."""
@@ -203,7 +215,7 @@ class RobustClassifier(CheckedModel):
         """Takes one step on this device's part of a batch, which is not checked.
 
         Args:
-            images: float (B, H, W, C) in [0, 1].
+            images: numbers (B, H, W, C) in the network's range.
             labels: int (B,), or one-hot (B, K).
             weights: of the images in the classification loss, (B,).
 
@@ -212,14 +224,14 @@ class RobustClassifier(CheckedModel):
             (classification_loss where `compile` was given a loss) and accuracy; with a penalty
             also penalty, psi and integral (r).
         """
-        values, _ = step.take(self, images, labels, weights)
+        values, _ = step.take(self, self.unit_pixels(images), labels, weights)
         return values
 
     def check_batch(
         self, images: tf.Tensor, labels: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The batch, once it is sure that the network can be trained on it."""
-        images = batch_checks.checked_images(images, PIXELS)
+        images = batch_checks.checked_images(images, self.input_range)
         return images, None if labels is None else self.check_labels(labels)
 
     def check_labels(self, labels: tf.Tensor) -> tf.Tensor:
@@ -230,7 +242,7 @@ class RobustClassifier(CheckedModel):
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
         """Takes a step on a batch that was checked; → the means of the epoch so far."""
-        values, outputs = step.take(self, images, labels, weights)
+        values, outputs = step.take(self, self.unit_pixels(images), labels, weights)
         self._loss_tracker.update_state(values["loss"], sample_weight=tf.shape(images)[0])
         self.step_means.update(values, images)
         return self.compute_metrics(images, labels, outputs, sample_weight=weights)
@@ -252,6 +264,7 @@ class RobustClassifier(CheckedModel):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
+            "input_range": self.input_range,
             "output_activation": self.output_activation,
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
@@ -271,8 +284,10 @@ class RobustClassifier(CheckedModel):
         }
         # Files from before predictions had the form of the network hold none.
         activation = config.pop("output_activation", "linear")
+        # The network that was saved takes pixels from 0 to 1 already.
+        input_range = tuple(config.pop("input_range", PIXELS))
         classifier = cls(**parts, **config)
-        classifier.output_activation = activation
+        classifier.input_range, classifier.output_activation = input_range, activation
         return classifier
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -284,16 +299,3 @@ class RobustClassifier(CheckedModel):
         """The inverse of `get_compile_config`; the optimizer is built, so that its state loads."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-
-def _check_own_training(network: keras.Model) -> None:
-    if not isinstance(network, keras.Model):
-        return  # it is refused for that
-    for name in ("train_step", "compute_loss", "compute_metrics"):
-        if getattr(type(network), name) is not getattr(keras.Model, name):
-            raise InputError(
-                f"expected a network without a training of its own, but {type(network).__name__} "
-                f"defines {name}, which RobustClassifier would not call. Wrap the plain network, "
-                "keras.Model(network.inputs, network.outputs), and pass a loss and metrics to "
-                "compile"
-            )

@@ -24,7 +24,7 @@ def take(
 
     Args:
         classifier: what is trained.
-        images: numbers (B, H, W, C) in the network's range.
+        images: numbers (B, H, W, C) from 0 to 1.
         labels: (B,) or (B, 1), or rows of shares (B, K).
         weights: of the images in the classification loss, (B,) or (B, 1).
 

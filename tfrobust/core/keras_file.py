@@ -1,0 +1,39 @@
+"""Files that Keras saved: .keras, and .h5 from before it."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from tfrobust.core.logits import unwrapped
+from tfrobust.errors import InputError
+
+# What a file with a Lambda layer needs, which runs code of the file's maker.
+TRUST = (
+    "If you trust its maker, load it yourself, keras.saving.load_model(path, safe_mode=False), "
+    "and give the model"
+)
+
+
+def read(path: Path) -> keras.Model:
+    """Reads a network that Keras saved; of a saved `RobustClassifier`, the network inside.
+
+    Args:
+        path: a .keras or .h5 file.
+
+    Raises:
+        InputError: it is no such file, it is damaged, or there is code in it.
+    """
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
+        raise InputError(f"expected a .keras file; {path} is cut off, or is another file")
+    # What a damaged file raises is anything at all.
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        advice = f" {TRUST}" if "safe_mode" in str(error) else ""
+        raise InputError(
+            f"expected a Keras model; {path} cannot be read: {error}{advice}"
+        ) from None
+    if not isinstance(model, keras.Model):
+        raise InputError(f"expected a Keras model; {path} holds a {type(model).__name__}")
+    return unwrapped(model)
