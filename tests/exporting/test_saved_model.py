@@ -194,7 +194,7 @@ def test_the_name_is_the_folders(version):
         ("not a network", {}, "expected a network: a Keras model"),
         (lambda images: images[:, 0, :3, 0], {}, "expected a Keras network to export"),
         (keras.Sequential([keras.layers.Dense(3)]), {}, "built on one input"),
-        (small(shape=(None, None, 1)), {}, "images .* of one size"),
+        (small(shape=(None, None, 1)), {}, r"images of one size, but .* takes .*None, 1"),
         (small(activation="sigmoid"), {}, "ends with sigmoid"),
         (small(outputs=1), {}, "K ≥ 2"),
         (small(), {"class_names": ["one"]}, "expected 3 class names.*got 1"),
