@@ -1,7 +1,7 @@
 """Adversarial explanations: the image changed so that the network is surer, or less sure.
 
-On a robust network the attack itself is the explanation, because it is made of the network's own
-response. Source: Woods et al., arXiv 1906.02896, "Adversarial explanations".
+On a robust network the attack is the explanation: it is made of the network's own response. Source:
+Woods et al., arXiv 1906.02896, "Adversarial explanations".
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
-from tfrobust.core.classifier import Classifier, Model, Range, answers, as_classifier
+from tfrobust.core.classifier import Classifier, Model, Range, answers
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
@@ -134,7 +134,7 @@ def explain(
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
-            network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
+            network that does not take pixels from 0 to 1. The images are from 0 to 1.
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1;
             the paper shows 0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
@@ -150,8 +150,7 @@ def explain(
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
-    network = as_classifier(network, input_range=input_range)
-    classifier, images, targets = question(network, images, targets)
+    classifier, images, targets = question(network, images, targets, input_range)
     if not classifier.has_gradient:
         raise InputError(
             f"expected a network with a gradient, which g_explain follows, but {classifier.name} "
@@ -222,12 +221,8 @@ def at_sizes(
     """`explain` at several sizes, in full batches: images of different sizes share them.
 
     Args:
-        network: as for `explain`.
-        images: as for `explain`.
-        targets: as for `explain`.
+        network, images, targets, direction, batch_size: as for `explain`.
         rhos: the sizes, RMSE in units of pixels from 0 to 1.
-        direction: as for `explain`.
-        batch_size: as for `explain`.
 
     Returns:
         The explanations, one record a size.

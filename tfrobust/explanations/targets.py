@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import in_batches
-from tfrobust.core.classifier import Classifier, Model, as_classifier, logits_of
+from tfrobust.core.classifier import Classifier, Model, Range, as_classifier, logits_of
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.images import checked_images, checked_targets
 
@@ -28,18 +28,21 @@ class Question(NamedTuple):
     targets: np.ndarray
 
 
-def question(model: Model, images: Any, targets: Any = None) -> Question:
+def question(
+    model: Model, images: Any, targets: Any = None, input_range: Range | None = None
+) -> Question:
     """Checks what is to be explained.
 
     Args:
         model: what `as_classifier` takes.
         images: float (N, H, W, C) in [0, 1]; N may be 0.
         targets: int (N,) or a single int; None or −1 for the predicted class.
+        input_range: as for `as_classifier`.
 
     Raises:
         InputError: says what was expected and what came.
     """
-    network = as_classifier(model)
+    network = as_classifier(model, input_range=input_range)
     images = checked_images(images, network)
     num_classes = network.check(images) if len(images) else network.num_classes
     return Question(network, images, checked_targets(targets, len(images), num_classes))

@@ -282,9 +282,8 @@ class RobustClassifier(CheckedModel):
             name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
             for name in ("network", "penalty", "psi", "adversarial")
         }
-        # Files from before predictions had the form of the network hold none.
+        # Older files hold neither. The network that was saved takes pixels from 0 to 1 already.
         activation = config.pop("output_activation", "linear")
-        # The network that was saved takes pixels from 0 to 1 already.
         input_range = tuple(config.pop("input_range", PIXELS))
         classifier = cls(**parts, **config)
         classifier.input_range, classifier.output_activation = input_range, activation
