@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.errors import InputError
 from tfrobust.serving import Client, ServerError
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
 
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
 
@@ -126,3 +130,71 @@ assert not {{"tensorflow", "keras", "grpc"}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("class ") == 3
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A proxy that lets nobody through."""
+
+    def do_POST(self) -> None:
+        self.send_error(403)
+
+    do_GET = do_CONNECT = do_POST
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http://", "rest_port"), ("", "port")])
+def test_a_proxy_that_stands_between_is_named(
+    server, proxy: str, scheme: str, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy}")
+    monkeypatch.setenv("no_proxy", "")
+    address = f"{scheme}127.0.0.1:{getattr(server, port)}"
+    between = Client(address, model="tiny", timeout=3)
+    with between, pytest.raises(ServerError) as failed:
+        between.predict(IMAGES)
+    assert f"proxy {proxy}, which http_proxy names" in str(failed.value)
+    assert "no_proxy=127.0.0.1" in str(failed.value) and "secret" not in str(failed.value)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Client(address, model="tiny") as past:
+        assert past.predict(IMAGES).logits.shape[0] == 3
+
+
+def test_a_failed_check_is_told_by_its_words(clients) -> None:
+    for client in clients:
+        with pytest.raises(ServerError, match=r"INVALID_ARGUMENT: expected .*target.*, got 99\.$"):
+            client.explain(IMAGES[:1], 99)
+        with pytest.raises(ServerError, match=r"expected a PNG or JPEG file .* 5\.$"):
+            client.predict_files([b"hello"])
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_ipv6(models_folder, host: str) -> None:
+    if not socket.has_ipv6 or not _has_loopback_6():
+        pytest.skip("needs IPv6")
+    with Server(models_folder, Settings(host=host, port=0, rest_port=0)) as server:
+        for address in (f"[::1]:{server.port}", f"http://[::1]:{server.rest_port}"):
+            with Client(address, model="tiny") as client:
+                assert client.status() == {3: "AVAILABLE"}
+
+
+def _has_loopback_6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_an_ipv6_address_without_brackets_is_refused() -> None:
+    with pytest.raises(InputError, match=r"in brackets, as \[::1\]:8500, got ::1:8500"):
+        Client("::1:8500", model="tiny")

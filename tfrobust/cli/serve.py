@@ -80,9 +80,9 @@ def serve(values: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with Server(root, settings) as server:
-        print(f"gRPC {values.host}:{server.port}", flush=True)
+        print(f"gRPC {settings.address}:{server.port}", flush=True)
         if server.rest_port is not None:
-            print(f"page http://{values.host}:{server.rest_port}/", flush=True)
+            print(f"page http://{settings.address}:{server.rest_port}/", flush=True)
         ended.wait()
         print("stopping, once the requests that came have ended", flush=True)
 

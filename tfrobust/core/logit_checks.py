@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, reason_of
 
 NUMPY = ". If it takes NumPy arrays, wrap it as tfrobust.attacks.Opaque"
 
@@ -45,10 +45,10 @@ def ask(
     except InputError:
         raise
     except Exception as error:  # a stranger's network may raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        advice = NUMPY if has_gradient else ""
         raise InputError(
             f"expected a network that takes a tensor of images of shape {images.shape[1:]}, "
-            f"but {name} raised {type(error).__name__}: {reason}" + (NUMPY if has_gradient else "")
+            f"but {name} raised {type(error).__name__}: {reason_of(error)}{advice}"
         ) from error
     shape = getattr(logits, "shape", None)
     if shape is None or len(shape) != 2 or shape[0] != 2 or shape[1] < 2:

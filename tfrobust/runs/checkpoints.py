@@ -8,7 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrobust.core.files import write_atomically
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, reason_of
 from tfrobust.training.classifier import RobustClassifier
 
 KEPT = 2
@@ -60,7 +60,7 @@ class Checkpoints:
             except (AssertionError, ValueError) as error:
                 raise InputError(
                     f"{path} holds another network than the configuration makes of this data "
-                    f"({str(error).splitlines()[0]}). Did the data's classes change? Name another "
+                    f"({reason_of(error)}). Did the data's classes change? Name another "
                     "`run_dir`, or start anew with `fresh`"
                 ) from None
             self.newest = Path(path)
@@ -97,5 +97,5 @@ def _damage(path: str) -> str:
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except Exception as error:  # DataLossError, IndexError, RuntimeError: it depends on the damage
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return reason_of(error)
     return ""

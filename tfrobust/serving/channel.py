@@ -2,11 +2,14 @@
 
 import abc
 import dataclasses
+import os
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 
-from tfrobust.errors import InputError, ReportedError
+from tfrobust.errors import InputError, ReportedError, reason_of
 
 # Signature → "inputs" or "outputs" → name → dtype and shape.
 Signatures = dict[str, dict[str, dict[str, tuple[str, tuple[int, ...]]]]]
@@ -15,6 +18,9 @@ Signatures = dict[str, dict[str, dict[str, tuple[str, tuple[int, ...]]]]]
 ATTEMPTS = 4
 # Seconds between attempts. Each wait is up to twice as long as the one before.
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
+
+# What only the server itself says: a proxy between does not answer so.
+BY_SERVER = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED")
 
 
 class ServerError(ReportedError):
@@ -58,6 +64,15 @@ class Address:
                 "expected a timeout and message_bytes above 0, got "
                 f"{self.timeout}, {self.message_bytes}"
             )
+        if "//" not in self.server and self.server.count(":") > 1 and "[" not in self.server:
+            raise InputError(
+                f"expected an IPv6 address in brackets, as [::1]:8500, got {self.server}"
+            )
+
+    @property
+    def host(self) -> str:
+        """The server's name without its port."""
+        return urllib.parse.urlsplit(f"//{self.server.rpartition('//')[2]}").hostname or ""
 
     def read_certificate(self) -> bytes | None:
         """The certificate's bytes; None if there is none to use.
@@ -85,6 +100,11 @@ class Channel(abc.ABC):
 
     def __init__(self, address: Address) -> None:
         self.address = address
+
+    @property
+    @abc.abstractmethod
+    def proxy_variables(self) -> tuple[str, ...]:
+        """The environment variables that can name a proxy, of which the first one set counts."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -124,5 +144,23 @@ class Channel(abc.ABC):
             "and the limit there",
             "NOT_FOUND": f"is {self.address.model} its name there, and is the version served?",
         }.get(code, "")
-        message = f"{self.address.server} answered {code}: {reason}. {advice}"
-        return ServerError(code, message.rstrip())
+        told = reason_of(reason or "no reason given").rstrip(".")
+        message = f"{self.address.server} answered {code}: {told}. {advice}".rstrip()
+        if code not in BY_SERVER:
+            message += self._about_proxy()
+        return ServerError(code, message)
+
+    def _about_proxy(self) -> str:
+        """A sentence about the proxy that stands between; "" where none does."""
+        host = self.address.host
+        for name in self.proxy_variables:
+            if proxy := os.environ.get(name):
+                if urllib.request.proxy_bypass(host):
+                    return ""
+                # A password may stand before the @.
+                shown = proxy.rpartition("//")[2].rpartition("@")[2]
+                return (
+                    f". The request went through the proxy {shown}, which {name} names: if it "
+                    f"should not, set no_proxy={host}"
+                )
+        return ""

@@ -70,6 +70,11 @@ class GrpcChannel(Channel):
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
+    @property
+    def proxy_variables(self) -> tuple[str, ...]:
+        """The environment variables that can name a proxy, of which the first one set counts."""
+        return ("grpc_proxy", "https_proxy", "http_proxy")
+
     def close(self) -> None:
         """Ends the connection."""
         self._channel.close()

@@ -46,11 +46,11 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._grace = settings.grace
         try:
-            self.port: int = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
+            self.port: int = self._server.add_insecure_port(f"{settings.address}:{settings.port}")
         except RuntimeError:
             raise ReportedError(
-                f"cannot listen on {settings.host}:{settings.port}; is another server there? "
-                "Name another port"
+                f"cannot listen on {settings.address}:{settings.port}; is another server there? "
+                "Name another port, or another host"
             ) from None
         self._server.start()
 

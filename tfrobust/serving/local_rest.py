@@ -47,16 +47,7 @@ class RestServer:
         self._engine, self._most = engine, settings.message_bytes
         # AnyIO's own limit of 40 would keep the queue from ever being full.
         self._threads = CapacityLimiter(settings.threads)
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((settings.host, settings.rest_port or 0))
-        except OSError as error:
-            listening.close()
-            raise ReportedError(
-                f"cannot listen on {settings.host}:{settings.rest_port}: {error}; name another "
-                "rest_port"
-            ) from None
+        listening = _listening(settings)
         self.port: int = listening.getsockname()[1]
         one = "/v1/models/{name:str}"
         numbered = one + "/versions/{version:int}"
@@ -167,6 +158,27 @@ class RestServer:
             return _json({"predictions": next(iter(plain.values()))})
         rows = zip(*plain.values(), strict=True)
         return _json({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """A socket on the REST port, of whichever family the host is.
+
+    Raises:
+        ReportedError: the port is taken, or the host is not this machine's.
+    """
+    host = settings.host.strip("[]")
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+        # As gRPC does, "::" listens to IPv4 as well.
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (host, settings.rest_port or 0), family=family, dualstack_ipv6=both
+        )
+    except OSError as error:
+        raise ReportedError(
+            f"cannot listen on {settings.address}:{settings.rest_port}: {error}; name another "
+            "rest_port, or another host"
+        ) from None
 
 
 def _specs(tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,12 @@ class RestChannel(Channel):
         if address.version is not None:
             self._url += f"/versions/{address.version}"
 
+    @property
+    def proxy_variables(self) -> tuple[str, ...]:
+        """The environment variables that can name a proxy, of which the first one set counts."""
+        scheme = self.address.server.partition(":")[0]
+        return (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+
     def close(self) -> None:
         """Does nothing, as every request has a connection of its own."""
 

@@ -10,7 +10,7 @@ class Settings:
     """Where a server listens, and how much it takes on.
 
     Args:
-        host: the address to listen on. The default lets only this machine in.
+        host: the address to listen on, of IPv4 or IPv6. The default lets only this machine in.
         port: the gRPC port; 0 takes a free one.
         rest_port: the port of REST and of the page; 0 takes a free one, None serves neither.
         workers: how many requests are computed at once.
@@ -33,6 +33,12 @@ class Settings:
     def threads(self) -> int:
         """One for each request that is computed or waits, and some to refuse others."""
         return self.workers + self.queue + 4
+
+    @property
+    def address(self) -> str:
+        """The host as URLs and gRPC write it before a port: an IPv6 address in brackets."""
+        bare = self.host.strip("[]")
+        return f"[{bare}]" if ":" in bare else bare
 
     def __post_init__(self) -> None:
         for name, least in (("workers", 1), ("message_bytes", 1), ("queue", 0), ("grace", 0)):

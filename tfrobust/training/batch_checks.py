@@ -1,18 +1,15 @@
 """What a batch must be before it is trained on: labels among the classes, pixels in the range."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, reason_of
 
 # How far pixels may lie outside of the range, as a share of it: noise and perturbations leave it a
 # little, while 8-bit images and standardised ones leave it by more.
 MARGIN = 0.5
-# TensorFlow writes the text of a failed assertion so.
-_TOLD = re.compile(r"assertion failed: \[(expected [^\]]+)\]")
 
 
 def checked_images(images: tf.Tensor, input_range: tuple[float, float]) -> tf.Tensor:
@@ -107,10 +104,10 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments)
         except tf.errors.InvalidArgumentError as error:
-            found = _TOLD.search(error.message)
-            if found is None:
+            reason = reason_of(error)
+            if not reason.startswith("expected"):
                 raise
-            raise InputError(found[1]) from None
+            raise InputError(reason) from None
 
     return call
 
