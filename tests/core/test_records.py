@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tfrobust.core.records import Array, Record
+from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
 
 
@@ -101,3 +101,21 @@ def test_places_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="choose a folder"):
         RECORD.to_json(tmp_path / "file" / "record.json")
+
+
+def test_a_prompt_shows_of_large_fields_only_what_they_are() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Found:
+        images: np.ndarray
+        sizes: tuple[float, ...]
+        name: str
+
+        __repr__ = brief
+
+    shown = repr(Found(np.zeros((4, 28, 28, 1), np.float32), (0.5,) * 11, "FMN"))
+    assert shown == (
+        "Found(images=<float32 of shape (4, 28, 28, 1)>, sizes=<tuple of 11>, name='FMN')"
+    )
+    assert repr(Found(np.array([1, 2]), (0.5,), "FMN")) == (
+        "Found(images=array([1, 2]), sizes=(0.5,), name='FMN')"
+    )

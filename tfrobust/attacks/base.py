@@ -13,6 +13,7 @@ from tfrobust.core.config import Configured
 from tfrobust.core.criteria import Criterion, Misclassified
 from tfrobust.core.distances import Bounds, rmse64
 from tfrobust.core.images import checked_images, checked_labels
+from tfrobust.core.records import brief
 from tfrobust.errors import InputError
 
 
@@ -34,6 +35,8 @@ class AttackResult:
     rmse: np.ndarray
     found: np.ndarray
     late: np.ndarray
+
+    __repr__ = brief
 
 
 class Block(NamedTuple):

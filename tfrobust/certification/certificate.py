@@ -13,7 +13,7 @@ from scipy.special import betaincinv, ndtri
 
 from tfrobust.core.ara import Ara
 from tfrobust.core.presenters import Presented
-from tfrobust.core.records import Array, Record
+from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
 
 ABSTAINED = -1
@@ -71,6 +71,8 @@ class Certificate(Record, Presented):
     seed: int
     seconds: float
     statement: str = STATEMENT
+
+    __repr__ = brief
 
     def __str__(self) -> str:
         return (

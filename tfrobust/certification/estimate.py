@@ -9,7 +9,7 @@ import numpy as np
 
 from tfrobust.core.ara import Ara
 from tfrobust.core.presenters import Presented
-from tfrobust.core.records import Array, Record
+from tfrobust.core.records import Array, Record, brief
 
 # A fit with a smaller p-value in the Kolmogorov-Smirnov test is called poor.
 POOR_FIT = 0.05
@@ -56,6 +56,8 @@ class Clever(Record, Presented):
     rivals: int
     seed: int
     seconds: float
+
+    __repr__ = brief
 
     def __str__(self) -> str:
         return (

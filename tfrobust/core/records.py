@@ -1,5 +1,6 @@
 """What records share: they are written as JSON and read back."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -10,6 +11,7 @@ import pydantic
 from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError
 
+MOST_SHOWN = 10  # values of an array or a list that a record shows at a prompt
 MOST_REASONS = 3  # that an error names, of why a file holds no such record
 
 
@@ -31,6 +33,26 @@ def _plain(array: np.ndarray) -> list[Any]:
 
 # A field of numbers (N,). JSON has no infinity, so an infinite number is null there.
 Array = Annotated[np.ndarray, pydantic.PlainValidator(_numbers), pydantic.PlainSerializer(_plain)]
+
+
+def brief(record: Any) -> str:
+    """A dataclass as one reads it at a prompt: of arrays and long lists only what they are.
+
+    Set as `__repr__` of records that hold arrays.
+    """
+    parts = [
+        f"{field.name}={_brief(getattr(record, field.name))}"
+        for field in dataclasses.fields(record)
+    ]
+    return f"{type(record).__name__}({', '.join(parts)})"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > MOST_SHOWN:
+        return f"<{value.dtype} of shape {value.shape}>"
+    if isinstance(value, tuple | list) and len(value) > MOST_SHOWN:
+        return f"<{type(value).__name__} of {len(value)}>"
+    return repr(value)
 
 
 class Record:

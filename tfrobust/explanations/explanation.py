@@ -11,6 +11,7 @@ import numpy as np
 
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
+from tfrobust.core.records import brief
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Explanation(Presented):
     attribution: np.ndarray
     map: np.ndarray
     method: str = ""
+
+    __repr__ = brief
 
     @property
     def explanations(self) -> np.ndarray:

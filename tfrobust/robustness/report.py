@@ -12,7 +12,7 @@ from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
-from tfrobust.core.records import Array, Record
+from tfrobust.core.records import Array, Record, brief
 from tfrobust.robustness.examples import Example
 
 
@@ -41,6 +41,8 @@ class AttackRecord:
     won: int
     late: int
     seconds: float
+
+    __repr__ = brief
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +115,8 @@ class AraReport(Record, Presented):
         tuple[Example, ...], pydantic.PlainValidator(tuple), pydantic.Field(exclude=True)
     ] = ()
     class_names: tuple[str, ...] = ()
+
+    __repr__ = brief
 
     @property
     def images(self) -> int:
