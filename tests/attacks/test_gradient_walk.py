@@ -64,6 +64,10 @@ def test_the_next_ball_of_fmn() -> None:
     )
     radius = fmn.new_radius(here, tf.constant([np.inf, 1.0, 1.0, 1.0]), 0.05)
     np.testing.assert_allclose(radius, [1.001 * (0.5 + 3.0 / 2), 1.05, 0.95, 0.8], rtol=1e-6)
+    # Within bounds it grows before the criterion was ever met, too, where that is more.
+    before = tf.constant([2.5, 1.0, 1.0, 1.0])
+    radius = fmn.new_radius(here._replace(bounds=(0.0, 1.0)), before, 0.05)
+    np.testing.assert_allclose(radius, [1.05 * 2.5, 1.05, 0.95, 0.8], rtol=1e-6)
 
 
 def test_the_cosine() -> None:

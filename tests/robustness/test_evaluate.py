@@ -286,6 +286,11 @@ def test_robust_accuracy_by_hand(network: keras.Model) -> None:
     for size in (0.0, 0.2, 0.23, 0.25):
         assert report.robust_accuracy(size) == np.mean(norms > size)
         assert report.robust_accuracy(size / 3, "Linf") == np.mean(largest > size / 3)
+    with pytest.raises(InputError, match="norm as 'L2' or 'Linf', got 'linf'"):
+        report.robust_accuracy(0.2, "linf")  # type: ignore[arg-type]
+    for size in (-1.0, np.nan, [0.1, 0.2]):
+        with pytest.raises(InputError, match="one size, a number from 0"):
+            report.robust_accuracy(size)  # type: ignore[arg-type]
 
 
 class Called:

@@ -110,5 +110,10 @@ def new_radius(here: Visit, radius: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
         it ever was, up to just beyond the plane that margin and gradient describe.
     """
     plane = BEYOND * (here.size + here.value / (norm(here.gradient) + 1e-20))
-    grown = tf.where(tf.math.is_finite(here.best.size), radius * (1.0 + change), plane)
+    larger = radius * (1.0 + change)
+    if here.bounds is not None:
+        # Bounds hold a part of every step back: a ball that only goes to the plane would end short
+        # of it for ever. The paper has no such growth.
+        plane = tf.where(tf.math.is_finite(radius), tf.maximum(plane, larger), plane)
+    grown = tf.where(tf.math.is_finite(here.best.size), larger, plane)
     return tf.where(here.met, tf.minimum(radius * (1.0 - change), here.best.size), grown)

@@ -13,6 +13,7 @@ from tfrobust.core.ara import Ara
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
 from tfrobust.core.records import Array, Record, brief
+from tfrobust.errors import InputError
 from tfrobust.robustness.examples import Example
 
 
@@ -153,7 +154,14 @@ class AraReport(Record, Presented):
 
         Returns:
             A share from 0 to 1.
+
+        Raises:
+            InputError: another norm, or a size that is no number from 0.
         """
+        if norm not in ("L2", "Linf"):
+            raise InputError(f"expected norm as 'L2' or 'Linf', got {norm!r}")
+        if np.ndim(size) or not size >= 0:
+            raise InputError(f"expected one size, a number from 0, got {size}; ask once for each")
         if norm == "Linf":
             return float(np.mean(self.attack_linf > size))
         return float(np.mean(self.attack_rmse * np.sqrt(np.prod(self.image_shape)) > size))
