@@ -12,7 +12,7 @@ from . import runs as runs
 from . import serving as serving
 from . import training as training
 from .certification.smoothing import certify as certify
-from .core.classifier import as_classifier as as_classifier
+from .core.door import as_classifier as as_classifier
 from .core.loading import load as load
 from .errors import InputError as InputError
 from .explanations.adversarial import explain as explain

@@ -12,7 +12,8 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers
 
-from tfrobust.core.classifier import Classifier, as_classifier
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.loading import class_names, load
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError

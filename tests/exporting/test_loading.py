@@ -9,7 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrobust.attacks import L2Min
-from tfrobust.core.classifier import Classifier, as_classifier
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.loading import class_names, load
 from tfrobust.errors import InputError
 

@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import batches
-from tfrobust.core.classifier import Classifier, Model, as_classifier, compiled
+from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.config import Configured
 from tfrobust.core.criteria import Criterion, Misclassified
 from tfrobust.core.distances import Bounds, rmse64
+from tfrobust.core.door import as_classifier
 from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.core.records import brief
 from tfrobust.errors import InputError

@@ -17,7 +17,7 @@ from cleverhans.tf2.attacks.spsa import SPSAAdam
 
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.fixed_size import NORMS, FixedSizeAttack
-from tfrobust.core.classifier import Classifier
+from tfrobust.core.classifier import Classifier, compiled
 from tfrobust.core.criteria import Criterion
 from tfrobust.core.distances import clip, per_image
 from tfrobust.errors import InputError
@@ -44,7 +44,7 @@ class MarginModel:
         return _margin_and_zero(self.model, self.criterion, images, self.classes)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _margin_and_zero(
     model: Classifier, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
 ) -> tf.Tensor:
@@ -86,7 +86,7 @@ class UnitBalls:
         return _rising(self.model, self.criterion, self.images, self.classes, self.radius, offset)
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _rising(
     model: Classifier,
     criterion: Criterion,

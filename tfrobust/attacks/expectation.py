@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.classifier import Model, as_classifier
+from tfrobust.core.classifier import Model
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 
 # A function of images (B, H, W, C) and a seed, int32 (2,), that gives logits (B, K). Every row

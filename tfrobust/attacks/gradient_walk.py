@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
-from tfrobust.core.classifier import Classifier, Model
+from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.criteria import Criterion
 from tfrobust.core.distances import Bounds, clip
 from tfrobust.core.gradients import input_gradient
@@ -153,7 +153,7 @@ def visit(
 
 # The class, the model and the criterion are arguments and no closures: TensorFlow then keeps one
 # program for each, whichever attack asks.
-_program = tf.function(visit, jit_compile=True)
+_program = compiled(visit)
 
 
 def compiled_visit(

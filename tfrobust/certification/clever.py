@@ -24,13 +24,13 @@ from tfrobust.certification.estimate import POOR_FIT, Clever
 from tfrobust.certification.extreme_values import steepest
 from tfrobust.certification.sampling import Use, checked_inputs, draw_seed, noise, portion
 from tfrobust.core.ara import accuracy_robustness_area
-from tfrobust.core.classifier import Classifier, Model, answers
+from tfrobust.core.classifier import Classifier, Model, answers, compiled
 from tfrobust.core.distances import per_image
 from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
 
 
-@tf.function(jit_compile=True)
+@compiled
 def _slopes(
     network: Classifier,
     draws: int,

@@ -1,13 +1,16 @@
 """Random draws around images: their seeds, how many are computed at a time, and what is checked."""
 
 import enum
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.classifier import Classifier, Model, as_classifier
-from tfrobust.core.images import checked_images, checked_labels
+from tfrobust.core.classifier import Classifier, Model, logits_of
+from tfrobust.core.door import as_classifier
+from tfrobust.core.images import arrays, checked_images, checked_labels
+from tfrobust.core.input_range import check_range
 from tfrobust.errors import InputError
 
 # So many draws of one image are computed at a time, or fewer if the image is so large that memory
@@ -91,8 +94,9 @@ def checked_inputs(network: Model, images: Any, labels: Any, numbers: Any) -> In
 
     Args:
         network: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1], at least one.
-        labels: int (N,), from 0 to K − 1.
+        images: float (N, H, W, C) in [0, 1] or uint8, at least one; or a tf.data.Dataset of pairs
+            of images and labels.
+        labels: int (N,), from 0 to K − 1; None beside a data set.
         numbers: int (N,), 0 or above, which image of its data set each one is; None for 0 to
             N − 1.
 
@@ -100,10 +104,14 @@ def checked_inputs(network: Model, images: Any, labels: Any, numbers: Any) -> In
         InputError: says what was expected and what came.
     """
     network = as_classifier(network)
+    images, labels = arrays(images, labels)
     images = checked_images(images, network, at_least_one=True)
     labels = checked_labels(labels, len(images))
     num_classes = network.check(images)
     labels = checked_labels(labels, len(images), num_classes)
+    if network.input_range is None:
+        ask = functools.partial(logits_of, network, batch_size=portion(images.shape[1:]))
+        check_range(ask, images, labels, network.name)
     numbers = np.arange(len(images)) if numbers is None else np.asarray(numbers)
     if (
         numbers.shape != labels.shape

@@ -14,7 +14,8 @@ from scipy.stats import binomtest
 from tfrobust.certification.certificate import ALPHA, check_settings
 from tfrobust.certification.sampling import Use, checked_inputs, draw_seed, noise
 from tfrobust.certification.votes import Poll
-from tfrobust.core.classifier import Model, as_classifier
+from tfrobust.core.classifier import Model
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 
 # On the line to an attacked image the way is doubled at most so often, until the vote changes, and

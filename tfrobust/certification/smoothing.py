@@ -23,13 +23,15 @@ from tfrobust.certification.certificate import (
 from tfrobust.certification.sampling import Use, checked_inputs
 from tfrobust.certification.votes import Poll
 from tfrobust.core.ara import accuracy_robustness_area
-from tfrobust.core.classifier import Model, Range, as_classifier
+from tfrobust.core.classifier import Model
+from tfrobust.core.door import as_classifier
+from tfrobust.core.input_range import Range
 
 
 def certify(
     network: Model,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     input_range: Range | None = None,
     sigma: float = 0.25,
@@ -52,8 +54,9 @@ def certify(
 
     Args:
         network: what `as_classifier` takes; it needs no gradient.
-        images: float (N, H, W, C) in [0, 1], at least one.
-        labels: int (N,), the true classes, from 0 to K − 1.
+        images: float (N, H, W, C) in [0, 1] or uint8, at least one; or a tf.data.Dataset of pairs
+            of images and labels.
+        labels: int (N,), the true classes, from 0 to K − 1; None beside a data set.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
             network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
         sigma: σ, the standard deviation of the noise, above 0, in units of pixels from 0 to 1.

@@ -188,7 +188,7 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
     Raises:
         InputError: the data set does not fit the network.
     """
-    from tfrobust.core.classifier import as_classifier
+    from tfrobust.core.door import as_classifier
     from tfrobust.core.loading import class_names, load
     from tfrobust.datasets.fitting import check_classes, load_fitting
 

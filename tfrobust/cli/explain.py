@@ -130,7 +130,7 @@ def explain(values: Any) -> None:
         validate(values.dataset, values.data_dir)
     program.import_tensorflow()
     from tfrobust import explanations
-    from tfrobust.core.classifier import as_classifier
+    from tfrobust.core.door import as_classifier
     from tfrobust.core.files import write_atomically
     from tfrobust.core.loading import class_names, load
     from tfrobust.reports.animation import animate

@@ -40,7 +40,7 @@ def export(values: Any) -> None:
     output = Path(values.output)
     program.check_writable(output)
     program.import_tensorflow()
-    from tfrobust.core.classifier import as_classifier
+    from tfrobust.core.door import as_classifier
     from tfrobust.core.loading import class_names, load
     from tfrobust.exporting.saved_model import export as write
 

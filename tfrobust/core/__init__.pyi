@@ -3,7 +3,7 @@ from .ara import Ratio as Ratio
 from .ara import accuracy_robustness_area as accuracy_robustness_area
 from .ara import area as area
 from .classifier import Classifier as Classifier
-from .classifier import as_classifier as as_classifier
+from .door import as_classifier as as_classifier
 from .loading import class_names as class_names
 from .loading import load as load
 from .opaque import Opaque as Opaque

@@ -1,7 +1,7 @@
-"""The one door for a network: whatever a user brings becomes a `Classifier`."""
+"""A network as all of this package asks it, and the ways to ask it."""
 
 import functools
-import types
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,26 +12,23 @@ import tensorflow as tf
 from tfrobust.core import logit_checks
 from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
-from tfrobust.core.logits import logits_network, with_input_range
+from tfrobust.core.input_range import Range
 from tfrobust.errors import InputError
 
 # What every entrance takes: a Keras classifier, a `Classifier`, or a function of images
 # (B, H, W, C) that gives logits (B, K).
 Model = Callable[..., Any]
 
-# The lowest and the highest pixel that a network takes.
-Range = tuple[float, float]
-
-# The name under which a model keeps its classifiers. They live as long as the model does, because
-# TensorFlow compiles anew for every object that it does not know.
-_KEPT = "_tfrobust_classifiers"
+# What TensorFlow says where XLA lacks an operation.
+_NOT_FOR_XLA = re.compile("unsupported operations|not compilable")
 
 
 class Classifier:
     """A network as all of this package asks it: images go in, logits come out.
 
     A Classifier always infers: layers for training, such as Dropout and augmentation, do nothing.
-    It may be an argument of compiled functions.
+    The softmax of its logits are the confidences that the network itself gives. It may be an
+    argument of compiled functions.
 
     Args:
         logits: a function of float32 images (B, H, W, C) with pixels from 0 to 1 that gives
@@ -39,19 +36,17 @@ class Classifier:
         name: what reports call the network.
         input_shape: (None, H, W, C); H and W may be None. None where nothing is known.
         num_classes: K; None where it is not known before the network is asked.
-        has_gradient: whether TensorFlow can differentiate the logits with respect to the images,
-            and compile the network by XLA.
+        has_gradient: whether TensorFlow can differentiate the logits with respect to the images.
         network: the Keras network behind it, if there is one. It gives the same logits.
         input_range: the lowest and the highest pixel that what is behind it takes; None where
             nobody said it, and pixels from 0 to 1 are taken for granted.
+        activation: what makes the network's own outputs of logits, by Keras' name.
+        single: whether the network's one output was made into two classes.
 
     Attributes:
-        name: as given.
-        input_shape: as given.
+        name, input_shape, has_gradient, network, input_range, activation, single: as given.
         num_classes: as given, or found by `check`.
-        has_gradient: as given.
-        network: as given.
-        input_range: as given.
+        compiles: whether XLA can compile the network, as far as it was tried.
 
     Raises:
         InputError: an input_shape of another length.
@@ -67,14 +62,22 @@ class Classifier:
         has_gradient: bool = True,
         network: keras.Model | None = None,
         input_range: Range | None = None,
+        activation: str = "linear",
+        single: bool = False,
     ) -> None:
         if input_shape is not None and len(input_shape) != 4:
             raise InputError(f"expected input_shape as (None, H, W, C), got {input_shape}")
         self._logits = logits
         self.name, self.input_shape, self.num_classes = name, input_shape, num_classes
-        self.has_gradient, self.network = has_gradient, network
-        self.input_range = input_range
+        self.has_gradient, self.network, self.input_range = has_gradient, network, input_range
+        self.activation, self.single = activation, single
+        self.compiles = has_gradient
         self._checked: dict[tuple[int, ...], int] = {}
+
+    @property
+    def task(self) -> str:
+        """ "binary" where one output was made into two classes, else "multi-class"."""
+        return "binary" if self.single else "multi-class"
 
     @property
     def output_shape(self) -> tuple[None, int | None]:
@@ -141,46 +144,25 @@ class Classifier:
         return self._checked[asked]
 
 
-def as_classifier(model: Model, *, input_range: Range | None = None) -> Classifier:
-    """Makes a `Classifier` of whatever can be one.
-
-    The same model gives the same Classifier, so that nothing is compiled twice for it.
-
-    Args:
-        model: a Keras classifier of images (B, H, W, C) that ends in logits or in a softmax, which
-            is left out; a function in TensorFlow of such images that gives logits (B, K); or a
-            Classifier, such as `tfrobust.load` gives for an ONNX file.
-        input_range: the lowest and the highest pixel that the network takes, as (0, 255) or
-            (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None for (0, 1), or for
-            what a given Classifier knows.
-
-    Raises:
-        InputError: it is nothing of that kind, or the range is not what a Classifier knows.
-    """
-    if input_range is not None:
-        input_range = _checked_range(input_range)
-    kept, key = _kept(model), (getattr(model, "__func__", None), input_range)
-    if key not in kept:
-        if input_range is None:
-            kept[key] = model if isinstance(model, Classifier) else _made(model)
-        elif isinstance(model, Classifier):
-            kept[key] = _in_range(model, input_range)
-        else:
-            kept[key] = as_classifier(as_classifier(model), input_range=input_range)
-    return kept[key]
-
-
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a TensorFlow program of a function of a Classifier and more.
 
-    XLA compiles it, unless the Classifier gives no gradient: then it runs Python, which XLA does
-    not know.
+    XLA compiles it, unless it cannot: where the Classifier gives no gradient it runs Python, and
+    XLA lacks some of TensorFlow's operations.
     """
     by_xla, plain = tf.function(function, jit_compile=True), tf.function(function)
 
     @functools.wraps(function)
-    def call(model: Classifier, *rest: Any) -> Any:
-        return (by_xla if model.has_gradient else plain)(model, *rest)
+    def call(*arguments: Any) -> Any:
+        (model,) = (one for one in arguments if isinstance(one, Classifier))
+        if model.compiles:
+            try:
+                return by_xla(*arguments)
+            except tf.errors.InvalidArgumentError as error:
+                if not _NOT_FOR_XLA.search(str(error)):
+                    raise
+                model.compiles = False
+        return plain(*arguments)
 
     return call
 
@@ -194,92 +176,3 @@ def answers(model: Classifier, images: tf.Tensor) -> tf.Tensor:
 def logits_of(model: Classifier, images: np.ndarray, batch_size: int) -> np.ndarray:
     """The logits float32 (N, K) of images (N, H, W, C), N at least 1, batch by batch."""
     return in_batches(functools.partial(answers, model), batch_size, images.astype(np.float32))
-
-
-def _kept(model: Model) -> dict[Any, Classifier]:
-    """The classifiers made of a model so far, which the model itself holds.
-
-    A table of ours would keep every model for good, because a Classifier holds its model.
-    """
-    # A bound method is a new object at each look, and what it holds is its function's.
-    owner = model.__self__ if isinstance(model, types.MethodType) else model
-    attributes = getattr(owner, "__dict__", None)
-    # Not by setattr, because Keras tracks what is set so.
-    return attributes.setdefault(_KEPT, {}) if isinstance(attributes, dict) else {}
-
-
-def _checked_range(input_range: Range) -> Range:
-    try:
-        low, high = map(float, input_range)
-    except (TypeError, ValueError):
-        low = high = np.nan
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise InputError(
-            f"expected input_range as (lowest, highest) pixel, such as (0, 255), got {input_range}"
-        )
-    return low, high
-
-
-def _in_range(classifier: Classifier, input_range: Range) -> Classifier:
-    """The classifier of pixels from 0 to 1 whose network takes those of another range."""
-    if classifier.input_range == input_range:
-        return classifier
-    if classifier.input_range is not None:
-        raise InputError(
-            f"expected no other input_range than {classifier.input_range}, which {classifier.name} "
-            f"was given already, got {input_range}"
-        )
-    low, high = input_range
-    if (network := classifier.network) is not None:
-        network = with_input_range(network, low, high)
-        logits: Callable[..., Any] = functools.partial(network, training=False)
-    else:
-
-        def logits(images: tf.Tensor) -> tf.Tensor:
-            return classifier(low + images * (high - low))
-
-    return Classifier(
-        logits,
-        name=classifier.name,
-        input_shape=classifier.input_shape,
-        num_classes=classifier.num_classes,
-        has_gradient=classifier.has_gradient,
-        network=network,
-        input_range=input_range,
-    )
-
-
-def _made(model: Any) -> Classifier:
-    if isinstance(model, keras.Model):
-        network = logits_network(model)
-        shape = network.input_shape
-        if len(shape) != 4:
-            raise InputError(
-                f"expected a network of images (None, height, width, channels), got one of {shape}"
-            )
-        return Classifier(
-            functools.partial(network, training=False),
-            name=model.name,
-            input_shape=shape,
-            num_classes=network.output_shape[-1],
-            network=network,
-        )
-    if not callable(model):
-        kind = type(model).__name__
-        raise InputError(
-            "expected a network: a Keras model, a function from images to logits, or what "
-            f"tfrobust.load(path) reads from a file, got {kind} {model!r:.60}"
-        )
-    function = model
-    if isinstance(model, keras.layers.Layer):
-        function = functools.partial(model, training=False)
-    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    # Both a lambda and an object of a class of its own are told by their type.
-    called = getattr(model, "__name__", "<")
-    called = type(model).__name__ if called.startswith("<") else called
-    return Classifier(
-        function,
-        name=str(getattr(model, "name", called)),
-        input_shape=taken if isinstance(taken, tuple) and len(taken) == 4 else None,
-        num_classes=given[-1] if isinstance(given, tuple) and len(given) == 2 else None,
-    )

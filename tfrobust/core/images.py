@@ -10,7 +10,38 @@ if TYPE_CHECKING:  # The client of a server checks images without TensorFlow.
     from tfrobust.core.classifier import Classifier
 
 PREDICTED = -1  # as a target: the class that the network predicts
+ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
 GREY_OR_COLOUR = (1, 3)  # channels that a picture can show
+
+
+def arrays(images: Any, labels: Any = None) -> tuple[Any, Any]:
+    """The images and labels of a tf.data.Dataset; others are given back as they are.
+
+    Args:
+        images: a data set of images or of pairs (images, labels), in batches or one by one; or
+            anything else.
+        labels: of the images; None beside a data set of pairs.
+
+    Raises:
+        InputError: the data set has no end, is of something else, or comes with labels beside it.
+    """
+    if not hasattr(images, "element_spec"):
+        return images, labels
+    if getattr(images, "cardinality", lambda: 0)() == ENDLESS:
+        raise InputError("expected a data set with an end, got one without: dataset.take(batches)")
+    given = list(images.as_numpy_iterator())
+    pairs = isinstance(images.element_spec, tuple)
+    if pairs and labels is not None:
+        raise InputError("expected the labels in the data set or beside it, got both")
+    columns = list(zip(*given, strict=True)) if pairs else [given]
+    ranks = [getattr(column[0], "ndim", None) for column in columns if column]
+    if ranks[:1] not in ([3], [4]) or len(ranks) > 2:
+        raise InputError(
+            "expected a data set of images (H, W, C) and labels, or of batches of them, got "
+            f"{images.element_spec}"
+        )
+    joined = [np.stack(one) if ranks[0] == 3 else np.concatenate(one) for one in columns]
+    return joined[0], joined[1] if pairs else labels
 
 
 def checked_images(
@@ -19,7 +50,7 @@ def checked_images(
     """Images as float32.
 
     Args:
-        images: float (N, H, W, C) in [0, 1].
+        images: float (N, H, W, C) in [0, 1], or uint8 from 0 to 255.
         network: what the images are for, where that is known.
         at_least_one: whether N must not be 0.
 
@@ -30,7 +61,10 @@ def checked_images(
         InputError: they are of another shape or range, or not of the size that the network takes.
     """
     try:
-        images = np.asarray(images, np.float32)
+        images = np.asarray(images)
+        bytes_ = images.dtype == np.uint8
+        images = images.astype(np.float32, copy=False)
+        images = images / np.float32(255) if bytes_ else images
     except (TypeError, ValueError) as error:
         raise InputError(f"expected one array of images (N, H, W, C), but: {error}") from None
     if images.ndim != 4:

@@ -4,18 +4,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
+from tfrobust.core.input_range import BYTES
+from tfrobust.core.keras_inputs import channels_first
 from tfrobust.core.opaque import Opaque
+from tfrobust.core.outputs import Output
 from tfrobust.errors import InputError
 
-CHANNELS = (1, 3)
+TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+# Nodes that leave values as they are, or only arrange them.
+PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+ENDINGS: dict[str, Output] = {
+    "Add": "logits",
+    "Gemm": "logits",
+    "LogSoftmax": "logits",
+    "MatMul": "logits",
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+}
 
 
 def read(path: Path) -> Opaque:
     """Reads an ONNX classifier, to be asked on the CPU.
 
-    Its input is images in [0, 1], channels last (None, H, W, C) or first (None, C, H, W). Of its
-    outputs "logits" is taken, or the only one of two dimensions: logits or probabilities.
+    It takes images, channels last (None, H, W, C) or first (None, C, H, W), in batches of any
+    number or of a fixed one. Of its outputs "logits" is taken, or the only one of two dimensions.
 
     Args:
         path: the file.
@@ -27,47 +46,56 @@ def read(path: Path) -> Opaque:
 
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        graph = onnx.load(str(path), load_external_data=False).graph
     # What a damaged file raises is the runtime's own.
     except Exception as error:
         raise InputError(f"expected an ONNX file; {path} cannot be read: {error}") from None
-    inputs = session.get_inputs()
-    outputs = [output for output in session.get_outputs() if len(output.shape) == 2]
-    outputs = [output for output in outputs if output.name == "logits"] or outputs
-    taken = [tuple(one.shape) for one in inputs]
-    types = [one.type for one in (*inputs, *outputs)]
-    if (
-        len(taken) != 1
-        or types != ["tensor(float)"] * 2
-        or not _is_images(taken[0], outputs[0].shape)
-    ):
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    given = [one for one in outputs if len(one.shape) == 2 and one.type in TYPES]
+    given = [one for one in given if one.name == "logits"] or given
+    if len(inputs) != 1 or inputs[0].type not in TYPES or len(inputs[0].shape) != 4 or not given:
         raise InputError(
-            "expected an ONNX file with one float32 input, images (None, height, width, channels) "
-            "of one size in batches of any number, and a float32 output logits (None, classes); "
+            "expected an ONNX file with one input, images (batch, height, width, channels) or "
+            "(batch, channels, height, width), and an output of numbers (batch, classes); "
             f"{path} takes {[(one.type, one.shape) for one in inputs]} and gives "
-            f"{[(one.name, one.type, one.shape) for one in session.get_outputs()]}; export it with "
-            "a dynamic batch (torch.onnx.export: dynamic_axes)"
+            f"{[(one.name, one.type, one.shape) for one in outputs]}"
         )
-    ((_, *sizes),) = taken
-    first = sizes[0] in CHANNELS and sizes[2] not in CHANNELS
-    sizes = [*sizes[1:], sizes[0]] if first else sizes
-    name, output = inputs[0].name, outputs[0].name
+    if len(given) > 1:
+        raise InputError(
+            f"expected one output (batch, classes), or one of the name logits; {path} gives "
+            f"{[one.name for one in given]}"
+        )
+    # What is free has a name, or none.
+    batch, *sizes = (size if isinstance(size, int) else None for size in inputs[0].shape)
+    first = channels_first(sizes)
+    kind, taken, output = TYPES[inputs[0].type], inputs[0].name, given[0]
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        images = images.transpose(0, 3, 1, 2) if first else images
+        images = (np.rint(images) if kind is np.uint8 else images).astype(kind)
+        return session.run([output.name], {taken: np.ascontiguousarray(images)})[0]
 
     def answer(images: np.ndarray) -> np.ndarray:
-        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if first else images
-        return session.run([output], {name: images})[0]
+        if batch is None:
+            return ask(images)
+        filled = images[np.arange(-(-len(images) // batch) * batch) % len(images)]
+        parts = [ask(filled[start : start + batch]) for start in range(0, len(filled), batch)]
+        return np.concatenate(parts)[: len(images)]
 
+    count = output.shape[1]
     return Opaque(
         answer,
-        input_shape=(None, *sizes),
-        num_classes=outputs[0].shape[1],
+        input_shape=(None, *sizes[1:], sizes[0]) if first else (None, *sizes),
+        num_classes=count if isinstance(count, int) else None,
         name=path.name,
+        input_range=BYTES if kind is np.uint8 else None,
+        output=_ending(graph, output.name),
     )
 
 
-def _is_images(taken: tuple[Any, ...], given: list[Any]) -> bool:
-    return (
-        len(taken) == 4
-        and not isinstance(taken[0], int)
-        and all(isinstance(size, int) for size in taken[1:])
-        and isinstance(given[1], int)
-    )
+def _ending(graph: Any, name: str) -> Output | None:
+    """What the last node that computes an output says that it is."""
+    makers = {made: node for node in graph.node for made in node.output}
+    while (node := makers.get(name)) is not None and node.op_type in PASSING:
+        name = node.input[0]
+    return None if node is None else ENDINGS.get(node.op_type)

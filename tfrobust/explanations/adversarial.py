@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
-from tfrobust.core.classifier import Classifier, Model, Range, answers
+from tfrobust.core.classifier import Classifier, Model, answers, compiled
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
+from tfrobust.core.input_range import Range
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method, nothing
 from tfrobust.explanations.explanation import Explanation
@@ -114,7 +115,7 @@ def _outcome(
     }
 
 
-_walk_step = tf.function(walk_step, jit_compile=True)
+_walk_step = compiled(walk_step)
 
 
 def explain(
@@ -131,7 +132,7 @@ def explain(
 
     Args:
         network: what `as_classifier` takes; its gradient is used.
-        images: float (N, H, W, C) in [0, 1].
+        images: float (N, H, W, C) in [0, 1] or uint8; or a tf.data.Dataset of them.
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
             network that does not take pixels from 0 to 1. The images are from 0 to 1.

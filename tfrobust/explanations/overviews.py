@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust.core.classifier import Model, as_classifier
+from tfrobust.core.classifier import Model
+from tfrobust.core.door import as_classifier
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import present
 from tfrobust.errors import InputError

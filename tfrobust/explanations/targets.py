@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import in_batches
-from tfrobust.core.classifier import Classifier, Model, Range, as_classifier, logits_of
+from tfrobust.core.classifier import Classifier, Model, logits_of
 from tfrobust.core.criteria import cross_entropy
-from tfrobust.core.images import checked_images, checked_targets
+from tfrobust.core.door import as_classifier
+from tfrobust.core.images import arrays, checked_images, checked_targets
+from tfrobust.core.input_range import Range
 
 RIVALS_BATCH = 32
 
@@ -35,7 +37,8 @@ def question(
 
     Args:
         model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1]; N may be 0.
+        images: float (N, H, W, C) in [0, 1] or uint8, N may be 0; or a tf.data.Dataset of images,
+            or of images and labels.
         targets: int (N,) or a single int; None or −1 for the predicted class.
         input_range: as for `as_classifier`.
 
@@ -43,7 +46,7 @@ def question(
         InputError: says what was expected and what came.
     """
     network = as_classifier(model, input_range=input_range)
-    images = checked_images(images, network)
+    images = checked_images(arrays(images)[0], network)
     num_classes = network.check(images) if len(images) else network.num_classes
     return Question(network, images, checked_targets(targets, len(images), num_classes))
 

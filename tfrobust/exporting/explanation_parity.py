@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.classifier import as_classifier
 from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import explain, walk
 from tfrobust.exporting.forms import Signature

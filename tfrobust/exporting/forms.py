@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 
-from tfrobust.core.classifier import as_classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.loading import KERAS_FILE, load
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfrobust.core.classifier import as_classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.datasets.pictures import encode_png
 from tfrobust.exporting.forms import Signature
 

@@ -12,7 +12,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from tfrobust.core.classifier import as_classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting.onnx_gradients import HANDLERS

@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
-from tfrobust.core.classifier import Classifier, Range, as_classifier
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.images import checked_images
+from tfrobust.core.input_range import Range
 from tfrobust.core.interruption import deferred
 from tfrobust.core.loading import KERAS_FILE
 from tfrobust.errors import InputError

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.nearest_decision import nearest_decision
-from tfrobust.core.classifier import as_classifier
 from tfrobust.core.criteria import cross_entropy
+from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import walk
 from tfrobust.exporting.decoding import decoded

@@ -18,8 +18,9 @@ import tensorflow as tf
 from scipy.stats import rankdata
 
 from tfrobust.core.batching import batches
-from tfrobust.core.classifier import Classifier, Model, as_classifier, compiled
+from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.distances import unit
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import in_batches
-from tfrobust.core.classifier import Classifier, logits_of
+from tfrobust.core.classifier import Classifier, compiled, logits_of
 from tfrobust.core.criteria import class_margin, cross_entropy
 from tfrobust.core.gradients import input_gradient
 from tfrobust.core.logit_checks import check_logits
@@ -30,7 +30,7 @@ class Clean(NamedTuple):
     steepest: dict[str, np.ndarray]
 
 
-@tf.function(jit_compile=True)
+@compiled
 def answers_and_gradients(
     network: Classifier, images: tf.Tensor, classes: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tfrobust.attacks import Attack
-from tfrobust.core.classifier import Model, Range
+from tfrobust.core.classifier import Model
 from tfrobust.core.distances import Bounds
+from tfrobust.core.input_range import Range
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.report import AraReport
 
@@ -14,7 +15,7 @@ from tfrobust.robustness.report import AraReport
 def evaluate(
     network: Model,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     input_range: Range | None = None,
     preset: str = "standard",
@@ -32,8 +33,9 @@ def evaluate(
 
     Args:
         network: any Keras classifier of such images, or whatever else `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1], at least one.
-        labels: int (N,), the true classes, from 0 to K − 1.
+        images: float (N, H, W, C) in [0, 1] or uint8, at least one; or a tf.data.Dataset of pairs
+            of images and labels.
+        labels: int (N,), the true classes, from 0 to K − 1; None beside a data set.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
             network that does not take pixels from 0 to 1. The images are from 0 to 1 all the same.
         preset: "fast", "standard" or "thorough": how long the attacks search. It is ignored

@@ -1,6 +1,7 @@
 """An evaluation in parts: several processes may share it, and it survives an interruption."""
 
 import dataclasses
+import functools
 import shlex
 import sys
 import time
@@ -14,9 +15,11 @@ from tqdm import tqdm
 from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import Ara, accuracy_robustness_area
-from tfrobust.core.classifier import Model, Range, as_classifier, logits_of
+from tfrobust.core.classifier import Model, logits_of
 from tfrobust.core.distances import Bounds
-from tfrobust.core.images import checked_images, checked_labels
+from tfrobust.core.door import as_classifier
+from tfrobust.core.images import arrays, checked_images, checked_labels
+from tfrobust.core.input_range import Range, check_range
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
 from tfrobust.robustness.checks import run_checks
@@ -47,7 +50,7 @@ class Evaluation:
         self,
         network: Model,
         images: Any,
-        labels: Any,
+        labels: Any = None,
         *,
         input_range: Range | None = None,
         preset: str = "standard",
@@ -64,6 +67,7 @@ class Evaluation:
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         self.network = as_classifier(network, input_range=input_range)
+        images, labels = arrays(images, labels)
         self.images = checked_images(images, self.network, at_least_one=True)
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
@@ -83,6 +87,9 @@ class Evaluation:
         self.bounds, self.data, self.name = bounds, data, name or self.network.name
         self.progress, self.smoke, self.seed = progress, smoke, seed
         self.batch_size = self.attacks[0].batch_size
+        if self.network.input_range is None:
+            ask = functools.partial(logits_of, self.network, batch_size=self.batch_size)
+            check_range(ask, self.images, self.labels, self.network.name)
         self.clean = clean_pass(self.network, self.images, self.labels, self.batch_size)
         unit = UNIT_BLOCKS * self.batch_size
         self.units = [

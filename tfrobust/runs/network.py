@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfrobust.core.classifier import as_classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.layers import InputNormalization
 from tfrobust.core.loading import load
 from tfrobust.core.python_function import find
@@ -29,7 +29,7 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
         precision: "float32", or "bfloat16" for what the layers compute in. Weights stay float32.
 
     Returns:
-        Images (B, H, W, C) in [0, 1] → logits or probabilities (B, K). All random weights come
+        Images (B, H, W, C) in [0, 1] → logits (B, K). All random weights come
         from Keras' global seed.
 
     Raises:
@@ -53,7 +53,7 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
             f"and to give {info.num_classes} classes, as the data has them; it takes {taken} and "
             f"gives {classes}. Images are brought to another size by `data.image_size`"
         )
-    return network
+    return classifier.network
 
 
 def _resnet(config: NetworkConfig, info: DatasetInfo) -> keras.Model:

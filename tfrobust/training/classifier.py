@@ -5,8 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.classifier import Range, as_classifier
-from tfrobust.core.logits import last_activation
+from tfrobust.core.door import as_classifier
+from tfrobust.core.input_range import UNIT, Range, to_unit
+from tfrobust.core.outputs import from_logits
 from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
 from tfrobust.training.checked_model import CheckedModel, check_network
@@ -14,8 +15,6 @@ from tfrobust.training.logged import StepMeans
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
-
-PIXELS = (0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -72,8 +71,8 @@ class RobustClassifier(CheckedModel):
         dtype = network.dtype_policy if dtype is None else dtype
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
         self.network: keras.Model = inside.network
-        self.input_range = inside.input_range or PIXELS
-        self.output_activation = last_activation(network)
+        self.input_range = inside.input_range or UNIT
+        self.output_activation, self.single_output = inside.activation, inside.single
         self.penalty = penalty
         # Without a penalty it is there and does nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
@@ -100,18 +99,11 @@ class RobustClassifier(CheckedModel):
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """What the network that was passed gives for images in its range: (B, K)."""
-        return self.outputs_of(self.network(self.unit_pixels(images), training=training))
-
-    def unit_pixels(self, images: tf.Tensor) -> tf.Tensor:
-        """Images in the network's range, brought to pixels from 0 to 1."""
-        if self.input_range == PIXELS:
-            return images
-        low, high = self.input_range
-        return (tf.cast(images, keras.config.floatx()) - low) / (high - low)
+        return self.outputs_of(self.network(to_unit(images, self.input_range), training=training))
 
     def outputs_of(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits in the form of the network that was passed, such as probabilities: (B, K)."""
-        return keras.activations.get(self.output_activation)(logits)
+        """Logits in the form of the network that was passed, such as probabilities."""
+        return from_logits(logits, self.output_activation, self.single_output)
 
     def compile(
         self,
@@ -224,7 +216,7 @@ class RobustClassifier(CheckedModel):
             (classification_loss where `compile` was given a loss) and accuracy; with a penalty
             also penalty, psi and integral (r).
         """
-        values, _ = step.take(self, self.unit_pixels(images), labels, weights)
+        values, _ = step.take(self, to_unit(images, self.input_range), labels, weights)
         return values
 
     def check_batch(
@@ -242,7 +234,7 @@ class RobustClassifier(CheckedModel):
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
         """Takes a step on a batch that was checked; → the means of the epoch so far."""
-        values, outputs = step.take(self, self.unit_pixels(images), labels, weights)
+        values, outputs = step.take(self, to_unit(images, self.input_range), labels, weights)
         self._loss_tracker.update_state(values["loss"], sample_weight=tf.shape(images)[0])
         self.step_means.update(values, images)
         return self.compute_metrics(images, labels, outputs, sample_weight=weights)
@@ -266,6 +258,7 @@ class RobustClassifier(CheckedModel):
             "network": keras.saving.serialize_keras_object(self.network),
             "input_range": self.input_range,
             "output_activation": self.output_activation,
+            "single_output": self.single_output,
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
             "adversarial": keras.saving.serialize_keras_object(self.adversarial),
@@ -284,9 +277,11 @@ class RobustClassifier(CheckedModel):
         }
         # Older files hold neither. The network that was saved takes pixels from 0 to 1 already.
         activation = config.pop("output_activation", "linear")
-        input_range = tuple(config.pop("input_range", PIXELS))
+        single = config.pop("single_output", False)
+        input_range = tuple(config.pop("input_range", UNIT))
         classifier = cls(**parts, **config)
-        classifier.input_range, classifier.output_activation = input_range, activation
+        classifier.input_range, classifier.single_output = input_range, single
+        classifier.output_activation = activation
         return classifier
 
     def get_compile_config(self) -> dict[str, Any]:

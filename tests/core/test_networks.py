@@ -1,0 +1,96 @@
+"""The table of networks: each is asked, evaluated, explained and exported as the plain one."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from networks import Brought
+
+import tfrobust
+from tfrobust.attacks import Blend, LinearizedMargin
+from tfrobust.core.classifier import Classifier, answers
+from tfrobust.core.door import as_classifier
+from tfrobust.core.opaque import Opaque
+from tfrobust.core.outputs import from_logits
+from tfrobust.exporting.signatures import signatures_of
+from tfrobust.robustness import AraReport
+
+
+@functools.cache
+def images_for(channels: int) -> np.ndarray:
+    """Whole bytes, so that a network of uint8 sees the same."""
+    drawn = np.random.default_rng(1).integers(0, 256, (5, 8, 6, channels))
+    return (drawn / 255).astype(np.float32)
+
+
+def softmax(logits: Any) -> np.ndarray:
+    return tf.nn.softmax(np.asarray(logits, np.float64)).numpy()
+
+
+def evaluated(classifier: Classifier, images: np.ndarray, labels: np.ndarray) -> AraReport:
+    attack: Any = LinearizedMargin(steps=6, rivals=2, batch_size=5)
+    if not classifier.has_gradient:
+        attack = Blend(images, batch_size=5)
+    classifier.compiles = False  # compiling takes the longest; `answers` is compiled above
+    return tfrobust.evaluate(classifier, images, labels, attacks=[attack], progress=False)
+
+
+@functools.cache
+def twin_sizes(plain: Any, blend: bool, labels: tuple[int, ...]) -> np.ndarray:
+    """The sizes that attacks find on the plain network."""
+    network = plain()
+    images = images_for(network.input_shape[-1])
+    classifier = as_classifier(network)
+    if blend:
+        classifier = as_classifier(Opaque(lambda images: np.asarray(network(images))))
+    return evaluated(classifier, images, np.array(labels)).attack_rmse
+
+
+def test_it_is_the_plain_network(brought: Brought, tmp_path: Path) -> None:
+    plain = brought.plain()
+    images = images_for(plain.input_shape[-1])
+    confidences = softmax(plain.predict(images, verbose=0))
+    count = confidences.shape[1]
+    model = brought.make(tmp_path)
+    classifier = as_classifier(model, **brought.said)
+    assert as_classifier(model, **brought.said) is classifier
+    assert classifier.check(images) == classifier.num_classes == count
+    for logits in (classifier(images), answers(classifier, tf.constant(images))):
+        assert logits.dtype == tf.float32
+        np.testing.assert_allclose(softmax(logits), confidences, atol=brought.tolerance)
+    assert classifier.has_gradient is not brought.opaque
+    if isinstance(model, keras.Model) and not isinstance(model, tfrobust.RobustClassifier):
+        same_as_its_own(model, classifier, brought, images)
+
+    # The same areas as the plain network, whose walks are the same but for rounding.
+    labels = confidences.argmax(axis=1)
+    labels[0] = (labels[0] + 1) % count
+    report = evaluated(classifier, images, labels)
+    assert report.clean_accuracy == 0.8
+    twin = twin_sizes(brought.plain, brought.opaque, tuple(labels.tolist()))
+    np.testing.assert_allclose(report.attack_rmse, twin, rtol=0.02 + 10 * brought.tolerance)
+    if brought.opaque:
+        return
+    found = tfrobust.explain(classifier, images, labels, rho=0.05, batch_size=5)
+    told = confidences[np.arange(5), labels]
+    np.testing.assert_allclose(found.confidence_before, told, atol=brought.tolerance)
+    assert np.all(found.confidence_after > found.confidence_before)
+
+
+def same_as_its_own(
+    model: keras.Model, classifier: Classifier, brought: Brought, images: np.ndarray
+) -> None:
+    """The logits are those of the model's own predictions, and of what an export serves."""
+    network, logits = classifier.network, classifier(images)
+    np.testing.assert_array_equal(logits, tf.cast(network(images, training=False), tf.float32))
+    if "label" not in brought.said:
+        own = model.predict(brought.pixels(images), verbose=0)
+        ours = from_logits(logits, classifier.activation, classifier.single)
+        np.testing.assert_allclose(ours, own, rtol=brought.tolerance, atol=brought.tolerance)
+    if None not in classifier.input_shape[1:]:
+        names = [str(number) for number in range(classifier.num_classes)]
+        served = signatures_of(network, names)["serving_default"](tf.constant(images))
+        np.testing.assert_allclose(served["logits"], logits, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,171 @@
+"""The one door for a network: whatever a user brings becomes a `Classifier`."""
+
+import functools
+import types
+from typing import Any
+
+import keras
+
+from tfrobust.core import logits, outputs
+from tfrobust.core.classifier import Classifier, Model
+from tfrobust.core.function_logits import FunctionLogits
+from tfrobust.core.input_range import Range, checked_range, read_range
+from tfrobust.core.keras_inputs import unit_network
+from tfrobust.core.outputs import Output
+from tfrobust.errors import InputError
+
+# The name under which a model keeps its classifiers. They live as long as the model does, because
+# TensorFlow compiles anew for every object that it does not know.
+_KEPT = "_tfrobust_classifiers"
+
+
+def as_classifier(
+    model: Model,
+    *,
+    input_range: Range | None = None,
+    output: Output | None = None,
+    label: int | None = None,
+) -> Classifier:
+    """Makes a `Classifier` of whatever can be one.
+
+    The same model gives the same Classifier, so that nothing is compiled twice for it.
+
+    Args:
+        model: a Keras classifier of images, (B, H, W, C) or (B, C, H, W), that ends in logits, a
+            softmax or sigmoids; a function in TensorFlow of images (B, H, W, C) that gives such
+            outputs (B, K); or a Classifier, such as `tfrobust.load` gives for an ONNX file.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255) or
+            (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None to read it from the
+            first layers of a Keras network, and else for (0, 1).
+        output: what the network's outputs are: "logits", the probabilities of a "softmax", or
+            those of one or several "sigmoid"s. None to read it from the network. A single output
+            stands for two classes: its logit is that of class 1, and class 0 has the logit 0.
+        label: of K outputs that may hold together (multi-label), the one that is asked about. It
+            becomes two classes, without the label (0) and with it (1).
+
+    Raises:
+        InputError: it is nothing of that kind; its outputs can be read in two ways; or what is
+            said here contradicts what is known.
+    """
+    outputs.checked(output, label)
+    if input_range is not None:
+        input_range = checked_range(input_range)
+    said = (input_range, output, label)
+    kept, method = _kept(model), getattr(model, "__func__", None)
+    if (method, *said) not in kept:
+        if isinstance(model, Classifier):
+            made = _told(model, *said)
+        elif isinstance(model, keras.Model):
+            made = _of_keras(model, *said)
+            # What is read from the network might have been said as well.
+            made = kept.setdefault((method, made.input_range, output, label), made)
+        elif said == (None, None, None):
+            made = _of_function(model)
+        else:
+            known = as_classifier(model)
+            made = as_classifier(known, input_range=input_range, output=output, label=label)
+        kept[(method, *said)] = made
+    return kept[(method, *said)]
+
+
+def _kept(model: Model) -> dict[Any, Classifier]:
+    """The classifiers made of a model so far, which the model itself holds.
+
+    A table of ours would keep every model for good, because a Classifier holds its model.
+    """
+    # A bound method is a new object at each look, and what it holds is its function's.
+    owner = model.__self__ if isinstance(model, types.MethodType) else model
+    attributes = getattr(owner, "__dict__", None)
+    # Not by setattr, because Keras tracks what is set so.
+    return attributes.setdefault(_KEPT, {}) if isinstance(attributes, dict) else {}
+
+
+def _of_keras(
+    model: keras.Model, input_range: Range | None, output: Output | None, label: int | None
+) -> Classifier:
+    found = logits.read(model, output, label)
+    shape = found.network.inputs[0].shape
+    if len(shape) != 4:
+        raise InputError(
+            f"expected a network of images (None, height, width, channels), got one of {shape}"
+        )
+    input_range = input_range or read_range(found.network)
+    network = unit_network(found.network, input_range)
+    return _on_network(
+        network, _named(model.name, label), input_range, found.activation, found.single
+    )
+
+
+def _on_network(
+    network: keras.Model, name: str, input_range: Range | None, activation: str, single: bool
+) -> Classifier:
+    return Classifier(
+        functools.partial(network, training=False),
+        name=name,
+        input_shape=network.input_shape,
+        num_classes=network.output_shape[-1],
+        network=network,
+        input_range=input_range,
+        activation=activation,
+        single=single,
+    )
+
+
+def _of_function(model: Any) -> Classifier:
+    if not callable(model):
+        kind = type(model).__name__
+        raise InputError(
+            "expected a network: a Keras model, a function from images to logits, or what "
+            f"tfrobust.load(path) reads from a file, got {kind} {model!r:.60}"
+        )
+    function = model
+    if isinstance(model, keras.layers.Layer):
+        function = functools.partial(model, training=False)
+    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    # Both a lambda and an object of a class of its own are told by their type.
+    called = getattr(model, "__name__", "<")
+    called = type(model).__name__ if called.startswith("<") else called
+    name = str(getattr(model, "name", called))
+    return Classifier(
+        FunctionLogits(function, name),
+        name=name,
+        input_shape=taken if isinstance(taken, tuple) and len(taken) == 4 else None,
+        num_classes=given[-1] if isinstance(given, tuple) and len(given) == 2 else None,
+    )
+
+
+def _told(
+    model: Classifier, input_range: Range | None, output: Output | None, label: int | None
+) -> Classifier:
+    """The same network, with what is said of it now."""
+    if (input_range, output, label) in ((None, None, None), (model.input_range, None, None)):
+        return model
+    if model.input_range is not None and input_range not in (None, model.input_range):
+        raise InputError(
+            f"expected input_range={model.input_range}, which is known of {model.name} already, "
+            f"got {input_range}"
+        )
+    name = _named(model.name, label)
+    if model.network is not None:
+        found = logits.Logits(model.network, model.activation, model.single)
+        if (output, label) != (None, None):
+            found = logits.read(model.network, output, label)
+        network = found.network if model.input_range else unit_network(found.network, input_range)
+        ends = found if label is not None else model
+        known = input_range or model.input_range
+        return _on_network(network, name, known, ends.activation, ends.single)
+    asked = model._logits
+    if not isinstance(asked, FunctionLogits):
+        asked = FunctionLogits(asked, model.name)
+    return Classifier(
+        asked.told(input_range, output, label),
+        name=name,
+        input_shape=model.input_shape,
+        num_classes=model.num_classes if label is None else 2,
+        has_gradient=model.has_gradient,
+        input_range=input_range or model.input_range,
+    )
+
+
+def _named(name: str, label: int | None) -> str:
+    return name if label is None else f"{name}, label {label}"

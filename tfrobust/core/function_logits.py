@@ -1,0 +1,99 @@
+"""The logits of a function whose outputs may be logits, probabilities or one of several labels."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.core import outputs
+from tfrobust.core.config import config_of
+from tfrobust.core.endings import ending
+from tfrobust.core.input_range import Range, in_range
+from tfrobust.errors import InputError
+
+
+class FunctionLogits:
+    """A function of images in its own range, as one of pixels from 0 to 1 that gives logits.
+
+    What the outputs are is said, or read from the function's last operation, or judged when the
+    first ones are seen.
+
+    Args:
+        function: float32 images (B, H, W, C) → outputs (B, K), a tensor of any float type.
+        name: what errors call it.
+        judge: says what outputs (N, K) are that nothing else is known of, as `outputs.judged`.
+
+    Attributes:
+        input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
+        output: what its outputs are, one of `outputs.OUTPUTS`; None until it is known.
+        label: which output becomes two classes; None for all.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[tf.Tensor], Any],
+        name: str,
+        judge: Callable[[np.ndarray, int | None, str], str] = outputs.judged,
+    ) -> None:
+        self.function, self.name, self._judge = function, name, judge
+        self.input_range: Range | None = None
+        self.output: str | None = None
+        self.label: int | None = None
+        self._seen = False
+
+    def told(
+        self, input_range: Range | None, output: str | None, label: int | None
+    ) -> "FunctionLogits":
+        """The same function, with what somebody says of it; None leaves things as they are.
+
+        Raises:
+            InputError: something else was said already.
+        """
+        told = copy.copy(self)
+        told._seen = False
+        for word, value in (("input_range", input_range), ("output", output), ("label", label)):
+            known = getattr(self, word)
+            if value is not None and known not in (None, value):
+                raise InputError(
+                    f"expected {word}={known!r}, which is known of {self.name} already, got "
+                    f"{value!r}"
+                )
+            setattr(told, word, known if value is None else value)
+        return told
+
+    def __call__(self, images: tf.Tensor) -> Any:
+        """The logits of images (B, H, W, C); what is no (B, K) at all is given as it is."""
+        values = self._values(images)
+        if len(getattr(values, "shape", ())) != 2 or not all(values.shape[1:]):
+            return values
+        if tf.is_symbolic_tensor(values):  # a graph, in which there are no values to judge by
+            output = self.output or self._read(images, values.shape[1])
+        else:
+            output = self._found(images, np.asarray(values, np.float32))
+        return outputs.as_logits(values, output, self.label)
+
+    def config(self) -> dict[str, Any]:
+        """What it is, in JSON types: see `Configured.config`."""
+        said = {"input_range": self.input_range, "output": self.output, "label": self.label}
+        return {"function": config_of(self.function), **said}
+
+    def _values(self, images: tf.Tensor) -> Any:
+        return self.function(in_range(images, self.input_range) if self.input_range else images)
+
+    def _read(self, images: tf.Tensor, count: int) -> str | None:
+        last = ending(self._values, images.shape)
+        return outputs.resolved(last, self.output, self.label, count, self.name)
+
+    def _found(self, images: tf.Tensor, values: np.ndarray) -> str | None:
+        """What the outputs are, found out when the first ones are seen."""
+        if not self._seen:
+            if self.output or outputs.may_be_shares(values):
+                output = self._read(images, values.shape[1])
+            else:
+                output = outputs.resolved("linear", None, self.label, values.shape[1], self.name)
+            output = output or self._judge(values, self.label, self.name)
+            outputs.check_values(values, output, self.name)
+            self.output, self._seen = output, True
+        return self.output

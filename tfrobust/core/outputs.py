@@ -1,0 +1,166 @@
+"""What the outputs of a network are, and how they become logits.
+
+A network ends in logits, in a softmax over classes that exclude one another, or in sigmoids: one
+for two classes, or one for each of K labels that may hold together. The ending is read from the
+network, else judged by what comes out. Where that leaves two readings the user is asked.
+"""
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from tfrobust.errors import InputError
+
+# What a user says of the outputs.
+Output = Literal["logits", "softmax", "sigmoid"]
+OUTPUTS = ("logits", "softmax", "sigmoid")
+
+# The smallest probability above 0, and the largest below 1, of float32.
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(1 - np.finfo(np.float32).epsneg)
+SAY = "Say which: tfrobust.as_classifier(model, output={0!r}) or output={1!r}"
+
+
+def checked(output: str | None, label: int | None) -> None:
+    """Refuses what says nothing of outputs.
+
+    Raises:
+        InputError: another output than those of OUTPUTS, or a label that is no number from 0.
+    """
+    if output not in (None, *OUTPUTS):
+        raise InputError(f"expected output as one of {', '.join(OUTPUTS)}, got {output!r}")
+    if label is not None and (not isinstance(label, int) or label < 0):
+        raise InputError(f"expected label as the number of an output, from 0, got {label!r}")
+
+
+def resolved(
+    ending: str | None, output: str | None, label: int | None, count: int, name: str
+) -> str | None:
+    """What a network's outputs are, as far as its ending and its user tell.
+
+    Args:
+        ending: the operation that makes the outputs, by Keras' name of an activation; "linear" for
+            one without; None where it cannot be told.
+        output: what the user says.
+        label: which output is asked about, if the user says so.
+        count: how many outputs there are.
+        name: what errors call the network.
+
+    Returns:
+        One of OUTPUTS; None where only the outputs' values can tell.
+
+    Raises:
+        InputError: the two contradict each other, or the outputs are none that can be attacked.
+    """
+    ends = {"log_softmax": "logits", "linear": "logits"}.get(ending or "", ending)
+    if output is not None and ends in OUTPUTS and output != ends:
+        raise InputError(f"expected output={ends!r}, as {name} ends with {ending}, got {output!r}")
+    if ends not in (None, *OUTPUTS) and output is None:
+        raise InputError(
+            f"expected a network that ends with logits, a softmax or a sigmoid, but {name} ends "
+            f"with {ending}: take its last activation away, or say output='logits' if its outputs "
+            "are meant as logits all the same"
+        )
+    found = output or ends
+    if label is not None and not (count > 1 and label < count and found != "softmax"):
+        raise InputError(
+            f"expected no label={label}, or one of several outputs that may hold together, but "
+            f"{name} has {count} outputs{' of one softmax' if found == 'softmax' else ''}"
+        )
+    if found == "sigmoid" and label is None and count > 1:
+        raise InputError(
+            f"expected classes that exclude one another, but {name} ends with {count} sigmoids. "
+            "If they are labels that may hold together, ask about one of them: "
+            "tfrobust.as_classifier(model, label=0) makes two classes, without and with label 0. "
+            "If the classes exclude one another, take the sigmoid away, so that the network gives "
+            "logits"
+        )
+    if found == "softmax" and count == 1:
+        raise InputError(f"expected several outputs of a softmax, but {name} has one")
+    return found
+
+
+def may_be_shares(values: np.ndarray) -> bool:
+    """Whether outputs (N, K) may be probabilities: rows of sum 1, or one or several from 0 to 1."""
+    return bool(values.size and values.min() >= 0 and values.max() <= 1)
+
+
+def are_probabilities(values: np.ndarray) -> bool:
+    """Whether all rows of (N, K) are probabilities: none negative, of sum 1."""
+    # 1e-2 for the rounding of half precision, K times over.
+    return may_be_shares(values) and np.allclose(values.sum(axis=1), 1, atol=1e-2)
+
+
+def judged(values: np.ndarray, label: int | None, name: str) -> str:
+    """What outputs are, of which only values are known.
+
+    Args:
+        values: (N, K), some outputs.
+        label: which output is asked about.
+        name: what errors call the network.
+
+    Raises:
+        InputError: they may be logits as well as probabilities.
+    """
+    one = values.shape[1] == 1 or label is not None
+    if one and may_be_shares(values):
+        raise InputError(
+            f"expected to know what the outputs of {name} are, which lie from 0 to 1: probabilities"
+            f" or logits. {SAY.format('sigmoid', 'logits')}"
+        )
+    if not one and are_probabilities(values):
+        raise InputError(
+            f"expected logits, got rows of probabilities that sum to 1 from {name}, or logits that "
+            f"happen to. {SAY.format('softmax', 'logits')}"
+        )
+    return "logits"
+
+
+def check_values(values: np.ndarray, output: str, name: str) -> None:
+    """Refuses outputs that are not what the user says.
+
+    Raises:
+        InputError: probabilities that are none.
+    """
+    right = {"softmax": are_probabilities, "sigmoid": may_be_shares}.get(output)
+    if right is not None and not right(values):
+        raise InputError(
+            f"expected probabilities of a {output} from {name}, got outputs from "
+            f"{values.min():.3g} to {values.max():.3g}; leave output={output!r} out"
+        )
+
+
+def as_logits(values: Any, output: str | None, label: int | None) -> Any:
+    """Logits (B, K), K at least 2, of a network's outputs.
+
+    Args:
+        values: float (B, K), a tensor or a Keras tensor. A last softmax or sigmoid is better taken
+            off than inverted here: a probability that is rounded to 1 has no gradient.
+        output: what they are, one of OUTPUTS; None for logits.
+        label: which output to make two classes of; None for all. A single output makes two classes
+            as well: 0 is its absence, with logit 0.
+    """
+    ops = keras.ops
+    if output == "softmax":
+        return ops.log(ops.maximum(ops.cast(values, "float32"), LEAST))
+    if output == "sigmoid":
+        shares = ops.clip(ops.cast(values, "float32"), LEAST, MOST)
+        values = ops.log(shares) - ops.log1p(-shares)
+    if label is not None:
+        values = values[:, label : label + 1]
+    return ops.pad(values, [[0, 0], [1, 0]]) if values.shape[-1] == 1 else values
+
+
+def from_logits(logits: Any, activation: str, single: bool) -> Any:
+    """What `as_logits` made logits of: a network's outputs in their own form.
+
+    Args:
+        logits: float (B, K).
+        activation: what makes the outputs of logits, by Keras' name.
+        single: whether the two logits are of one output.
+
+    Returns:
+        (B, K), or (B, 1) for a single output.
+    """
+    values = logits[:, 1:] - logits[:, :1] if single else logits
+    return keras.activations.get(activation)(values)
