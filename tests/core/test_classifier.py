@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfrobust.attacks import LinearizedMargin
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.door import as_classifier
 from tfrobust.core.logit_checks import check_logits
@@ -125,6 +126,21 @@ class Chatty:
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         self.asked += 1
         return self.network(images, training=False)
+
+
+def test_what_xla_cannot_compile_runs_without_it() -> None:
+    plain = network()
+
+    def by_python(images: tf.Tensor) -> tf.Tensor:
+        """Runs outside of TensorFlow, and has a gradient."""
+        values = tf.py_function(lambda x: plain(x, training=False), [images], tf.float32)
+        return tf.ensure_shape(values, (images.shape[0], 3))
+
+    labels = np.asarray(plain(IMAGES)).argmax(axis=1)
+    attack = LinearizedMargin(steps=4, rivals=2, batch_size=5)
+    found, expected = attack(by_python, IMAGES, labels), attack(plain, IMAGES, labels)
+    np.testing.assert_allclose(found.rmse, expected.rmse, rtol=1e-3)
+    assert not as_classifier(by_python).compiles and as_classifier(plain).compiles
 
 
 def test_a_network_is_checked_once_for_each_size_of_images() -> None:

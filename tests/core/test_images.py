@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.core.images import check_drawable, checked_images, checked_labels, checked_targets
+from tfrobust.core.images import (
+    arrays,
+    check_drawable,
+    checked_images,
+    checked_labels,
+    checked_targets,
+)
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 
@@ -19,6 +25,43 @@ def test_images_become_float32(given: Any) -> None:
     found = checked_images(given, NETWORK if len(given) else None)
     assert found.dtype == np.float32 and found.shape[0] == len(given)
     np.testing.assert_array_equal(found, np.asarray(given, np.float32))
+
+
+def test_bytes_become_pixels_from_0_to_1() -> None:
+    given = np.arange(60, dtype=np.uint8).reshape(3, 4, 5, 1) * 4
+    np.testing.assert_array_equal(checked_images(given), given / np.float32(255))
+
+
+def data_set(*columns: Any) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0])
+
+
+def test_a_data_set_becomes_arrays() -> None:
+    labels = np.array([2, 0, 1])
+    for pairs in (data_set(IMAGES, labels), data_set(IMAGES, labels).batch(2)):
+        images, found = arrays(pairs)
+        np.testing.assert_array_equal(images, IMAGES)
+        np.testing.assert_array_equal(found, labels)
+    for alone in (data_set(IMAGES), data_set(IMAGES).batch(2)):
+        images, found = arrays(alone, labels)
+        np.testing.assert_array_equal(images, IMAGES)
+        assert found is labels
+    assert arrays(IMAGES, labels)[0] is IMAGES
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "message"),
+    [
+        (data_set(IMAGES).repeat(), None, "with an end, got one without"),
+        (data_set(IMAGES, [0, 1, 2]), [0, 1, 2], "in the data set or beside it, got both"),
+        (data_set(IMAGES, [0, 1, 2], [1.0, 1.0, 1.0]), None, "of images .* and labels"),
+        (data_set({"image": IMAGES}), None, "of images .* and labels"),
+        (data_set(np.zeros((3, 2))), None, "of images .* and labels"),
+    ],
+)
+def test_refuses_data_sets(given: Any, labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        arrays(given, labels)
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,13 @@ def third() -> keras.Model:
     return with_weights(keras.Sequential([keras.Input(SHAPE), *parts(None, 2)]), held)
 
 
+@functools.cache
+def images_for(channels: int) -> np.ndarray:
+    """Images that all of a number of channels take: whole bytes, for those of uint8."""
+    drawn = np.random.default_rng(1).integers(0, 256, (5, *SHAPE[:2], channels))
+    return (drawn / 255).astype(np.float32)
+
+
 class Brought(NamedTuple):
     """What somebody brings.
 

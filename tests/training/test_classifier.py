@@ -100,8 +100,7 @@ def test_pixels_of_the_networks_own_range(tmp_path: Path) -> None:
     images, labels = stripes(16)
     plain = keras.Sequential([keras.Input((8, 8, 1)), *of_bytes().layers[1:]])
     classifiers = [
-        RobustClassifier(network, penalty=InputGradientPenalty(), input_range=bounds)
-        for network, bounds in ((plain, None), (of_bytes(), (0, 255)))
+        RobustClassifier(network, penalty=InputGradientPenalty()) for network in (plain, of_bytes())
     ]
     found = []
     for classifier, scale in zip(classifiers, (1, 255), strict=True):
@@ -119,6 +118,25 @@ def test_pixels_of_the_networks_own_range(tmp_path: Path) -> None:
     np.testing.assert_allclose(copy.predict(255 * images, verbose=0), expected, atol=1e-6)
     with pytest.raises(InputError, match="expected pixels from 0 to 255"):
         copy.predict(600 * images, verbose=0)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_learns_by_the_cross_entropy_of_two_classes(activation: str | None) -> None:
+    images, labels = stripes(96)
+    labels = (labels == 1).astype(np.int32)
+    made = [keras.layers.Flatten(), keras.layers.Dense(1, activation)]
+    network = keras.Sequential([keras.Input((8, 8, 1)), *made])
+    weak = PsiController(initial=0.01, gain=0)
+    robust = RobustClassifier(network, penalty=InputGradientPenalty(), psi=weak)
+    robust.compile(optimizer=keras.optimizers.Adam(0.02))
+    history = robust.fit(images, labels, batch_size=32, epochs=12, verbose=0).history
+    assert history["accuracy"][-1] > 0.9
+    scores = robust.evaluate(images, labels, verbose=0, return_dict=True)
+    logits = robust.network.predict(images, verbose=0)
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    assert scores["cross_entropy"] == pytest.approx(float(expected), rel=1e-5)
+    assert scores["accuracy"] == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    assert robust.predict(images, verbose=0).shape == (96, 1)
 
 
 def test_a_network_without_logits_is_refused() -> None:

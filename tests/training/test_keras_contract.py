@@ -34,9 +34,10 @@ def habit(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def network(activation: str | None = None) -> keras.Model:
+def network(activation: str | None = None, outputs: int = 3, *before: Any) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3, activation)])
+    made = [*before, layers.Flatten(), layers.Dense(outputs, activation)]
+    return keras.Sequential([keras.Input((4, 4, 1)), *made])
 
 
 def trained(
@@ -79,6 +80,32 @@ def sparse_cross_entropy_of_probabilities(build: Build, path: Path) -> Any:
     model = build(network("softmax"))
     history = trained(model, loss=SPARSE, validation_data=(IMAGES, LABELS))
     return history, model.predict(IMAGES, verbose=0), model(IMAGES)
+
+
+@habit
+def one_sigmoid(build: Build, path: Path) -> Any:
+    model = build(network("sigmoid", 1))
+    ill = (LABELS == 2).astype(np.int32)
+    history = trained(model, IMAGES, ill, loss="binary_crossentropy")
+    further = trained(model, IMAGES, ill[:, None], loss=losses.BinaryFocalCrossentropy())
+    model.save(path / "model.keras")
+    copy = keras.models.load_model(path / "model.keras")
+    return history, further, model.predict(IMAGES, verbose=0), copy.predict(IMAGES, verbose=0)
+
+
+@habit
+def one_logit(build: Build, path: Path) -> Any:
+    model = build(network(None, 1))
+    ill = (LABELS == 2).astype(np.int32)
+    loss = losses.BinaryCrossentropy(from_logits=True)
+    return trained(model, IMAGES, ill, loss=loss), model.predict(IMAGES, verbose=0)
+
+
+@habit
+def pixels_from_0_to_255(build: Build, path: Path) -> Any:
+    model = build(network(None, 3, layers.Rescaling(1 / 255)))
+    history = trained(model, 255 * IMAGES, validation_data=(255 * IMAGES, LABELS))
+    return history, model.predict(255 * IMAGES, verbose=0), model(255 * IMAGES)
 
 
 @habit

@@ -182,3 +182,19 @@ def test_a_network_with_a_training_of_its_own() -> None:
         RobustClassifier(Own(plain.inputs, plain.outputs))
     with pytest.raises(InputError, match="RobustClassifier defines train_step"):
         RobustClassifier(RobustClassifier(plain))
+
+
+def test_a_loss_that_does_not_fit_one_output_is_refused() -> None:
+    def one(activation: str | None) -> RobustClassifier:
+        head = layers.Dense(1, activation)
+        made = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), head])
+        return RobustClassifier(made)
+
+    with pytest.raises(InputError, match=r"single output, .* sparse_categorical_crossentropy"):
+        one("sigmoid").compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(InputError, match="from_logits=True, or end the network in a sigmoid"):
+        one(None).compile("sgd", "binary_crossentropy")
+    made = one("sigmoid")
+    made.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+    rows = keras.utils.to_categorical(LABELS % 2, 2)
+    refuses(made, r"labels \(B,\) of 0 and 1", lambda: made.fit(IMAGES, rows, verbose=0))

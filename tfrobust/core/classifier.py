@@ -13,12 +13,14 @@ from tfrobust.core import logit_checks
 from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
 from tfrobust.core.input_range import Range
+from tfrobust.core.outputs import Form
 from tfrobust.errors import InputError
 
 # What every entrance takes: a Keras classifier, a `Classifier`, or a function of images
 # (B, H, W, C) that gives logits (B, K).
 Model = Callable[..., Any]
 
+LOGITS = Form()
 # What TensorFlow says where XLA lacks an operation.
 _NOT_FOR_XLA = re.compile("unsupported operations|not compilable")
 
@@ -40,11 +42,10 @@ class Classifier:
         network: the Keras network behind it, if there is one. It gives the same logits.
         input_range: the lowest and the highest pixel that what is behind it takes; None where
             nobody said it, and pixels from 0 to 1 are taken for granted.
-        activation: what makes the network's own outputs of logits, by Keras' name.
-        single: whether the network's one output was made into two classes.
+        form: of the network's own outputs.
 
     Attributes:
-        name, input_shape, has_gradient, network, input_range, activation, single: as given.
+        name, input_shape, has_gradient, network, input_range, form: as given.
         num_classes: as given, or found by `check`.
         compiles: whether XLA can compile the network, as far as it was tried.
 
@@ -62,22 +63,20 @@ class Classifier:
         has_gradient: bool = True,
         network: keras.Model | None = None,
         input_range: Range | None = None,
-        activation: str = "linear",
-        single: bool = False,
+        form: Form = LOGITS,
     ) -> None:
         if input_shape is not None and len(input_shape) != 4:
             raise InputError(f"expected input_shape as (None, H, W, C), got {input_shape}")
         self._logits = logits
         self.name, self.input_shape, self.num_classes = name, input_shape, num_classes
         self.has_gradient, self.network, self.input_range = has_gradient, network, input_range
-        self.activation, self.single = activation, single
-        self.compiles = has_gradient
+        self.form, self.compiles = form, has_gradient
         self._checked: dict[tuple[int, ...], int] = {}
 
     @property
     def task(self) -> str:
         """ "binary" where one output was made into two classes, else "multi-class"."""
-        return "binary" if self.single else "multi-class"
+        return "binary" if self.form.single else "multi-class"
 
     @property
     def output_shape(self) -> tuple[None, int | None]:

@@ -91,13 +91,11 @@ def _of_keras(
         )
     input_range = input_range or read_range(found.network)
     network = unit_network(found.network, input_range)
-    return _on_network(
-        network, _named(model.name, label), input_range, found.activation, found.single
-    )
+    return _on_network(network, _named(model.name, label), input_range, found.form)
 
 
 def _on_network(
-    network: keras.Model, name: str, input_range: Range | None, activation: str, single: bool
+    network: keras.Model, name: str, input_range: Range | None, form: outputs.Form
 ) -> Classifier:
     return Classifier(
         functools.partial(network, training=False),
@@ -106,8 +104,7 @@ def _on_network(
         num_classes=network.output_shape[-1],
         network=network,
         input_range=input_range,
-        activation=activation,
-        single=single,
+        form=form,
     )
 
 
@@ -147,13 +144,12 @@ def _told(
         )
     name = _named(model.name, label)
     if model.network is not None:
-        found = logits.Logits(model.network, model.activation, model.single)
+        found = logits.Logits(model.network, model.form)
         if (output, label) != (None, None):
             found = logits.read(model.network, output, label)
         network = found.network if model.input_range else unit_network(found.network, input_range)
-        ends = found if label is not None else model
-        known = input_range or model.input_range
-        return _on_network(network, name, known, ends.activation, ends.single)
+        form = found.form if label is not None else model.form
+        return _on_network(network, name, input_range or model.input_range, form)
     asked = model._logits
     if not isinstance(asked, FunctionLogits):
         asked = FunctionLogits(asked, model.name)

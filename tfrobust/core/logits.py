@@ -10,7 +10,7 @@ from tfrobust.core import outputs
 from tfrobust.core.activations import before_activation, has_graph
 from tfrobust.core.endings import ending
 from tfrobust.core.input_range import FREE_SIDE
-from tfrobust.core.outputs import Output
+from tfrobust.core.outputs import Form, Output
 from tfrobust.errors import InputError
 
 PROBES = 4  # images that an ending is judged by
@@ -21,13 +21,11 @@ class Logits(NamedTuple):
 
     Args:
         network: functional or Sequential, images → logits (B, K), K at least 2.
-        activation: what made the outputs, by Keras' name; "linear" where they were logits.
-        single: whether one output was made into two classes.
+        form: of its own outputs.
     """
 
     network: keras.Model
-    activation: str
-    single: bool
+    form: Form
 
 
 def logits_network(
@@ -89,7 +87,8 @@ def read(network: Any, output: str | None = None, label: int | None = None) -> L
     if logits is not given or listed:  # listed: its input or output comes in a list or mapping
         network = keras.Model(images, logits, name=network.name)
     ends = activation if taken_off else {"logits": "linear"}.get(kind, kind)
-    return Logits(network, ends or "linear", given.shape[-1] == 1 or label is not None)
+    single = given.shape[-1] == 1 or label is not None
+    return Logits(network, Form(ends or "linear", single))
 
 
 def unwrapped(network: keras.Model) -> keras.Model:

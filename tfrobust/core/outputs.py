@@ -5,7 +5,7 @@ for two classes, or one for each of K labels that may hold together. The ending 
 network, else judged by what comes out. Where that leaves two readings the user is asked.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +21,18 @@ LEAST, MOST = float(np.finfo(np.float32).tiny), float(1 - np.finfo(np.float32).e
 SAY = "Say which: tfrobust.as_classifier(model, output={0!r}) or output={1!r}"
 
 
+class Form(NamedTuple):
+    """What a network's own outputs are to the logits that are made of them.
+
+    Args:
+        activation: what makes them of logits, by Keras' name.
+        single: whether there is one output, of which two logits are made.
+    """
+
+    activation: str = "linear"
+    single: bool = False
+
+
 def checked(output: str | None, label: int | None) -> None:
     """Refuses what says nothing of outputs.
 
@@ -29,7 +41,7 @@ def checked(output: str | None, label: int | None) -> None:
     """
     if output not in (None, *OUTPUTS):
         raise InputError(f"expected output as one of {', '.join(OUTPUTS)}, got {output!r}")
-    if label is not None and (not isinstance(label, int) or label < 0):
+    if label is not None and (type(label) is not int or label < 0):
         raise InputError(f"expected label as the number of an output, from 0, got {label!r}")
 
 
@@ -151,16 +163,15 @@ def as_logits(values: Any, output: str | None, label: int | None) -> Any:
     return ops.pad(values, [[0, 0], [1, 0]]) if values.shape[-1] == 1 else values
 
 
-def from_logits(logits: Any, activation: str, single: bool) -> Any:
+def from_logits(logits: Any, form: Form) -> Any:
     """What `as_logits` made logits of: a network's outputs in their own form.
 
     Args:
         logits: float (B, K).
-        activation: what makes the outputs of logits, by Keras' name.
-        single: whether the two logits are of one output.
+        form: the outputs' form.
 
     Returns:
         (B, K), or (B, 1) for a single output.
     """
-    values = logits[:, 1:] - logits[:, :1] if single else logits
-    return keras.activations.get(activation)(values)
+    values = logits[:, 1:] - logits[:, :1] if form.single else logits
+    return keras.activations.get(form.activation)(values)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrobust.core.door import as_classifier
 from tfrobust.core.input_range import UNIT, Range, to_unit
-from tfrobust.core.outputs import from_logits
+from tfrobust.core.outputs import Form, from_logits
 from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
 from tfrobust.training.checked_model import CheckedModel, check_network
@@ -72,7 +72,7 @@ class RobustClassifier(CheckedModel):
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
         self.network: keras.Model = inside.network
         self.input_range = inside.input_range or UNIT
-        self.output_activation, self.single_output = inside.activation, inside.single
+        self.form = inside.form
         self.penalty = penalty
         # Without a penalty it is there and does nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
@@ -103,7 +103,7 @@ class RobustClassifier(CheckedModel):
 
     def outputs_of(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits in the form of the network that was passed, such as probabilities."""
-        return from_logits(logits, self.output_activation, self.single_output)
+        return from_logits(logits, self.form)
 
     def compile(
         self,
@@ -134,17 +134,17 @@ class RobustClassifier(CheckedModel):
         if loss is None and loss_weights is not None:
             raise InputError("expected a loss beside loss_weights, got None")
         if loss is not None:
-            losses.check_form(loss, self.output_activation)
+            losses.check_form(loss, self.form)
             if self.penalty is not None:
                 target = self.psi.loss_target
-                losses.check_target(loss, self.output_activation, self.num_classes, target)
+                losses.check_target(loss, self.form.activation, self.num_classes, target)
         self._own_metrics = metrics is None and weighted_metrics is None
         self.loss = self._compile_loss = self._compile_metrics = None  # of a compilation before
         super().compile(
             optimizer=optimizer,
             loss=loss,
             loss_weights=loss_weights,
-            metrics=["accuracy"] if self._own_metrics else metrics,
+            metrics=losses.accuracy(self.form) if self._own_metrics else metrics,
             weighted_metrics=weighted_metrics,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
@@ -179,9 +179,9 @@ class RobustClassifier(CheckedModel):
             A scalar, divided by the number of replicas as all of Keras' losses are.
         """
         if self._compile_loss is not None:
-            losses.check_labels(self.loss, y, self.num_classes)
+            losses.check_labels(self.loss, y, self.num_classes, self.form.single)
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        each = losses.cross_entropy(y_pred, y, self.output_activation)
+        each = losses.cross_entropy(y_pred, y, self.form)
         loss = losses.weighted_mean(each, sample_weight)
         for additional in self.losses:
             loss += tf.cast(tf.reduce_sum(additional), loss.dtype)
@@ -256,9 +256,8 @@ class RobustClassifier(CheckedModel):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
-            "input_range": self.input_range,
-            "output_activation": self.output_activation,
-            "single_output": self.single_output,
+            "input_range": list(self.input_range),
+            "form": list(self.form),
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
             "adversarial": keras.saving.serialize_keras_object(self.adversarial),
@@ -275,13 +274,11 @@ class RobustClassifier(CheckedModel):
             name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
             for name in ("network", "penalty", "psi", "adversarial")
         }
-        # Older files hold neither. The network that was saved takes pixels from 0 to 1 already.
-        activation = config.pop("output_activation", "linear")
-        single = config.pop("single_output", False)
+        # Older files have other words. The network that was saved takes pixels from 0 to 1 already.
+        form = config.pop("form", (config.pop("output_activation", "linear"),))
         input_range = tuple(config.pop("input_range", UNIT))
         classifier = cls(**parts, **config)
-        classifier.input_range, classifier.single_output = input_range, single
-        classifier.output_activation = activation
+        classifier.input_range, classifier.form = input_range, Form(*form)
         return classifier
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust.core import criteria
+from tfrobust.core.outputs import Form, Output, as_logits
 from tfrobust.errors import InputError
 from tfrobust.training.batch_checks import are_rows
 from tfrobust.training.psi import TARGET_SHARE
@@ -38,19 +39,28 @@ def single(loss: Any) -> Any:
     return next(iter(loss.values() if isinstance(loss, Mapping) else loss))
 
 
-def check_form(loss: Any, activation: str) -> None:
-    """Refuses a loss of probabilities for a network that gives none.
+def check_form(loss: Any, form: Form) -> None:
+    """Refuses a loss of probabilities for a network that gives none, or of several classes for one
+    with a single output.
 
     Args:
         loss: as Keras takes it.
-        activation: the network's last one, by Keras' name.
+        form: of what the network gives.
 
     Raises:
-        InputError: Keras would clip logits to [0, 1] without a word.
+        InputError: Keras would clip logits to [0, 1], or compare with another class, without a
+            word.
     """
     name, from_logits = kind(loss)
-    if name in OF_PROBABILITIES and activation != "softmax" and not from_logits:
-        advice = "end the network in a softmax"
+    activation, single = form
+    if single and name in OF_PROBABILITIES and not name.startswith("binary"):
+        raise InputError(
+            "expected a loss of a single output, such as binary_crossentropy, but the loss "
+            f"{name} is one of several classes"
+        )
+    probabilities = "sigmoid" if single else "softmax"
+    if name in OF_PROBABILITIES and activation != probabilities and not from_logits:
+        advice = f"end the network in a {probabilities}"
         if name != "kl_divergence":
             advice = f"give the loss from_logits=True, or {advice}"
         gives = "logits" if activation == "linear" else f"outputs of {activation}"
@@ -60,19 +70,27 @@ def check_form(loss: Any, activation: str) -> None:
         )
 
 
-def check_labels(loss: Any, labels: tf.Tensor, num_classes: int) -> None:
+def check_labels(loss: Any, labels: tf.Tensor, num_classes: int, single: bool) -> None:
     """Refuses labels that are not in the form which the loss takes.
 
     Args:
         loss: as Keras takes it; nothing is known of a function of the user's own.
         labels: (B,), (B, 1) or (B, K).
         num_classes: K.
+        single: whether the network has a single output.
 
     Raises:
-        InputError: one-hot labels for a sparse loss, or the other way round.
+        InputError: one-hot labels for a sparse loss or a single output, or the other way round.
     """
     name, _ = kind(loss)
     rows = are_rows(labels, num_classes)
+    if single and rows:
+        raise InputError(
+            "expected labels (B,) of 0 and 1 for a network with a single output, got "
+            f"{tuple(labels.shape)}: take labels.argmax(axis=1)"
+        )
+    if single:
+        return
     if name == SPARSE and rows:
         raise InputError(
             f"expected labels (B,) for the loss {name}, got {tuple(labels.shape)}: take "
@@ -125,26 +143,37 @@ def of_guess(loss: Any, logits: tf.Tensor) -> tf.Tensor:
     return tf.fill(tf.shape(logits), tf.constant(share, logits.dtype))
 
 
-def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, activation: str) -> tf.Tensor:
+def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tensor:
     """−Σ label·log softmax(logits) of each image.
 
     Args:
-        outputs: float (B, K), what the activation made of logits.
+        outputs: float (B, K), or (B, 1), what the activation made of logits.
         labels: (B,), (B, 1) or (B, K).
-        activation: the network's last one.
+        form: of the outputs.
 
     Returns:
         (B,).
     """
     logits = outputs
-    if activation == "softmax":
-        # Keras' softmax leaves its logits with its result, for losses to be exact.
-        logits = getattr(outputs, "_keras_logits", None)
+    # Keras' activations leave their logits with the result, for losses to be exact.
+    before = getattr(outputs, "_keras_logits", None)
+    if form.single:
+        ends: Output = "sigmoid" if form.activation == "sigmoid" and before is None else "logits"
+        logits = as_logits(outputs if before is None else before, ends, None)
+    elif form.activation == "softmax":
+        logits = before
         if logits is None:
             logits = tf.math.log(tf.maximum(outputs, outputs.dtype.as_numpy_dtype(1e-7)))
     if not are_rows(labels, logits.shape[-1]):
         return criteria.cross_entropy(logits, classes(labels, logits.shape[-1]))
     return -tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), axis=-1)
+
+
+def accuracy(form: Form) -> list[Any]:
+    """The metric of a network whose `compile` was given none."""
+    if form == Form(single=True):  # Keras takes a single output for a probability
+        return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
+    return ["accuracy"]
 
 
 def classes(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
