@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.models import HalfHuberReLU, logits_network, resnet_cifar
 
@@ -81,6 +82,21 @@ def test_a_last_softmax_is_left_out(kind: str, tmp_path: Path) -> None:
     loaded = keras.models.load_model(tmp_path / "network.keras")
     np.testing.assert_array_equal(loaded(IMAGES), network(IMAGES))
     assert logits_network(network) is network
+
+
+def test_names_that_a_file_brought_do_not_clash(tmp_path: Path) -> None:
+    names = ("to_input_range", "logits", "logits_")
+    made = [layers.Rescaling(1 / 255, name=names[0]), layers.Flatten(name=names[1])]
+    network = keras.Sequential(
+        [keras.Input(SHAPE), *made, layers.Dense(1, "sigmoid", name=names[2])]
+    )
+    network.save(tmp_path / "one.keras")
+    classifier = as_classifier(keras.saving.load_model(tmp_path / "one.keras"))
+    shares = network.predict(255 * IMAGES, verbose=0)
+    np.testing.assert_allclose(softmax(classifier(IMAGES))[:, 1:], shares, atol=1e-6)
+    classifier.network.save(tmp_path / "two.keras")
+    again = keras.saving.load_model(tmp_path / "two.keras")
+    np.testing.assert_array_equal(again(IMAGES), classifier(IMAGES))
 
 
 def test_a_float32_softmax_on_half_precision_leaves_float32_logits() -> None:

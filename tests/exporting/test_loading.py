@@ -115,7 +115,7 @@ def write_no_model(path, kind):
         ("image.png", "image.png is none of them"),
         ("empty", "holds none of them"),
         ("damaged", "cannot be read"),
-        ("other", r"a signature serving_default .* got inputs \['x'\]"),
+        ("other", r"a signature with one input, images .* 'x float32 \(\) → output_0 float32"),
     ],
 )
 def test_what_is_no_model_is_refused(tmp_path, kind, message):

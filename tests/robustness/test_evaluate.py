@@ -316,9 +316,9 @@ def not_a_number_above(images: tf.Tensor) -> tf.Tensor:
 
 BAD_NETWORKS = [
     (lambda images: images, "got shape (2, 4, 4, 1) for two images"),
-    (means, "got shape (2, 1) for two images"),
+    (means, "which lie from 0 to 1: probabilities or logits"),
     (lambda images: {"logits": means(images)}, "got dict"),
-    (lambda images: tf.nn.softmax(means(images) * [1.0, -1.0]), "without its softmax"),
+    (lambda images: tf.concat([means(images), 1 - means(images)], axis=1), "output='softmax'"),
     (lambda images: means(images) * [1.0, np.nan], "NaN or infinity for 2 of 2"),
     # Neither the first nor the last image, which the door asks about.
     (lambda images: means(images) * [1.0, -1.0] + not_a_number_above(images), "for 3 of 12"),

@@ -36,6 +36,18 @@ def has_graph(model: keras.Model) -> bool:
     return bool(getattr(model, "outputs", None)) and not own_call
 
 
+def fresh_name(network: keras.Model, stem: str) -> str:
+    """A name that no layer or operation of a network has, for one that is put beside them.
+
+    Keras counts names up within a process, and knows nothing of those that a file brought.
+    """
+    graph = getattr(network, "_functional", None) or network
+    names = {operation.name for operation in graph.operations}
+    while stem in names:
+        stem += "_"
+    return stem
+
+
 class Ending(NamedTuple):
     """How a network ends.
 

@@ -76,7 +76,8 @@ class Classifier:
     @property
     def task(self) -> str:
         """ "binary" where one output was made into two classes, else "multi-class"."""
-        return "binary" if self.form.single else "multi-class"
+        single = self.form.single or getattr(self._logits, "single", False)
+        return "binary" if single else "multi-class"
 
     @property
     def output_shape(self) -> tuple[None, int | None]:

@@ -29,6 +29,7 @@ class FunctionLogits:
         input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
         output: what its outputs are, one of `outputs.OUTPUTS`; None until it is known.
         label: which output becomes two classes; None for all.
+        single: whether one output becomes two classes, as far as it was asked.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class FunctionLogits:
         self.input_range: Range | None = None
         self.output: str | None = None
         self.label: int | None = None
+        self.single = False
         self._seen = False
 
     def told(
@@ -72,6 +74,7 @@ class FunctionLogits:
             output = self.output or self._read(images, values.shape[1])
         else:
             output = self._found(images, np.asarray(values, np.float32))
+        self.single = values.shape[1] == 1 or self.label is not None
         return outputs.as_logits(values, output, self.label)
 
     def config(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files that Keras saved: .keras, and .h5 from before it."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from tfrobust.errors import InputError
 TRUST = (
     "If you trust its maker, load it yourself, keras.saving.load_model(path, safe_mode=False), "
     "and give the model"
+)
+
+OLD = (
+    "it was saved by Keras 2, whose .keras files Keras 3 cannot read. Load it there (pip install "
+    "tf-keras) and save it as .h5, or export it as a SavedModel: both are read here"
 )
 
 
@@ -30,10 +36,18 @@ def read(path: Path) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        advice = f" {TRUST}" if "safe_mode" in str(error) else ""
-        raise InputError(
-            f"expected a Keras model; {path} cannot be read: {error}{advice}"
-        ) from None
+        words = f"{error} {TRUST}" if "safe_mode" in str(error) else str(error)
+        words = OLD if _saved_by(path).startswith("2.") else words
+        raise InputError(f"expected a Keras model; {path} cannot be read: {words}") from None
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model; {path} holds a {type(model).__name__}")
     return unwrapped(model)
+
+
+def _saved_by(path: Path) -> str:
+    """The version of Keras that saved a .keras file; "" where it is not told."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return str(json.loads(file.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        return ""

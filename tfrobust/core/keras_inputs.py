@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.activations import fresh_name
 from tfrobust.core.input_range import FREE_SIDE, UNIT, Range
 from tfrobust.errors import InputError
 
@@ -42,9 +43,11 @@ def unit_network(network: keras.Model, input_range: Range | None) -> keras.Model
     if input_range not in (None, UNIT):
         low, high = input_range
         # In float32 whatever the policy: half precision would round pixels to fewer than 8 bits.
-        pixels = keras.layers.Rescaling(high - low, offset=low, dtype="float32")(pixels)
+        name = fresh_name(network, "to_input_range")
+        pixels = keras.layers.Rescaling(high - low, low, dtype="float32", name=name)(pixels)
     if first:
-        pixels = keras.layers.Permute((3, 1, 2), dtype="float32")(pixels)
+        name = fresh_name(network, "to_channels_first")
+        pixels = keras.layers.Permute((3, 1, 2), dtype="float32", name=name)(pixels)
     # Its layers one by one and not as one nested model, so that Grad-CAM finds them.
     graph = getattr(network, "_functional", None) or network
     outputs = graph._run_through_graph(pixels, operation_fn=lambda operation: operation)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfrobust.core import outputs
-from tfrobust.core.activations import before_activation, has_graph
+from tfrobust.core.activations import before_activation, fresh_name, has_graph
 from tfrobust.core.endings import ending
 from tfrobust.core.input_range import FREE_SIDE
 from tfrobust.core.outputs import Form, Output
@@ -80,15 +80,20 @@ def read(network: Any, output: str | None = None, label: int | None = None) -> L
     values, activation = before_activation(given)
     kind = _kind(network, activation, output, label)
     taken_off = values is not given
-    logits = outputs.as_logits(values, "logits" if taken_off else kind, label)
-    if taken_off and logits.dtype != given.dtype:  # a float32 softmax on half precision
-        logits = keras.layers.Activation("linear", dtype=given.dtype)(logits)
+    single = given.shape[-1] == 1 or label is not None
+    ends = "logits" if taken_off else kind
+    logits = values
+    if single or ends != "logits":
+        name = fresh_name(network, "logits")
+        logits = outputs.AsLogits(ends, label, dtype="float32", name=name)(logits)
+    elif taken_off and logits.dtype != given.dtype:  # a float32 softmax on half precision
+        name = fresh_name(network, "logits")
+        logits = keras.layers.Activation("linear", dtype=given.dtype, name=name)(logits)
     listed = (network.input_shape, network.output_shape) != (images.shape, given.shape)
     if logits is not given or listed:  # listed: its input or output comes in a list or mapping
         network = keras.Model(images, logits, name=network.name)
-    ends = activation if taken_off else {"logits": "linear"}.get(kind, kind)
-    single = given.shape[-1] == 1 or label is not None
-    return Logits(network, Form(ends or "linear", single))
+    made = activation if taken_off else {"logits": "linear"}.get(kind, kind)
+    return Logits(network, Form(made or "linear", single))
 
 
 def unwrapped(network: keras.Model) -> keras.Model:

@@ -146,7 +146,7 @@ def as_logits(values: Any, output: str | None, label: int | None) -> Any:
     """Logits (B, K), K at least 2, of a network's outputs.
 
     Args:
-        values: float (B, K), a tensor or a Keras tensor. A last softmax or sigmoid is better taken
+        values: float (B, K). A last softmax or sigmoid is better taken
             off than inverted here: a probability that is rounded to 1 has no gradient.
         output: what they are, one of OUTPUTS; None for logits.
         label: which output to make two classes of; None for all. A single output makes two classes
@@ -175,3 +175,30 @@ def from_logits(logits: Any, form: Form) -> Any:
     """
     values = logits[:, 1:] - logits[:, :1] if form.single else logits
     return keras.activations.get(form.activation)(values)
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class AsLogits(keras.layers.Layer):
+    """Makes logits of a network's outputs, as its last layer: see `as_logits`.
+
+    Args:
+        kind: what the outputs are, one of OUTPUTS.
+        label: which output to make two classes of; None for all.
+    """
+
+    def __init__(self, kind: str, label: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind, self.label = kind, label
+
+    def call(self, values: Any) -> Any:
+        """Outputs (B, K) → logits (B, K), or (B, 2) of one output."""
+        return as_logits(values, self.kind, self.label)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(B, K), or (B, 2) of one output."""
+        one = self.label is not None or input_shape[-1] == 1
+        return (input_shape[0], 2 if one else input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to make the layer again."""
+        return {**super().get_config(), "kind": self.kind, "label": self.label}

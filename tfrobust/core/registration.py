@@ -12,6 +12,7 @@ import wrapt
 
 # Each class that `register_keras_serializable` registers, and the module that defines it.
 CLASSES = {
+    "AsLogits": "tfrobust.core.outputs",
     "InputGradientPenalty": "tfrobust.training.penalty",
     "L2MinWalk": "tfrobust.training.adversarial",
     "L2SGD": "tfrobust.training.optimizer",

@@ -68,6 +68,12 @@ def _spatial(network: keras.Model | None) -> dict[str, Any]:
     which may be in another network. A nested model counts as one layer.
     """
     graph: Any = getattr(network, "_functional", None) or network
+    for operation in getattr(graph, "operations", ()):
+        if getattr(operation, "data_format", None) == "channels_first":
+            raise InputError(
+                f"expected layers of (B, h, w, channels), but {operation.name} has the channels "
+                "first; explain the network with explain or VanillaGradients"
+            )
     found = {}
     depths = getattr(graph, "_nodes_by_depth", {})
     for depth in sorted(depths, reverse=True):
