@@ -164,8 +164,8 @@ def test_real_attacks_resume_to_the_same_figures(network: keras.Model, tmp_path:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ("images", "images and labels"),
-        ("labels", "images and labels"),
+        ("images", "images and labels: others"),
+        ("labels", "images and labels: others"),
         ("settings", "'share': 0.1"),
         ("bounds", "'bounds': None"),
         ("block", "images of a unit: there 24, here 10"),

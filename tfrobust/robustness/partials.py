@@ -150,7 +150,7 @@ class Partials:
             return
         there, here = _by_attack(theirs), _by_attack(mine)
         differences = [
-            f"{name}: there {there.get(name, 'none')}, here {here.get(name, 'none')}"
+            _difference(name, there.get(name, "none"), here.get(name, "none"))
             for name in dict.fromkeys([*here, *there])
             if there.get(name) != here.get(name)
         ]
@@ -166,6 +166,13 @@ class Partials:
                 f"another; {'; '.join(differences)}. Repeat that one's settings, name another "
                 "folder, or delete this one"
             )
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    # A hash tells a reader nothing, and of images and labels the manifest has no more.
+    if re.fullmatch("[0-9a-f]{16,}", str(here)):
+        return f"{name}: others"
+    return f"{name}: there {there}, here {here}"
 
 
 def _by_attack(manifest: dict[str, Any]) -> dict[str, Any]:
