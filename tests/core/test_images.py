@@ -71,8 +71,9 @@ def test_refuses_data_sets(given: Any, labels: Any, message: str) -> None:
         ([[[[1.0]]], [[[1.0, 2.0]]]], "one array of images"),
         (IMAGES[:, :3], r"shape \(None, 4, None, 1\), got \(3, 3, 5, 1\)"),
         (IMAGES + np.nan, "got NaN"),
-        (IMAGES * 255, "divide 8-bit images by 255"),
-        (IMAGES - 1, "got some from -"),
+        (IMAGES * 255, r"divide 8-bit images by 255.*input_range=\(0, 255\)"),
+        (IMAGES * 2 - 1, r"got some from -.*divide them by 2.*input_range=\(-1, 1\)"),
+        ((IMAGES - 0.5) * 5, r"keras\.layers\.Normalization"),
         (IMAGES[:0], "at least one image"),
     ],
 )
@@ -86,13 +87,15 @@ def test_labels_become_int32(given: Any) -> None:
     found = checked_labels(given, 3, 3)
     assert found.dtype == np.int32 and found.tolist() == list(given)
     assert checked_labels([], 0, 3).shape == (0,)
+    # As keras.datasets.cifar10 has them.
+    assert checked_labels(np.array(given)[:, None], 3).tolist() == list(given)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0, 1], "3 labels, one an image"),
-        ([[0], [1], [2]], r"got \(3, 1\)$"),
+        ([[[0]], [[1]], [[2]]], r"got \(3, 1, 1\)$"),
         (np.eye(3), r"labels\.argmax"),
         ([0.0, 1.0, 2.0], "whole numbers, got float64"),
         ([0, np.nan, 1], "whole numbers"),

@@ -81,18 +81,30 @@ def checked_images(
     if np.isnan(images).any():
         raise InputError("expected pixels from 0 to 1, got NaN; look for a division by zero")
     if images.size and not (images.min() >= 0 and images.max() <= 1):
+        low, high = float(images.min()), float(images.max())
         raise InputError(
-            "expected pixels from 0 to 1, got some from "
-            f"{images.min():.3g} to {images.max():.3g}; divide 8-bit images by 255"
+            f"expected pixels from 0 to 1, got some from {low:.3g} to {high:.3g}; "
+            + _way_to_unit(low, high)
         )
     return images
+
+
+def _way_to_unit(low: float, high: float) -> str:
+    """How pixels of another range come from 0 to 1, and how the network gets them."""
+    if low >= 0:
+        way, taken = "divide 8-bit images by 255", "(0, 255)"
+    elif low >= -1 and high <= 1:
+        way, taken = "add 1 to images from -1 to 1, and divide them by 2", "(-1, 1)"
+    else:
+        return "standardise images by a layer of the network, keras.layers.Normalization"
+    return f"{way}. If the network takes such pixels, say input_range={taken} as well"
 
 
 def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> np.ndarray:
     """Labels as int32.
 
     Args:
-        labels: int (N,), the true classes.
+        labels: int (N,), the true classes; or (N, 1), as Keras' data sets have them.
         count: N.
         num_classes: K, where that is known.
 
@@ -103,6 +115,8 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
         InputError: they are not one an image, no whole numbers, or no classes of the network.
     """
     labels = np.asarray(labels)
+    if labels.shape == (count, 1):
+        labels = labels[:, 0]
     if labels.shape != (count,):
         one_hot = labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1
         advice = "; of one-hot labels give labels.argmax(axis=1)" if one_hot else ""

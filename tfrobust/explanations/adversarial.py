@@ -147,7 +147,7 @@ def explain(
 
     Raises:
         InputError: images outside [0, 1], a target that is no class of the network, a size not
-            above 0 or above 1, a direction other than +1 and −1, or an empty batch.
+            above 0 or above 1, a direction other than +1 and −1, or a batch_size below 1.
 
     Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
     """
@@ -207,7 +207,10 @@ def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
             f"expected one {name}, or one for each of {len(images)} images, got shape "
             f"{np.shape(values)}"
         )
-    return np.broadcast_to(np.asarray(values, np.float32), (len(images),))
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "iuf":
+        raise InputError(f"expected {name} as numbers, got {values!r:.40}")
+    return np.broadcast_to(numbers.astype(np.float32), (len(images),))
 
 
 def at_sizes(
