@@ -33,6 +33,7 @@ def found(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "evaluation").glob("*.npz")}
 
 
+@pytest.mark.slow
 def test_shards_merged_are_one_run(measure: Callable, whole: Path, tmp_path: Path) -> None:
     done = measure(tmp_path, "--shard", "2/2")
     assert done.returncode == 0, done.stderr[-2000:]
