@@ -1,7 +1,6 @@
 """Adversarial explanations: the image changed so that the network is surer, or less sure.
 
-On a robust network the attack is the explanation: it is made of the network's own response. Source:
-Woods et al., arXiv 1906.02896, "Adversarial explanations".
+On a robust network the attack is the explanation. Source: Woods et al., arXiv 1906.02896.
 """
 
 import dataclasses
@@ -134,10 +133,10 @@ def explain(
         network: what `as_classifier` takes; its gradient is used.
         images: float (N, H, W, C) in [0, 1] or uint8; or a tf.data.Dataset of them.
         targets: int (N,) or a single int, the class to explain; None or −1 for the predicted.
-        input_range: the lowest and the highest pixel that the network takes, as (0, 255), for a
-            network that does not take pixels from 0 to 1. The images are from 0 to 1.
-        rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1;
-            the paper shows 0.075 to 0.1. A float, or float (N,) with one an image.
+        input_range: the lowest and the highest pixel that the network takes, as (0, 255), where
+            that is not (0, 1). The images are from 0 to 1.
+        rho: the explanation's distance from the image, RMSE of pixels from 0 to 1; the paper shows
+            0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
             what it would need to lose. An int, or int (N,).
         batch_size: images computed at a time.
@@ -202,14 +201,12 @@ def _walked(
 
 
 def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
-    if np.shape(values) not in ((), (len(images),)):
-        raise InputError(
-            f"expected one {name}, or one for each of {len(images)} images, got shape "
-            f"{np.shape(values)}"
-        )
     numbers = np.asarray(values)
-    if numbers.dtype.kind not in "iuf":
-        raise InputError(f"expected {name} as numbers, got {values!r:.40}")
+    if numbers.dtype.kind not in "iuf" or numbers.shape not in ((), (len(images),)):
+        raise InputError(
+            f"expected {name} as a number, or one for each of {len(images)} images, got "
+            f"{values!r:.40} of shape {numbers.shape}"
+        )
     return np.broadcast_to(numbers.astype(np.float32), (len(images),))
 
 
