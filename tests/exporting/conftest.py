@@ -1,5 +1,7 @@
 """A small network and an export of it. No test changes them."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -34,13 +36,16 @@ def images():
 
 
 @pytest.fixture(scope="session")
-def version(network, images, tmp_path_factory):
-    return export(
-        network,
-        tmp_path_factory.mktemp("saved_models") / "tiny",
-        class_names=CLASSES,
-        provenance="Made-up images.",
-        recipe={"name": "tiny", "epochs": 1, "learning_rate_drops": (0.7,)},
-        figures=FIGURES,
-        reference_images=images,
-    )
+def version(network, images, made_once):
+    def write(folder: Path) -> None:
+        export(
+            network,
+            folder / "tiny",
+            class_names=CLASSES,
+            provenance="Made-up images.",
+            recipe={"name": "tiny", "epochs": 1, "learning_rate_drops": (0.7,)},
+            figures=FIGURES,
+            reference_images=images,
+        )
+
+    return made_once("exported", write) / "tiny" / "1"
