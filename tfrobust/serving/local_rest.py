@@ -166,7 +166,7 @@ def _listening(settings: Settings) -> socket.socket:
     Raises:
         ReportedError: the port is taken, or the host is not this machine's.
     """
-    host = settings.host.strip("[]")
+    host = settings.bare_host
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
         # As gRPC does, "::" listens to IPv4 as well.

@@ -35,10 +35,14 @@ class Settings:
         return self.workers + self.queue + 4
 
     @property
+    def bare_host(self) -> str:
+        """The host without the brackets that an IPv6 address may be given in."""
+        return self.host.strip("[]")
+
+    @property
     def address(self) -> str:
         """The host as URLs and gRPC write it before a port: an IPv6 address in brackets."""
-        bare = self.host.strip("[]")
-        return f"[{bare}]" if ":" in bare else bare
+        return f"[{self.bare_host}]" if ":" in self.bare_host else self.bare_host
 
     def __post_init__(self) -> None:
         for name, least in (("workers", 1), ("message_bytes", 1), ("queue", 0), ("grace", 0)):
