@@ -11,11 +11,11 @@ from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import Adversarial
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.targets import question
-from tfrobust.metrics.deletion import deletion, insertion
-from tfrobust.metrics.manipulation import Manipulation
-from tfrobust.metrics.monotonicity import SIZES, monotonicity
-from tfrobust.metrics.randomization import randomization
-from tfrobust.metrics.stability import stability
+from tfrobust.metrics.faithfulness.deletion import deletion, insertion
+from tfrobust.metrics.perturbations.monotonicity import SIZES, monotonicity
+from tfrobust.metrics.robustness.manipulation import Manipulation
+from tfrobust.metrics.robustness.stability import stability
+from tfrobust.metrics.sanity.randomization import randomization
 from tfrobust.metrics.table import Table
 
 

@@ -22,12 +22,42 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         InputError: maps of different shapes.
     """
     one, other = _rows(one, other)
-    ranks = [rankdata(values, axis=-1) for values in (one, other)] if one.size else [one, other]
-    first, second = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
+    if not one.size:
+        return np.zeros(len(one))
+    ranks = [rankdata(values, axis=-1) for values in (one, other)]
+    both_flat = (np.ptp(one, axis=-1) == 0) & (np.ptp(other, axis=-1) == 0)
+    return np.where(both_flat, 1.0, correlation(*ranks))
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Pearson's correlation, row by row.
+
+    Args:
+        one: float (N, D).
+        other: float (N, D).
+
+    Returns:
+        float64 (N,) from −1 to 1; 0 where a row has no differences, and so nothing to tell.
+    """
+    first, second = (values - values.mean(axis=-1, keepdims=True) for values in (one, other))
     sizes = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    both_flat = ~first.any(axis=-1) & ~second.any(axis=-1)
     shared = (first * second).sum(axis=-1) / np.where(sizes > 0, sizes, 1)
-    return np.where(both_flat, 1.0, shared)
+    # The mean of equal numbers may differ from them by rounding.
+    varies = (np.ptp(one, axis=-1) > 0) & (np.ptp(other, axis=-1) > 0)
+    return np.where(varies, shared, 0.0)
+
+
+def ranks_from_the_top(maps: np.ndarray) -> np.ndarray:
+    """The place of each pixel, 0 for the most important one; of equal ones the first goes first.
+
+    Args:
+        maps: float (N, H, W).
+
+    Returns:
+        int (N, H, W).
+    """
+    order = np.argsort(-maps.reshape(len(maps), -1), axis=-1, kind="stable")
+    return np.argsort(order, axis=-1).reshape(maps.shape)
 
 
 def top_k_overlap(one: np.ndarray, other: np.ndarray, *, share: float = 0.1) -> np.ndarray:

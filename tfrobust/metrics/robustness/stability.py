@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 
 from tfrobust.core.classifier import Model
-from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation
-from tfrobust.explanations.targets import question
+from tfrobust.metrics.robustness.neighbours import neighbours
 from tfrobust.metrics.similarity import rank_correlation
 
 
@@ -42,13 +41,5 @@ def stability(
     Raises:
         InputError: a negative size, no draw, or what the method refuses.
     """
-    if not rmse >= 0 or draws < 1:
-        raise InputError(f"expected a size not below 0 and at least 1 draw, got {rmse}, {draws}")
-    network, images, targets = question(model, images, targets)
-    before = before or method(network, images, targets)
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(draws):
-        noisy = np.clip(images + rng.normal(0, rmse, images.shape), 0, 1)
-        found.append(rank_correlation(before.map, method(network, noisy, before.target).map))
-    return np.mean(found, axis=0)
+    shaken = neighbours(model, method, images, targets, rmse, draws, seed, before)
+    return np.mean([rank_correlation(one.before.map, one.after.map) for one in shaken], axis=0)

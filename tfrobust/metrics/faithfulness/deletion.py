@@ -5,15 +5,13 @@ confidence is followed: it falls fast if the map is right (deletion). Uncovering
 it rises fast (insertion). Source: RISE, arXiv 1806.07421.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tfrobust.core.classifier import Classifier, Model, answers, logits_of
-from tfrobust.errors import InputError
-from tfrobust.explanations.targets import by_batches, confidence, question
+from tfrobust.core.classifier import Model
+from tfrobust.metrics.scores import Judged, check_counts, check_fill, covered, judged
+from tfrobust.metrics.similarity import ranks_from_the_top
 
 
 def deletion(
@@ -45,7 +43,8 @@ def deletion(
         InputError: images outside [0, 1], maps that do not fit them, no step, a fill outside
             [0, 1], or a target that is no class.
     """
-    return _area(model, images, targets, maps, steps, fill, batch_size, uncover=False)
+    asked = judged(model, images, targets, maps, "confidence", batch_size)
+    return _area(asked, steps, fill, uncover=False)
 
 
 def insertion(
@@ -75,43 +74,19 @@ def insertion(
     Raises:
         InputError: as for `deletion`.
     """
-    return _area(model, images, targets, maps, steps, fill, batch_size, uncover=True)
+    asked = judged(model, images, targets, maps, "confidence", batch_size)
+    return _area(asked, steps, fill, uncover=True)
 
 
-def _area(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    steps: int,
-    fill: float,
-    batch_size: int,
-    *,
-    uncover: bool,
-) -> np.ndarray:
-    network, images, classes = question(model, images, targets)
-    maps = np.asarray(maps)
-    if maps.shape != images.shape[:3]:
-        raise InputError(f"expected maps of shape {images.shape[:3]}, got {maps.shape}")
-    if steps < 1 or batch_size < 1 or not 0 <= fill <= 1:
-        raise InputError(
-            "expected at least 1 step, a batch_size of at least 1 and a fill from 0 to 1, got "
-            f"{steps}, {batch_size}, {fill}"
-        )
+def _area(asked: Judged, steps: int, fill: float, *, uncover: bool) -> np.ndarray:
+    check_counts(steps=steps)
+    check_fill(fill)
+    images, maps = asked.images, asked.maps
     if not len(images):
         return np.zeros(0)
-    logits = logits_of(network, images, 1 if len(images) == 1 else batch_size)
-    classes = np.where(classes < 0, logits.argmax(axis=-1), classes).astype(np.int32)
-    pixels = maps[0].size
-    order = np.argsort(-maps.reshape(len(maps), pixels), axis=-1, kind="stable")
-    place = np.argsort(order, axis=-1).reshape(maps.shape)  # 0 for the most important pixel
+    place = ranks_from_the_top(maps)
     curve = np.zeros((steps + 1, len(images)))
     for row, share in enumerate(np.arange(steps + 1) / steps):
-        gone = (place < round(share * pixels)) != uncover
-        changed = np.where(gone[..., None], np.float32(fill), images)
-        curve[row] = by_batches(functools.partial(_sure, network), batch_size, changed, classes)
+        gone = (place < round(share * maps[0].size)) != uncover
+        curve[row] = asked.scores(covered(images, gone, fill))
     return ((curve[1:] + curve[:-1]) / 2).mean(axis=0)
-
-
-def _sure(network: Classifier, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    return confidence(answers(network, images), classes)

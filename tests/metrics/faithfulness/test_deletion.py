@@ -59,9 +59,13 @@ def test_no_images() -> None:
     ("maps", "options", "message"),
     [
         (GAPS[None], {}, "maps of shape"),
-        (np.stack([GAPS, GAPS]), {"steps": 0}, "1 step, .* got 0, 32, 0.5"),
-        (np.stack([GAPS, GAPS]), {"fill": 2.0}, "fill from 0 to 1, got 20, 32, 2.0"),
-        (np.stack([GAPS, GAPS]), {"batch_size": 0}, "batch_size of at least 1 .* got 20, 0, 0.5"),
+        (np.stack([GAPS, GAPS]), {"steps": 0}, "steps of at least 1, got 0"),
+        (np.stack([GAPS, GAPS]), {"fill": 2.0}, r"fill from 0 to 1, got 2\.0"),
+        (
+            np.stack([GAPS, GAPS]),
+            {"batch_size": 0},
+            "batch_size of at least 1, got .* 0$",
+        ),
     ],
 )
 def test_refuses(maps: np.ndarray, options: dict, message: str) -> None:

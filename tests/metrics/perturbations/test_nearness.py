@@ -1,0 +1,26 @@
+"""Distances from the nearest image of a data set."""
+
+import numpy as np
+import pytest
+
+from tfrobust.errors import InputError
+from tfrobust.metrics import distance_to_data
+from tfrobust.metrics.perturbations import nearness
+
+
+def test_against_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    images, data = rng.random((4, 3, 2, 1), np.float32), rng.random((10, 3, 2, 1), np.float32)
+    by_hand = np.sqrt(((images[:, None] - data) ** 2).mean(axis=(2, 3, 4))).min(axis=1)
+    # Squares of float32 numbers in float64: what cancels is about 1e-15 of them.
+    np.testing.assert_allclose(distance_to_data(images, data), by_hand, atol=1e-7)
+    monkeypatch.setattr(nearness, "ROWS", 3)
+    np.testing.assert_allclose(distance_to_data(images, data), by_hand, atol=1e-7)
+    np.testing.assert_allclose(distance_to_data(data[:2], data), 0, atol=1e-7)
+
+
+def test_refuses() -> None:
+    images = np.zeros((1, 3, 2, 1))
+    for references in (np.zeros((0, 3, 2, 1)), np.zeros((5, 3, 3, 1))):
+        with pytest.raises(InputError, match="at least one reference of the same size"):
+            distance_to_data(images, references)

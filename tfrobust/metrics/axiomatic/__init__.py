@@ -1,0 +1,1 @@
+"""Axioms: does a map keep the laws that its authors demand of it?"""

@@ -1,0 +1,1 @@
+"""Complexity: does a map say little enough to be read?"""

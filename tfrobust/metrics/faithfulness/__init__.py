@@ -1,0 +1,1 @@
+"""Faithfulness: does a map say what the network's score depends on?"""

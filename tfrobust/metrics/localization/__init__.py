@@ -1,0 +1,1 @@
+"""Localization: does a map lie where the evidence is known to be?"""

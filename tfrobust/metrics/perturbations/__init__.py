@@ -1,0 +1,1 @@
+"""Perturbations: what does a changed image do that an explanation shows?"""

@@ -1,0 +1,1 @@
+"""Robustness: does an explanation stay while the image hardly changes?"""

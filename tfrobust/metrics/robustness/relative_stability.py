@@ -1,0 +1,117 @@
+"""Relative stability: a map may change as much as its image, or as the network's answer, does."""
+
+from typing import Any
+
+import numpy as np
+
+from tfrobust.core.classifier import Model, logits_of
+from tfrobust.explanations.base import Method
+from tfrobust.explanations.explanation import Explanation
+from tfrobust.metrics.robustness.neighbours import length, neighbours
+
+# Below it, a number does not divide another.
+SMALLEST = 1e-6
+
+
+def relative_input_stability(
+    model: Model,
+    method: Method,
+    images: Any,
+    targets: Any = None,
+    *,
+    rmse: float = 0.01,
+    draws: int = 10,
+    seed: int = 0,
+    before: Explanation | None = None,
+) -> np.ndarray:
+    """How much more, in percent, a map changes than its image does.
+
+    Args:
+        model: what `as_classifier` takes.
+        method: what makes the maps.
+        images: float (N, H, W, C) in [0, 1].
+        targets: int (N,) or a single int; None or −1 for the class predicted without noise.
+        rmse: size of the normal noise before it is cut to [0, 1].
+        draws: how many neighbours an image has. Those of another class do not count.
+        seed: of the noise.
+        before: the method's explanation without noise, where that is known.
+
+    Returns:
+        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖(x′ − x) / x‖, value by value, in L2:
+        the smaller, the more stable. NaN where every neighbour is of another class.
+
+    Raises:
+        InputError: a negative size, no draw, or what the method refuses.
+
+    Source: Agarwal et al., arXiv 2203.06877, equation 2.
+    """
+    found = []
+    for one in neighbours(model, method, images, targets, rmse, draws, seed, before):
+        logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
+        ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
+            length(_share(one.changed, one.images)), SMALLEST
+        )
+        found.append(np.where(_same(logits, changed), ratio, np.nan))
+    return _largest(found)
+
+
+def relative_output_stability(
+    model: Model,
+    method: Method,
+    images: Any,
+    targets: Any = None,
+    *,
+    rmse: float = 0.01,
+    draws: int = 10,
+    seed: int = 0,
+    before: Explanation | None = None,
+) -> np.ndarray:
+    """How much a map changes, in percent, for each unit by which the logits change.
+
+    Args:
+        model: as for `relative_input_stability`, and so are the others.
+        method: what makes the maps.
+        images: float (N, H, W, C) in [0, 1].
+        targets: int (N,) or a single int; None or −1 for the class predicted without noise.
+        rmse: size of the normal noise before it is cut to [0, 1].
+        draws: how many neighbours an image has. Those of another class do not count.
+        seed: of the noise.
+        before: the method's explanation without noise, where that is known.
+
+    Returns:
+        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖h(x′) − h(x)‖ in L2, h the logits: the
+        smaller, the more stable. NaN where every neighbour is of another class.
+
+    Raises:
+        InputError: as for `relative_input_stability`.
+
+    Source: Agarwal et al., arXiv 2203.06877, equation 5.
+    """
+    found = []
+    for one in neighbours(model, method, images, targets, rmse, draws, seed, before):
+        logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
+        ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
+            length(changed - logits), SMALLEST
+        )
+        found.append(np.where(_same(logits, changed), ratio, np.nan))
+    return _largest(found)
+
+
+def _logits(network: Any, images: np.ndarray) -> np.ndarray:
+    return logits_of(network, images, 1 if len(images) == 1 else 32)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return one.argmax(axis=-1) == other.argmax(axis=-1)
+
+
+def _share(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The change of each value in parts of what it was; of values near 0, in parts of SMALLEST."""
+    size = np.maximum(np.abs(before), SMALLEST)
+    return (after.astype(np.float64) - before) / size
+
+
+def _largest(found: list[np.ndarray]) -> np.ndarray:
+    values = np.stack(found)
+    none = np.isnan(values).all(axis=0)
+    return np.where(none, np.nan, np.where(np.isnan(values), -np.inf, values).max(axis=0))

@@ -1,0 +1,1 @@
+"""Sanity checks: does a map change when what it explains is another?"""
