@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfrobust.exporting import saved_model
-from tfrobust.models import resnet_cifar
+from tfrobust.models import HalfHuberReLU
 from tfrobust.serving.local import Server
 from tfrobust.serving.local_grpc import Services
 from tfrobust.serving.settings import Settings
@@ -49,7 +49,15 @@ class Faulty(Services):
 @pytest.fixture(scope="session")
 def version(tmp_path_factory):
     keras.utils.set_random_seed(0)
-    network = resnet_cifar(depth=8, width=2, input_shape=(28, 28, 1))
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(4, 3, strides=2),
+            HalfHuberReLU(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
     folder = tmp_path_factory.mktemp("served")
     # Only the signatures are needed here. The gate has its own tests.
     saved_model._write_saved_model(network, folder, CLASSES, bits=None)

@@ -1,11 +1,11 @@
 """The client over gRPC, against a server with the exported signatures."""
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import programs
 import pytest
 from PIL import Image
 
@@ -132,8 +132,7 @@ def test_the_program(root: Path, address: str, server, tmp_path: Path) -> None:
     Image.fromarray((IMAGES[0, ..., 0] * 255).astype(np.uint8)).resize((40, 30)).save(path)
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, root / "tools" / "predict.py", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return programs.run([root / "tools" / "predict.py", *arguments])
 
     done = run("--server", address, "--model", NAME, "--image", f"{path},{path}")
     assert done.returncode == 0, done.stderr[-2000:]
