@@ -10,7 +10,7 @@ import tensorflow as tf
 from networks import Brought, images_for
 
 import tfrobust
-from tfrobust.attacks import Blend, LinearizedMargin
+from tfrobust.attacks import DDN, Blend
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.door import as_classifier
 from tfrobust.core.opaque import Opaque
@@ -24,7 +24,7 @@ def softmax(logits: Any) -> np.ndarray:
 
 
 def evaluated(classifier: Classifier, images: np.ndarray, labels: np.ndarray) -> AraReport:
-    attack: Any = LinearizedMargin(steps=6, rivals=2, batch_size=5)
+    attack: Any = DDN(steps=6, batch_size=5)  # of the smallest program
     if not classifier.has_gradient:
         attack = Blend(images, batch_size=5)
     classifier.compiles = False  # compiling takes the longest; `answers` is compiled above

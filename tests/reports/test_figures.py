@@ -1,5 +1,6 @@
 """The pictures: pixels, captions, and what is refused."""
 
+import functools
 import io
 
 import keras
@@ -26,6 +27,7 @@ from tfrobust.reports.pixels import heat
 NAMES = ["cat", "$\\frac{dog$ ^_", "a name that is much too long\n\x00"]
 
 
+@functools.cache  # what explains it is then compiled once
 def network_of(channels: int = 1, *, scale: float = 1.0) -> keras.Model:
     keras.utils.set_random_seed(0)
     return keras.Sequential(
