@@ -13,14 +13,24 @@ def touch(root: Path, *names: str) -> None:
 
 
 def test_files_are_counted_by_kind(tmp_path: Path) -> None:
-    pictures = ["a.png", "b.JPG", "c.jpeg", "d.webp", "e.TIFF", "f.bmp", "g.gif", "deep/er/h.tif"]
+    pictures = [
+        "a.png",
+        "b.JPG",
+        "c.jpeg",
+        "d.webp",
+        "e.TIFF",
+        "f.bmp",
+        "g.gif",
+        "deep/er/h.tif",
+        "i.DCM",
+    ]
     touch(tmp_path, *(f"cat/{name}" for name in pictures), "dog/x.jpe")
-    touch(tmp_path, "cat/notes.txt", "dog/1.dcm", "dog/2.DCM", "dog/README")
+    touch(tmp_path, "cat/notes.txt", "dog/1.csv", "dog/2.CSV", "dog/README")
     touch(tmp_path, "cat/.DS_Store", "cat/._a.png", "cat/.cache/a.png", "cat/__MACOSX/a.png")
     folder = scan(tmp_path)
     names = {f"cat/{name}" for name in pictures} | {"dog/x.jpe"}
     assert {picture.name for picture in folder.pictures} == names
-    assert folder.passed_over == {".txt": 1, ".dcm": 2, "without a suffix": 1}
+    assert folder.passed_over == {".txt": 1, ".csv": 2, "without a suffix": 1}
 
 
 def test_what_is_no_file_is_neither_waited_for_nor_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
+from dicom_files import dicom
 from PIL import Image
 
 HEIGHT, WIDTH = 20, 26
@@ -121,7 +122,7 @@ def exif(orientation: int, order: str = "<") -> Image.Exif:
 
 def all_files() -> list[PictureFile]:
     """The table."""
-    return [*jpegs(), *pngs(), *deep_files(), *other_formats()]
+    return [*jpegs(), *pngs(), *deep_files(), *other_formats(), *dicoms()]
 
 
 def jpegs() -> list[PictureFile]:
@@ -343,3 +344,21 @@ def other_formats() -> list[PictureFile]:
         ),
     ]  # fmt: skip
     return [PictureFile(*file, in_graph=False) for file in files]
+
+
+def dicoms() -> list[PictureFile]:
+    """Radiographs and a photograph."""
+    grey = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) % 256
+    window = {"WindowCenter": 128, "WindowWidth": 256}
+    three = grey[..., None].repeat(3, -1).astype(np.uint8)
+    return [
+        PictureFile("8 bits grey.dcm", dicom(grey.astype(np.uint8)), three, in_graph=False),
+        PictureFile("12 bits grey.dcm", dicom(grey * 16, bits=12), eighth(grey), in_graph=False),
+        PictureFile("window grey.dcm", dicom(grey, **window), three, in_graph=False),
+        PictureFile("colour.dicom", dicom(scene()), scene(), in_graph=False),
+    ]
+
+
+def eighth(grey: np.ndarray) -> np.ndarray:
+    """What 16 times the samples (h, w) become of 12 bits: uint8 (h, w, 3)."""
+    return np.rint(grey * (16 * 255 / 4095)).astype(np.uint8)[..., None].repeat(3, -1)

@@ -38,6 +38,7 @@ flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
+flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_enum(
     "preset",
@@ -141,7 +142,7 @@ def _write(report: "AraReport", folder: Path) -> None:
 
 def _command(values: Any, folder: Path) -> list[str]:
     """This command as a worker runs it. Its shard is still to be added."""
-    same = ("model", "dataset", "data_dir", "bits", "images", "preset", "box")
+    same = ("model", "dataset", "data_dir", "bits", "frame", "images", "preset", "box")
     given = {name: values[name].value for name in same if values[name].value is not None}
     if values.input_range:
         given["input_range"] = ",".join(values.input_range)
@@ -200,6 +201,7 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         num_classes=network.num_classes,
         class_names=class_names(values.model),
         bits=values.bits,
+        frame=values.frame,
     )
     print(*notes, sep="\n", end="\n" if notes else "")
     images, labels = source.test_arrays(values.images)

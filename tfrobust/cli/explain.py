@@ -43,6 +43,7 @@ flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_v
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
+flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_string(
     "dataset", None, "test images of this data set, instead of --image", flag_values=FLAGS
 )
@@ -123,7 +124,7 @@ def explain(values: Any) -> None:
     program.check_writable(output.resolve().parent)
     paths: list[Path] = []
     if values.dataset is None:
-        paths = pictures.readable(Path(values.image), values.images)
+        paths = pictures.readable(Path(values.image), values.images, values.frame)
     else:
         from tfrobust.datasets.names import validate
 
@@ -138,7 +139,7 @@ def explain(values: Any) -> None:
     network = as_classifier(load(values.model), input_range=program.input_range(values))
     known = class_names(values.model)
     found = (
-        _pictures(paths, network.image_shape, values.bits)
+        _pictures(paths, network.image_shape, values.bits, values.frame)
         if paths
         else _test_images(values, network, known)
     )
@@ -203,13 +204,15 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _pictures(paths: list[Path], shape: tuple[int, int, int], bits: int | None) -> Images:
+def _pictures(
+    paths: list[Path], shape: tuple[int, int, int], bits: int | None, frame: int | None
+) -> Images:
     from tfrobust.cli import pictures
 
     stems = [path.stem for path in paths]
     # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
     names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
-    return Images(names, pictures.read(paths, shape, bits), None)
+    return Images(names, pictures.read(paths, shape, bits, frame), None)
 
 
 def _test_images(values: Any, network: "Classifier", class_names: list[str] | None) -> Images:
@@ -223,6 +226,7 @@ def _test_images(values: Any, network: "Classifier", class_names: list[str] | No
         num_classes=network.num_classes,
         class_names=class_names,
         bits=values.bits,
+        frame=values.frame,
     )
     for text in notes:
         pictures.note(f"note: {text}")

@@ -12,22 +12,26 @@ from tfrobust.datasets.resizing import fit
 from tfrobust.errors import InputError
 
 
-def check(paths: Sequence[Path]) -> None:
+def check(paths: Sequence[Path], frame: int | None = None) -> None:
     """Refuses files that are no readable pictures, before TensorFlow is imported.
+
+    Args:
+        paths: the files.
+        frame: which frame of DICOM files is wanted, from 1; None for the only one.
 
     Raises:
         InputError: names the first such file.
     """
     for path in paths:
         try:
-            pictures.inspect(path)
+            pictures.inspect(path, frame=frame)
         except pictures.PictureError as error:
             raise InputError(
-                f"expected --image to be a readable picture; {path} is not: {error}"
+                f"expected --image to be a readable picture; {path} is not: {_flags(error)}"
             ) from None
 
 
-def readable(path: Path, most: int) -> list[Path]:
+def readable(path: Path, most: int, frame: int | None = None) -> list[Path]:
     """The pictures that --image means: one file, or the first ones of a folder.
 
     Files of a folder that cannot be read are left out, with a notice.
@@ -35,12 +39,13 @@ def readable(path: Path, most: int) -> list[Path]:
     Args:
         path: a file or a folder.
         most: how many pictures of a folder to take.
+        frame: as for `check`.
 
     Raises:
         InputError: the file is no readable picture, or the folder has none.
     """
     if not path.is_dir():
-        check([path])
+        check([path], frame)
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     found: list[Path] = []
@@ -48,9 +53,9 @@ def readable(path: Path, most: int) -> list[Path]:
         if len(found) == most:
             break
         try:
-            pictures.inspect(file)
+            pictures.inspect(file, frame=frame)
         except pictures.PictureError as error:
-            note(f"left out, unreadable: {file}: {error}")
+            note(f"left out, unreadable: {file}: {_flags(error)}")
         else:
             found.append(file)
     if not found:
@@ -63,13 +68,19 @@ def readable(path: Path, most: int) -> list[Path]:
     return found
 
 
-def read(paths: Sequence[Path], shape: tuple[int, int, int], bits: int | None) -> np.ndarray:
+def read(
+    paths: Sequence[Path],
+    shape: tuple[int, int, int],
+    bits: int | None,
+    frame: int | None = None,
+) -> np.ndarray:
     """Reads pictures in a network's size.
 
     Args:
         paths: readable pictures.
         shape: height, width and channels of the result.
         bits: as for `datasets.pictures.read`.
+        frame: as for `check`.
 
     Returns:
         float32 (N, H, W, C) in [0, 1].
@@ -80,19 +91,23 @@ def read(paths: Sequence[Path], shape: tuple[int, int, int], bits: int | None) -
     images = []
     for path in paths:
         try:
-            picture = pictures.read(path, shape[2], bits=bits)
+            picture = pictures.read(path, shape[2], bits=bits, frame=frame)
         except pictures.PictureError as error:
-            words = str(error).replace("`bits`", "--bits")
-            raise InputError(f"{path} cannot be read: {words}") from None
+            raise InputError(f"{path} cannot be read: {_flags(error)}") from None
         if picture.shape[:2] != shape[:2]:
             note(
                 f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
                 f"is resized to the network's {shape[0]} × {shape[1]}"
             )
-        if pictures.inspect(path).transparent:
+        if pictures.inspect(path, frame=frame).transparent:
             note(f"note: {path} has transparent pixels; they are laid on white")
         images.append(fit(picture, shape[:2]))
     return np.stack(images).astype(np.float32) / 255
+
+
+def _flags(error: pictures.PictureError) -> str:
+    """What an error says, with flags for arguments."""
+    return str(error).replace("`bits`", "--bits").replace("`frame`", "--frame")
 
 
 def note(text: str) -> None:

@@ -31,6 +31,7 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
+flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_string(
     "certificate",
     None,
@@ -47,7 +48,7 @@ def predict(values: Any) -> None:
     from tfrobust.cli import pictures
 
     paths = [Path(name) for name in values.image]
-    pictures.check(paths)
+    pictures.check(paths, values.frame)
     program.import_tensorflow()
     from tfrobust.serving import Client
 
@@ -65,7 +66,7 @@ def predict(values: Any) -> None:
                 f"expected {values.model} at {values.server} to take images (B, H, W, C) of one "
                 f"size, got {taken}"
             )
-        found = client.predict(pictures.read(paths, shape[1:], values.bits))
+        found = client.predict(pictures.read(paths, shape[1:], values.bits, values.frame))
     for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
         print(f"{path}: {name}, {shares.max():.1%}")
 

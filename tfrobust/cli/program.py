@@ -31,6 +31,8 @@ BITS = (
     "it; 16 if they are meant to be dark"
 )
 
+FRAME = "which frame of DICOM files to read, from 1; default: the only one"
+
 
 def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> NoReturn:
     """Parses the command line, runs the program, and ends with its exit status.

@@ -123,7 +123,9 @@ class FileSource(StreamedSource):
         """A picture; None if it cannot be read, which is then left out."""
         file = os.fsdecode(path)
         try:
-            return read(Path(file), self._info.image_shape[2], bits=self._info.bits)
+            return read(
+                Path(file), self._info.image_shape[2], bits=self._info.bits, frame=self._info.frame
+            )
         except PictureError as error:
             name = shown(os.path.relpath(file, self._root))
             if self._left_out.add(name, str(error)):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tfrobust.datasets.loading import load
@@ -29,6 +30,7 @@ def load_fitting(
     num_classes: int | None,
     class_names: Sequence[str] | None = None,
     bits: int | None = None,
+    frame: int | None = None,
 ) -> Fitting:
     """Opens a data set for a network.
 
@@ -40,6 +42,7 @@ def load_fitting(
         num_classes: how many classes the network knows; None if it does not say.
         class_names: the names of these classes; None if they are not known.
         bits: as for `load`.
+        frame: as for `load`.
 
     Returns:
         The data set and notes about it.
@@ -48,11 +51,12 @@ def load_fitting(
         InputError: the set has other images or another number of classes than the network, or the
             same classes in another order.
     """
-    source, notes = load(name, data_dir=data_dir, bits=bits), []
+    opened = partial(load, name, data_dir=data_dir, bits=bits, frame=frame)
+    source, notes = opened(), []
     own = source.info.image_shape
     height, width, _ = image_shape
     if height is not None and own[:2] != (height, width) and height == width:
-        source = load(name, data_dir=data_dir, image_size=height, bits=bits)
+        source = opened(image_size=height)
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
     found = source.info.image_shape
     if any(wanted not in (None, size) for wanted, size in zip(image_shape, found, strict=True)):

@@ -28,7 +28,9 @@ SAMPLE_IMAGES = 1000
 STREAMED_SAMPLE_IMAGES = 200
 
 
-def load_folder(name: str, image_size: int | None, bits: int | None = None) -> DataSource:
+def load_folder(
+    name: str, image_size: int | None, bits: int | None = None, frame: int | None = None
+) -> DataSource:
     """Opens a user's folder of images.
 
     Args:
@@ -36,6 +38,7 @@ def load_folder(name: str, image_size: int | None, bits: int | None = None) -> D
         image_size: height and width in pixels. None for the size of the images if they all share
             one of at most 256, and for 224 otherwise.
         bits: how many bits of each sample carry the picture in 16-bit files that do not say it.
+        frame: which frame of DICOM files is read, from 1; None for the only one.
 
     Returns:
         The data set: in memory up to 1 GB of pixels, otherwise reading files as they are needed.
@@ -47,21 +50,23 @@ def load_folder(name: str, image_size: int | None, bits: int | None = None) -> D
     """
     folder = scan(folder_path(name))
     left_out = LeftOut(folder.passed_over)
-    found = survey(folder, left_out)
+    found = survey(folder, left_out, frame)
     parts = split(folder, found.readable, left_out.names)
     shape = found.shape(image_size)
-    bits = bits_of(folder, found.deep, bits)
+    bits = bits_of(folder, found.deep, bits, frame)
     if len(found.readable) * int(np.prod(shape)) > MEMORY_BYTES:
-        sample, _, _ = read_all(parts["train"][:STREAMED_SAMPLE_IMAGES], shape, bits, left_out)
-        info = _info(folder, parts, shape, bits, sample)
+        sample, _, _ = read_all(
+            parts["train"][:STREAMED_SAMPLE_IMAGES], shape, bits, frame, left_out
+        )
+        info = _info(folder, parts, shape, bits, frame, sample)
         source: DataSource = FileSource(info, folder.root, parts, left_out)
     else:
         arrays: dict[Split, Arrays] = {}
         for part in parts:
-            images, labels, parts[part] = read_all(parts[part], shape, bits, left_out)
+            images, labels, parts[part] = read_all(parts[part], shape, bits, frame, left_out)
             arrays[part] = images, labels
         require_every_class(folder, parts, left_out.names)
-        info = _info(folder, parts, shape, bits, arrays["train"][0][:SAMPLE_IMAGES])
+        info = _info(folder, parts, shape, bits, frame, arrays["train"][0][:SAMPLE_IMAGES])
         info = dataclasses.replace(info, provenance=f"{info.provenance}; {left_out}")
         source = _in_memory(info, arrays, left_out.names)
     left_out.log()
@@ -71,7 +76,11 @@ def load_folder(name: str, image_size: int | None, bits: int | None = None) -> D
 
 
 def read_all(
-    pictures: list[Picture], shape: Shape, bits: int | None, left_out: LeftOut
+    pictures: list[Picture],
+    shape: Shape,
+    bits: int | None,
+    frame: int | None,
+    left_out: LeftOut,
 ) -> tuple[np.ndarray, np.ndarray, list[Picture]]:
     """Reads pictures into memory.
 
@@ -79,6 +88,7 @@ def read_all(
         pictures: in the order in which they are wanted.
         shape: the height, width and channels to bring them to.
         bits: as for `load_folder`.
+        frame: as for `load_folder`.
         left_out: the pictures that cannot be decoded are added here.
 
     Returns:
@@ -87,7 +97,7 @@ def read_all(
     images = np.empty((len(pictures), *shape), np.uint8)
 
     def read_fitted(path: Path) -> np.ndarray:
-        return fit(read(path, shape[2], bits=bits), shape[:2])
+        return fit(read(path, shape[2], bits=bits, frame=frame), shape[:2])
 
     done: list[Picture] = []
     for picture, image in each(read_fitted, pictures, left_out):
@@ -114,6 +124,7 @@ def _info(
     parts: dict[Split, list[Picture]],
     shape: Shape,
     bits: int | None,
+    frame: int | None,
     sample: np.ndarray,
 ) -> DatasetInfo:
     mean, std = channel_statistics(sample)
@@ -130,8 +141,10 @@ def _info(
         provenance=(
             f"The user's own folder {folder.root.name!r}: {', '.join(counts)}, of "
             f"{len(folder.class_names)} classes (test images: {way})"
+            + (f"; frame {frame} of DICOM files" if frame else "")
         ),
         mean=mean,
         std=std,
         bits=bits,
+        frame=frame,
     )

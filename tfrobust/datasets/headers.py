@@ -1,7 +1,8 @@
 """What a picture's file says before it is decoded: its size, its colours, and which way is up.
 
 PNG and JPEG are read here, byte by byte, by the same rules as `graph_metadata` reads them inside a
-graph; Pillow reads the headers of the other formats. Nothing here imports TensorFlow.
+graph; Pillow reads the headers of the other formats, and `dicom` those of DICOM. Nothing here
+imports TensorFlow.
 """
 
 import itertools
@@ -15,7 +16,7 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 # What files with pictures are called.
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
-    *(".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".webp", ".bmp", ".tif", ".tiff", ".gif", ".dcm", ".dicom"),
 )
 PILLOW_FORMATS = ("WEBP", "BMP", "TIFF", "GIF")
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
@@ -84,7 +85,9 @@ def read_header(file: BinaryIO) -> Header:
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError("neither PNG, JPEG, WebP, BMP, TIFF nor GIF, or damaged") from error
+        raise PictureError(
+            "neither PNG, JPEG, WebP, BMP, TIFF, GIF nor DICOM, or damaged"
+        ) from error
     # On damaged files Pillow raises OSError, SyntaxError, ValueError, struct.error and others.
     except Exception as error:
         raise PictureError(f"{type(error).__name__}: {error}") from error

@@ -21,6 +21,7 @@ def load(
     image_size: int | None = None,
     held_out: int = 0,
     bits: int | None = None,
+    frame: int | None = None,
 ) -> "DataSource":
     """Opens a data set.
 
@@ -38,6 +39,7 @@ def load(
         bits: for a folder with 16-bit files that do not say how many bits of each sample carry the
             picture: from 9 to 16, such as 12 for radiographs. None for 16; pictures that would then
             be nearly black are refused.
+        frame: for a folder with DICOM files of several frames: which one to read, from 1.
 
     Returns:
         The data set. Large sets stay on disk, small ones are read at first use.
@@ -54,6 +56,8 @@ def load(
         raise InputError(f"held_out must be a whole number not below 0, got {held_out!r}")
     if bits is not None and not MIN_BITS <= bits <= MAX_BITS:
         raise InputError(f"bits must be from {MIN_BITS} to {MAX_BITS}, got {bits!r}")
+    if frame is not None and (isinstance(frame, bool) or not isinstance(frame, int) or frame < 1):
+        raise InputError(f"frame must be a whole number of at least 1, got {frame!r}")
     if name == EMBEDDED:
         from tfrobust.datasets.embedded import load_embedded
 
@@ -66,7 +70,7 @@ def load(
             )
         from tfrobust.datasets.folder import load_folder
 
-        return load_folder(name, image_size, bits)
+        return load_folder(name, image_size, bits, frame)
     from tfrobust.datasets.catalog import load_catalog
 
     return load_catalog(name, data_dir, image_size, held_out)

@@ -1,8 +1,8 @@
 """Reads picture files into uint8 arrays, whatever their pixels are like, and writes arrays as PNG.
 
 TensorFlow decodes PNG and JPEG, as it does inside an exported model; `graph_decoding` says how each
-kind of file is read. Pillow decodes WebP, BMP, TIFF and GIF (its first frame) by the same rules.
-Importing this module does not import TensorFlow.
+kind of file is read. Pillow decodes WebP, BMP, TIFF and GIF (its first frame) by the same rules,
+and pydicom DICOM files. Importing this module does not import TensorFlow.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
+from tfrobust.datasets import dicom
 from tfrobust.datasets.headers import (
     COLOUR,
     GREY,
@@ -33,28 +34,31 @@ MAX_BYTES = 2**30
 WHITE_IS_ZERO = 262  # TIFF's tag PhotometricInterpretation, then 0
 
 
-def inspect(path: Path) -> Header:
+def inspect(path: Path, *, frame: int | None = None) -> Header:
     """Reads a picture's header and looks for damage, without decoding it.
 
     Args:
         path: of the file.
+        frame: which frame of a DICOM file is wanted, from 1; None for the only one.
 
     Returns:
         Its header.
 
     Raises:
-        PictureError: no file but a folder, pipe or device; no PNG, JPEG, WebP, BMP, TIFF or GIF;
-            damaged, cut off, or above 100 megapixels.
+        PictureError: no file but a folder, pipe or device; no PNG, JPEG, WebP, BMP, TIFF, GIF or
+            DICOM; damaged, cut off, or above 100 megapixels; a DICOM file without that frame, or
+            that cannot be decoded here.
     """
     with _opened(path) as file:
-        header = read_header(file)
-        _refuse_huge(header)
+        header = _header(file, frame)
         if is_cut_off(file):
             raise PictureError("cut off: the file has no end")
         return header
 
 
-def read(path: Path, channels: int, *, bits: int | None = None) -> np.ndarray:
+def read(
+    path: Path, channels: int, *, bits: int | None = None, frame: int | None = None
+) -> np.ndarray:
     """Decodes a picture.
 
     Args:
@@ -63,6 +67,7 @@ def read(path: Path, channels: int, *, bits: int | None = None) -> np.ndarray:
         bits: how many bits of a 16-bit sample carry the picture, from 9 to 16, where the file
             itself does not say it. None: all 16, and files that are so dark that they may have
             fewer are refused.
+        frame: as for `inspect`.
 
     Returns:
         uint8 (H, W, channels), upright.
@@ -72,16 +77,21 @@ def read(path: Path, channels: int, *, bits: int | None = None) -> np.ndarray:
     """
     with _opened(path) as file:
         content = file.read()
-    return decode(content, channels, bits=bits)
+    return decode(content, channels, bits=bits, frame=frame)
 
 
-def decode(content: bytes, channels: int, *, bits: int | None = None) -> np.ndarray:
+def decode(
+    content: bytes, channels: int, *, bits: int | None = None, frame: int | None = None
+) -> np.ndarray:
     """`read` of a file's bytes."""
-    header = read_header(io.BytesIO(content))
-    _refuse_huge(header)
+    file = io.BytesIO(content)
+    header = _header(file, frame)
     if content.startswith((PNG, JPEG)):
         return _by_tensorflow(content, header, channels, bits)
+    file.seek(0)
     try:
+        if dicom.is_dicom(file):
+            return _flat(Image.fromarray(dicom.decode(file, bits, frame)), channels)
         return _by_pillow(content, header, channels, bits)
     except PictureError:
         raise
@@ -90,11 +100,12 @@ def decode(content: bytes, channels: int, *, bits: int | None = None) -> np.ndar
         raise PictureError(f"damaged or cut off: {type(error).__name__}: {error}") from error
 
 
-def brightest_sample(path: Path) -> int:
-    """The largest sample of a 16-bit PNG or TIFF.
+def brightest_sample(path: Path, *, frame: int | None = None) -> int:
+    """The largest sample of a PNG, TIFF or DICOM file of 16 bits.
 
     Args:
         path: the picture file.
+        frame: as for `inspect`.
 
     Raises:
         PictureError: the file cannot be read.
@@ -109,6 +120,8 @@ def brightest_sample(path: Path) -> int:
                 return int(tf.reduce_max(tf.io.decode_png(content, channels=3, dtype=tf.uint16)))
         except tf.errors.OpError as error:
             raise PictureError(_words(error.message)) from error
+    if dicom.is_dicom(io.BytesIO(content)):
+        return int(dicom.read_levels(io.BytesIO(content), frame).samples.max())
     try:
         with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as picture:
             return int(np.max(np.asarray(picture)))
@@ -226,10 +239,13 @@ def _opened(path: Path) -> BinaryIO:
         raise PictureError(f"cannot be opened: {error.strerror or error}") from error
 
 
-def _refuse_huge(header: Header) -> None:
+def _header(file: BinaryIO, frame: int | None) -> Header:
+    """What a file says of its picture, which is not too large to be decoded."""
+    header = dicom.read_header(file, frame) if dicom.is_dicom(file) else read_header(file)
     if header.width * header.height > MAX_PIXELS:
         raise PictureError(
             f"{header.width} × {header.height} pixels, above {MAX_PIXELS // 10**6} megapixels"
         )
     if header.width * header.height == 0:
         raise PictureError("a picture without pixels")
+    return header

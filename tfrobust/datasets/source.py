@@ -31,6 +31,7 @@ class DatasetInfo:
         std: the standard deviation of each channel, likewise.
         bits: how many bits of each sample carry the picture in 16-bit files that do not say it;
             None if there are no such files.
+        frame: which frame of DICOM files is read, from 1; None for the only one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DatasetInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bits: int | None = None
+    frame: int | None = None
 
     @property
     def num_classes(self) -> int:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,15 +59,16 @@ class Survey:
         return DEFAULT_SIZE, DEFAULT_SIZE, channels
 
 
-def survey(folder: Folder, left_out: LeftOut) -> Survey:
+def survey(folder: Folder, left_out: LeftOut, frame: int | None = None) -> Survey:
     """Reads the headers of all pictures of a folder.
 
     Args:
         folder: the folder.
         left_out: pictures that cannot be read are added here.
+        frame: which frame of DICOM files is wanted, from 1; None for the only one.
     """
     found = Survey()
-    for picture, header in each(inspect, folder.pictures, left_out):
+    for picture, header in each(partial(inspect, frame=frame), folder.pictures, left_out):
         found.readable.append(picture)
         if len(found.sizes) < 2:
             found.sizes.add((header.height, header.width))
@@ -106,13 +108,16 @@ def each(
                     yield picture, result
 
 
-def bits_of(folder: Folder, deep: Sequence[Picture], bits: int | None) -> int | None:
+def bits_of(
+    folder: Folder, deep: Sequence[Picture], bits: int | None, frame: int | None = None
+) -> int | None:
     """How many bits of each sample carry the picture, where files of 16 bits do not say it.
 
     Args:
         folder: the user's folder.
         deep: its pictures of 16 bits that do not say it.
         bits: what the user says; None if nothing.
+        frame: as for `survey`.
 
     Returns:
         From 9 to 16; None if there are no such pictures.
@@ -125,7 +130,7 @@ def bits_of(folder: Folder, deep: Sequence[Picture], bits: int | None) -> int | 
         return bits
     brightest = 0
     sample = in_hash_order(deep)[:DEEP_SAMPLE_IMAGES]
-    for _, largest in each(brightest_sample, sample, LeftOut()):
+    for _, largest in each(partial(brightest_sample, frame=frame), sample, LeftOut()):
         brightest = max(brightest, largest)
         if brightest >= SUSPICIOUSLY_DARK:
             return MAX_BITS

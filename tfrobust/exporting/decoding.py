@@ -73,8 +73,8 @@ def _size(file: tf.Tensor) -> tf.Tensor:
     fits = tf.debugging.Assert(
         (is_png | is_jpeg) & (length <= MOST_BYTES),
         [
-            f"expected a PNG or JPEG file of at most {MOST_BYTES} bytes (other formats must be "
-            "converted before), got bytes:",
+            f"expected a PNG or JPEG file of at most {MOST_BYTES} bytes (other formats, such as "
+            "DICOM, must be converted before), got bytes:",
             length,
         ],
     )

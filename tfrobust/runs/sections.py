@@ -40,6 +40,10 @@ class DataConfig:
     it, such as 12 in radiographs. Default: 16; files that would then be nearly black are
     refused."""
 
+    frame: Annotated[int | None, Field(ge=1)] = None
+    """Which frame of a folder's DICOM files is read, from 1. Default: the only one; files of
+    several are left out."""
+
     held_out: Number = 0
     """So many training images, the last ones, are not trained on but measured in the place of the
     test images. Use it to choose between configurations."""

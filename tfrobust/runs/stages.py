@@ -105,6 +105,7 @@ def run(
         image_size=data.image_size,
         held_out=data.held_out,
         bits=data.bits,
+        frame=data.frame,
     )
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
