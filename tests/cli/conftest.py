@@ -1,11 +1,11 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import programs
 import pytest
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -19,8 +19,7 @@ def program() -> Program:
     def run(
         name: str, *arguments: object, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(TOOLS / f"{name}.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600)
+        return programs.run([TOOLS / f"{name}.py", *arguments], cwd=cwd)
 
     return run
 
@@ -30,27 +29,21 @@ def interrupted() -> Callable[..., tuple[int, str]]:
     """Runs a tool and signals it once a sign appears; → exit status and what it printed."""
 
     def run(
-        arguments: Sequence[object],
+        command: Sequence[object],
         sign: Callable[[str], bool],
         log: Path,
         number: signal.Signals = signal.SIGINT,
     ) -> tuple[int, str]:
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, *map(str, arguments)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                # As from a terminal: pytest's own parent may have SIGINT ignored.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-            )
+        log.touch()
+        process = programs.start(command, log, log)
         deadline = time.monotonic() + 300
         while not sign(log.read_text()):
-            assert process.poll() is None, f"ended before the sign: {log.read_text()[-2000:]}"
+            assert process.is_alive(), f"ended before the sign: {log.read_text()[-2000:]}"
             assert time.monotonic() < deadline, f"no sign: {log.read_text()[-2000:]}"
             time.sleep(0.02)
-        process.send_signal(number)
-        return process.wait(timeout=300), log.read_text()
+        os.kill(process.pid, number)
+        process.join(300)
+        return process.exitcode, log.read_text()
 
     return run
 

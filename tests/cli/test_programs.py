@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,28 +134,19 @@ def test_evaluate_refuses_data_of_other_classes(
     refused(program("evaluate", *arguments, f"folder:{tmp_path / 'set'}"), "10 classes")
 
 
-def test_explain_draws_a_picture(
-    program: Callable, model: Path, picture: Path, tmp_path: Path
-) -> None:
-    done = program(
-        "explain", "--model", model, "--image", picture, "--target", "Sandal", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "%" in done.stdout
-    with Image.open(tmp_path / "x-explained.png") as drawn:
-        assert drawn.width > 8 * 28
-
-
-def test_explain_resizes_with_notice_and_flattens_transparency(
+def test_explain_draws_a_picture_resized_with_notice_and_without_transparency(
     program: Callable, model: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "wide.png"
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 4), np.uint8)
     Image.fromarray(pixels, "RGBA").save(path)
-    done = program("explain", "--model", model, "--image", path, cwd=tmp_path)
+    done = program("explain", "--model", model, "--image", path, "--target", "Sandal", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "40 × 60" in done.stderr and "28 × 28" in done.stderr
     assert "transparent" in done.stderr
+    assert "%" in done.stdout
+    with Image.open(tmp_path / "wide-explained.png") as drawn:
+        assert drawn.width > 8 * 28
 
 
 def test_explain_refuses_a_target_out_of_range(
@@ -173,18 +165,26 @@ def test_a_model_that_is_none_is_refused(program: Callable, picture: Path, tmp_p
 
 
 def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path: Path) -> None:
-    shutil.copytree(model, tmp_path / "copy")
-    done = program("export", "--model", model / "1", "--output", tmp_path / "copy")
+    """Of a network that is quick to export, with the card of another."""
+    (tmp_path / "1").mkdir()
+    shutil.copy(model / "1" / "model_card.json", tmp_path / "1")
+    network = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    network.save(tmp_path / "1" / "network.keras")
+    done = program("export", "--model", tmp_path / "1", "--output", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "copy" / "2" / "saved_model.pb").is_file()
+    assert (tmp_path / "2" / "saved_model.pb").is_file()
+    told = [json.loads((tmp_path / n / "model_card.json").read_text())["classes"] for n in "12"]
+    assert told[0] == told[1]
     names = ("--class_names", "one,two")
-    done = program("export", "--model", model / "1", "--output", tmp_path / "copy", *names)
+    done = program("export", "--model", tmp_path / "1", "--output", tmp_path, *names)
     refused(done, "expected 10 class names")
 
 
 def test_a_diverged_training_says_so(program: Callable, tmp_path: Path) -> None:
     done = program(
-        "train", "--learning_rate", 1e25, "--width", 2, "--max_steps", 20, "--runs_dir",
+        "train", "--learning_rate", 1e25, "--width", 2, "--max_steps", 20, "--nojit", "--runs_dir",
         tmp_path / "runs", "--saved_models", tmp_path / "models",
     )  # fmt: skip
     assert done.returncode == 1
