@@ -9,8 +9,10 @@ from tfrobust.cli import program
 from tfrobust.core import shipped
 from tfrobust.errors import InputError
 
+FORMS = ("keras", "classifier", "explainer")
 ABOUT = """Exports a network as the next version of a folder: SavedModel, network.keras, ONNX files
-and a model card. The version appears if all its forms give the same answers. For instance:
+and a model card. All forms give the same answers; one that cannot be made is left out, and the
+card says why. For instance:
   export.py --model network.keras --output saved_models/radiographs --class_names healthy,ill"""
 
 FLAGS = flags.FlagValues()
@@ -26,16 +28,19 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "class_names", None, "a name for each class; default: the model card's", flag_values=FLAGS
 )
-flags.DEFINE_bool(
-    "explainer",
-    True,
-    "also write explainer.onnx, which takes most of the time of an export",
+flags.DEFINE_list(
+    "forms",
+    FORMS,
+    "what to write besides the SavedModel: keras for network.keras, classifier for "
+    "classifier.onnx, explainer for explainer.onnx, which takes most of the time",
     flag_values=FLAGS,
 )
 
 
 def export(values: Any) -> None:
     """Checks the flags, then exports."""
+    if unknown := sorted(set(values.forms) - {"saved_model", *FORMS}):
+        raise InputError(f"expected --forms out of {', '.join(FORMS)}, got {', '.join(unknown)}")
     shipped.find(values.model)
     output = Path(values.output)
     program.check_writable(output)
@@ -52,7 +57,7 @@ def export(values: Any) -> None:
             f"model card lies beside {values.model}"
         )
     try:
-        folder = write(network, output, class_names=names, explainer=values.explainer)
+        folder = write(network, output, class_names=names, forms=values.forms)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None
     print(f"model {folder}/")

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -60,6 +61,8 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     # A scheduler that takes its machine back sends SIGTERM, which works like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     told = _watch_signals()
+    # For a user, the line of the package that warns says nothing.
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         main(values)
     except ReportedError as error:

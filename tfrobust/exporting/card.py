@@ -40,6 +40,7 @@ def build(
     input_shape: Sequence[int | None],
     class_names: Sequence[str],
     signatures: Mapping[str, Any],
+    left_out: Mapping[str, str],
     parity: Parity,
     provenance: str | None,
     recipe: Mapping[str, Any] | None,
@@ -52,6 +53,7 @@ def build(
         input_shape: (None, H, W, C).
         class_names: K names.
         signatures: the signature's name → "inputs" or "outputs" → name → "dtype" and "shape".
+        left_out: the file of a form that is missing → why.
         parity: how far the network's forms are apart.
         provenance: which images it was trained on, where they are from and under which licence.
         recipe: how it was trained.
@@ -74,6 +76,7 @@ def build(
             },
             "classes": class_names,
             "signatures": signatures,
+            "left_out": left_out,
             "provenance": provenance or "not told",
             "recipe": recipe,
             "figures": figures or NOT_MEASURED,
@@ -111,6 +114,7 @@ def render(card: Mapping[str, Any]) -> str:
     """The card as Markdown."""
     shape = ", ".join("B" if size is None else str(size) for size in card["input"]["shape"])
     measured = card["figures"]
+    left_out = card.get("left_out", {})  # version 0.1 wrote all forms or none
     parts = [
         f"# {card['name']}, version {card['version']}",
         f"Exported {card['date']} by tfrobust {card['packages'].get('tfrobust', '')}.",
@@ -135,6 +139,11 @@ def render(card: Mapping[str, Any]) -> str:
         _table(card["recipe"]) if card["recipe"] else "Recipe: not told.",
         "## Signatures",
         *(_signature(name, spec) for name, spec in card["signatures"].items()),
+        *(
+            ["## Left out", _bullets([f"`{file}`: {why}" for file, why in left_out.items()])]
+            if left_out
+            else []
+        ),
         "## Do its forms agree?",
         "The largest absolute differences of logits from the Keras network's, and the largest "
         "distances between explanations (RMSE). The tolerance is for the logits.",

@@ -6,26 +6,33 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnxruntime
 import tensorflow as tf
 
 from tfrobust.core.door import as_classifier
-from tfrobust.core.loading import KERAS_FILE, load
+from tfrobust.core.loading import KERAS_FILE
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
+# The forms that may be left out, and their files. The SavedModel is always there.
+FILES = {"keras": KERAS_FILE, "classifier": ONNX_FILE, "explainer": EXPLAINER_FILE}
 
 # Takes named arrays and gives named arrays.
-Signature = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+Outputs = dict[str, np.ndarray]
+Signature = Callable[[dict[str, np.ndarray]], Outputs]
+# The name of the form at fault, and a sentence.
+Faults = list[tuple[str, str]]
 
 
 def keras_file(folder: Path) -> Signature:
     """Reads network.keras back: images → logits.
 
     Raises:
-        InputError: the file cannot be read.
+        Exception: the file cannot be read; Keras raises anything at all.
     """
-    classifier = as_classifier(load(folder / KERAS_FILE))
+    network = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
+    classifier = as_classifier(network)
     return lambda inputs: {"logits": np.asarray(classifier(inputs["images"]))}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrobust.core.door import as_classifier
 from tfrobust.datasets.pictures import encode_png
-from tfrobust.exporting.forms import Signature
+from tfrobust.exporting.forms import Faults, Signature
 
 TOLERANCE = 1e-5
 BATCHES = (1, 3, 32)
@@ -23,7 +23,7 @@ def compare(
     classifiers: Mapping[str, Signature],
     command_line: Signature,
     picture_readers: Sequence[Signature],
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], Faults]:
     """Compares logits with the Keras network's.
 
     Args:
@@ -35,7 +35,7 @@ def compare(
         picture_readers: PNG files to logits.
 
     Returns:
-        The fields of `Parity` that are about logits, and a sentence for each fault.
+        The fields of `Parity` that are about logits, and the faults.
     """
     classifier = as_classifier(network)
     expected = np.asarray(classifier(images))
@@ -55,14 +55,16 @@ def compare(
     largest_logit = float(np.abs(expected).max())
     tolerance = TOLERANCE * max(1.0, largest_logit)
     apart = dict.fromkeys([*classifiers, "saved_model_cli", "predict_bytes"], 0.0)
-    faults: list[str] = []
+    faults: Faults = []
     for name, outputs, logits in answers:
         difference = float(np.abs(outputs["logits"] - logits).max())
         # np.maximum, unlike max, keeps a NaN.
         apart[name] = float(np.maximum(apart[name], difference))
         if not difference <= tolerance:
-            faults.append(f"{name}: logits of {len(logits)} images are {difference:.2g} apart")
-        faults.extend(f"{name}: {fault}" for fault in contradictions(outputs, class_names))
+            fault = f"{name}: logits of {len(logits)} images are {difference:.2g} apart"
+            faults.append((name, fault))
+        for fault in contradictions(outputs, class_names):
+            faults.append((name, f"{name}: {fault}"))
     return {"largest_logit": largest_logit, "tolerance": tolerance, **apart}, faults
 
 

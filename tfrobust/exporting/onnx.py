@@ -1,24 +1,19 @@
 """Writes the classifier and the explainer as ONNX, for programs without TensorFlow."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import onnx
 import tensorflow as tf
-import tf2onnx
 
 from tfrobust.core.door import as_classifier
 from tfrobust.core.files import write_atomically
-from tfrobust.errors import InputError, reason_of
-from tfrobust.exporting.onnx_gradients import HANDLERS
+from tfrobust.exporting.onnx_conversion import convert
 from tfrobust.exporting.signatures import explain_inputs, explainer
 
-OPSET = 17
 CLASSIFIER = ("logits", "probabilities", "class_id")
 # These are the signature's outputs, except that ONNX allows a name only once: `target` names the
 # input, so the class that was explained is called `class_id`.
@@ -45,7 +40,7 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
         class_names: K names.
 
     Raises:
-        InputError: a layer cannot be written in ONNX.
+        NotConvertible: a layer cannot be written in ONNX.
     """
 
     classifier = as_classifier(network)
@@ -74,7 +69,7 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
         class_names: K names.
 
     Raises:
-        InputError: the gradient of a layer cannot be written in ONNX.
+        NotConvertible: the gradient of a layer cannot be written in ONNX.
     """
     signature = explainer(as_classifier(network))
 
@@ -102,46 +97,8 @@ def _write(
     path: Path,
     class_names: Sequence[str],
 ) -> None:
-    """Writes a function of a network, with each of the network's weights once.
-
-    tf2onnx folds constants into others: a weight would stand in the file scaled for the forward
-    pass and transposed for the backward pass. So weights are converted as inputs, and become
-    constants afterwards. Runtimes fold them when they load the file.
-    """
-    variables = {f"weight_{place}": variable for place, variable in enumerate(network.variables)}
-    weights = [tf.TensorSpec(each.shape, each.dtype, name) for name, each in variables.items()]
-
-    def of_weights(*values: tf.Tensor) -> dict[str, tf.Tensor]:
-        given, learnt = values[: len(inputs)], values[len(inputs) :]
-        with keras.StatelessScope(state_mapping=list(zip(variables.values(), learnt, strict=True))):
-            return function(*given)
-
-    signature = [*inputs, *weights]
-    before = os.environ.get("TF2ONNX_CATCH_ERRORS")
-    # With its default, tf2onnx copies the whole graph before each of its passes, with the weights.
-    os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
-    try:
-        model, _ = tf2onnx.convert.from_function(
-            tf.function(of_weights, input_signature=signature, autograph=False),
-            input_signature=signature,
-            opset=OPSET,
-            custom_op_handlers=dict(HANDLERS),
-        )
-        _keep_constant(model, {name: each.numpy() for name, each in variables.items()})
-        onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # tf2onnx and ONNX's checker raise many kinds.
-        advice = "Replace the layer"
-        if path.name != "classifier.onnx":
-            advice += ", or export with explainer=False"
-        raise InputError(
-            f"expected a network that ONNX can hold, but {path.name} cannot be written: "
-            f"{reason_of(error)}. {advice}"
-        ) from error
-    finally:
-        if before is None:
-            del os.environ["TF2ONNX_CATCH_ERRORS"]
-        else:
-            os.environ["TF2ONNX_CATCH_ERRORS"] = before
+    """Writes a function of a network."""
+    model = convert(network, function, inputs)
     # tf2onnx sorts the outputs by name. Callers who take them by position expect our order.
     by_name = {output.name: output for output in model.graph.output}
     del model.graph.output[:]
@@ -151,15 +108,3 @@ def _write(
         model, {"class_names": json.dumps(list(class_names)), "input": json.dumps(images)}
     )
     write_atomically(path, model.SerializeToString())
-
-
-def _keep_constant(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> None:
-    """Turns those inputs into constants that have a value."""
-    inputs = list(model.graph.input)
-    del model.graph.input[:]
-    for each in inputs:
-        if each.name in values:
-            constant = onnx.numpy_helper.from_array(values[each.name], each.name)
-            model.graph.initializer.append(constant)
-        else:
-            model.graph.input.append(each)

@@ -9,10 +9,15 @@ from tf2onnx.graph import Graph, Node
 from tf2onnx.utils import make_name
 
 FLOAT = TensorProto.FLOAT
+# Operations that change neither the numbers of a vector nor their order.
+SAME_NUMBERS = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+
+
+UNKNOWN = "a shape is not known before it runs"
 
 
 class NotConvertible(Exception):
-    """A gradient cannot be written in ONNX. The message says why."""
+    """A node cannot be written in ONNX. The message says why."""
 
 
 class Rewrite:
@@ -48,22 +53,57 @@ class Rewrite:
 
     def shape(self, index: int) -> list[int]:
         """The static shape of an input. The batch's size is −1."""
-        return _known(self.node, self.graph.get_shape(self.inputs[index]))
+        return _known(_sizes(self.graph, self.inputs[index]))
 
     def shape_computed_by(self, index: int) -> list[int]:
         """The static shape that an input computes while it runs. The batch's size is −1."""
-        node = self.node.inputs[index]
-        while node.type in ("Cast", "Identity"):
-            node = node.inputs[0]
-        if node.is_const():
-            return [int(size) for size in np.ravel(node.get_tensor_value(as_list=False))]
-        shape = self.graph.get_shape(node.input[0]) if node.type == "Shape" else None
-        return _known(self.node, shape)
+        return _known(_numbers(self.graph, self.node.inputs[index]))
+
+    def values(self, index: int) -> list[int]:
+        """The whole numbers that an input always has."""
+        found = _numbers(self.graph, self.node.inputs[index])
+        if found is None or None in found:
+            raise NotConvertible(UNKNOWN)
+        return [number for number in found if number is not None]
 
 
-def _known(node: Node, shape: Sequence[int] | None) -> list[int]:
-    if shape is None or any(size < 0 for size in shape[1:]):
-        raise NotConvertible(
-            f"{node.type} of a shape that is not known before it runs ({node.name})"
-        )
-    return list(shape)
+def _numbers(graph: Graph, node: Node) -> list[int | None] | None:
+    """The whole numbers of a vector that is made of constants and shapes.
+
+    Args:
+        graph: the graph that the node is in.
+        node: makes the vector.
+
+    Returns:
+        None for a number that is not known, as the batch's size is not; or None for all.
+    """
+    if node.is_const():
+        return [int(number) for number in np.ravel(node.get_tensor_value(as_list=False))]
+    if node.type == "Shape":
+        return _sizes(graph, node.input[0])
+    if node.type in SAME_NUMBERS:
+        return _numbers(graph, node.inputs[0])
+    if node.type not in ("Concat", "Gather", "Slice"):
+        return None
+    parts = [_numbers(graph, part) for part in node.inputs if part is not None]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    if node.type == "Concat":
+        return [number for part in known for number in part]
+    numbers, first, *rest = known
+    if node.type == "Gather":
+        return [numbers[place] for place in first if place is not None]
+    step = rest[2][0] if len(rest) > 2 else 1
+    return numbers[first[0] : rest[0][0] : step]
+
+
+def _sizes(graph: Graph, name: str) -> list[int | None] | None:
+    shape: list[int] | None = graph.get_shape(name)
+    return None if shape is None else [size if size >= 0 else None for size in shape]
+
+
+def _known(shape: Sequence[int | None] | None) -> list[int]:
+    if shape is None or None in shape[1:]:
+        raise NotConvertible(UNKNOWN)
+    return [-1 if size is None else size for size in shape]

@@ -1,6 +1,6 @@
 """ONNX for the gradients of convolutions and pools."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ def _window(node: Node, kernel: Sequence[int], whole: Sequence[int]) -> Window:
         whole: the image's shape (N, H, W, C).
     """
     if node.get_attr_str("data_format") != "NHWC":
-        raise NotConvertible(f"{node.type} with channels first")
+        raise NotConvertible("its channels come first")
     padding = node.get_attr_str("padding")
     strides = list(node.get_attr("strides").ints)
     dilations = list(node.get_attr("dilations").ints) if node.get_attr("dilations") else [1] * 4
@@ -100,7 +100,7 @@ def _transposed_convolution(
 
 
 def convolution(rewrite: Rewrite) -> None:
-    """The gradient with respect to a convolution's input."""
+    """The gradient with respect to a convolution's input; Conv2DTranspose computes the same."""
     whole, kernel = rewrite.shape_computed_by(0), rewrite.shape(1)
     window = _window(rewrite.node, kernel[:2], whole)
     weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[3, 2, 0, 1])
@@ -167,3 +167,11 @@ def max_pool(rewrite: Rewrite) -> None:
     )
     spread = rewrite.make("Reshape", spread, rewrite.make("Shape", images))
     rewrite.finish(rewrite.make("Transpose", spread, perm=CHANNELS_LAST))
+
+
+HANDLERS: dict[str, Callable[[Rewrite], None]] = {
+    "AvgPoolGrad": average_pool,
+    "Conv2DBackpropInput": convolution,
+    "DepthwiseConv2dNativeBackpropInput": depthwise_convolution,
+    "MaxPoolGrad": max_pool,
+}

@@ -6,16 +6,18 @@ with ONNX in onnxruntime. Compared are the logits, the gradients that explanatio
 whole explanations.
 """
 
+import collections
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.errors import InputError, ReportedError
+from tfrobust.core.loading import KERAS_FILE
+from tfrobust.errors import ReportedError, reason_of
 from tfrobust.exporting import explanation_parity, forms, logit_parity
 
 MOST_IMAGES = 64
@@ -31,14 +33,15 @@ class Parity:
         random_images: whether the images were noise, as no real ones were given.
         largest_logit: the largest absolute logit of the Keras network.
         tolerance: the largest absolute difference of logits that is allowed.
-        keras_file: the largest difference seen for network.keras, read back.
+        keras_file: the largest difference seen for network.keras, read back; 0 without the file.
         saved_model: the same for the SavedModel in Python.
         session: the same for the SavedModel in a Session.
         saved_model_cli: the same for one image by `saved_model_cli run`.
-        onnx: the same for onnxruntime.
+        onnx: the same for onnxruntime; 0 without classifier.onnx.
         predict_bytes: the same for PNG files; 0 if the network takes no pictures.
         gradient_saved_model: the largest relative difference of an image's gradient, over 8
-            perturbed images; at most 1e-3 is allowed.
+            perturbed images, or over two explanations if the network has more than a million
+            weights; at most 1e-3 is allowed.
         gradient_session: the same for the SavedModel in a Session.
         gradient_onnx: the same for onnxruntime; 0 without explainer.onnx.
         explain_keras: the largest RMSE between explanations of one image by Keras with and
@@ -57,11 +60,11 @@ class Parity:
     random_images: bool
     largest_logit: float
     tolerance: float
-    keras_file: float
+    keras_file: float = 0.0
     saved_model: float
     session: float
     saved_model_cli: float
-    onnx: float
+    onnx: float = 0.0
     predict_bytes: float
     gradient_saved_model: float
     gradient_session: float
@@ -78,16 +81,18 @@ class ParityError(ReportedError, RuntimeError):
     """The forms disagree, and nothing was exported.
 
     Args:
-        faults: a sentence for each disagreement.
+        faults: the name of a form → a sentence for each disagreement. A form that may be left out
+            has the name of its file.
         figures: what was measured; None if a form could not be read.
     """
 
-    def __init__(self, faults: Sequence[str], figures: Parity | None = None) -> None:
+    def __init__(self, faults: Mapping[str, Sequence[str]], figures: Parity | None = None) -> None:
+        told = "; ".join(fault for one in faults.values() for fault in one)
         super().__init__(
-            f"the exported forms of the network disagree: {'; '.join(faults)}. "
-            f"Nothing was exported. Measured: {figures}"
+            f"the exported forms of the network disagree: {told}. Nothing was exported. "
+            f"Measured: {figures}"
         )
-        self.figures = figures
+        self.faults, self.figures = faults, figures
 
 
 def check(
@@ -101,7 +106,7 @@ def check(
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
-        folder: holds the SavedModel, network.keras, classifier.onnx and, if it was made,
+        folder: holds the SavedModel and, where they were made, network.keras, classifier.onnx and
             explainer.onnx.
         class_names: K names.
         images: float32 (N, H, W, C) in [0, 1]; the first 64 are compared. Seeded noise when None.
@@ -119,41 +124,48 @@ def check(
         shape = (RANDOM_IMAGES, *network.input_shape[1:])
         images = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
     images = images[:MOST_IMAGES]
+    faults: dict[str, list[str]] = collections.defaultdict(list)
     with _full_float32(), forms.session(folder) as session:
         python = forms.saved_model(folder)
+        classifiers = {
+            "saved_model": python["serving_default"],
+            "session": session["serving_default"],
+        }
+        explainers = {"saved_model": python["explain"], "session": session["explain"]}
+        if (folder / KERAS_FILE).exists():
+            classifiers["keras_file"] = _keras_file(folder)
+        if (folder / forms.ONNX_FILE).exists():
+            classifiers["onnx"] = forms.onnx_file(folder / forms.ONNX_FILE)
+        if (folder / forms.EXPLAINER_FILE).exists():
+            explainers["onnx"] = forms.onnx_file(folder / forms.EXPLAINER_FILE)
         logit_figures, logit_faults = logit_parity.compare(
             network,
             images,
             class_names=class_names,
-            classifiers={
-                "keras_file": _keras_file(folder),
-                "saved_model": python["serving_default"],
-                "session": session["serving_default"],
-                "onnx": forms.onnx_file(folder / forms.ONNX_FILE),
-            },
+            classifiers=classifiers,
             command_line=forms.command_line(folder, "serving_default"),
             picture_readers=[
                 form["predict_bytes"] for form in (python, session) if "predict_bytes" in form
             ],
         )
-        explainers = {"saved_model": python["explain"], "session": session["explain"]}
-        if (folder / forms.EXPLAINER_FILE).exists():
-            explainers["onnx"] = forms.onnx_file(folder / forms.EXPLAINER_FILE)
+        for name, fault in logit_faults:
+            files = {"keras_file": KERAS_FILE, "onnx": forms.ONNX_FILE}
+            faults[files.get(name, name)].append(fault)
         explainer_figures, explainer_faults = explanation_parity.compare(
             network, images, explainers
         )
-        contradictions = [
-            fault
-            for form in (python, session)
-            for fault in explanation_parity.contradictions(form["robustness"], images)
-        ]
+        for name, fault in explainer_faults:
+            faults[forms.EXPLAINER_FILE if name == "onnx" else name].append(fault)
+        for name, form in (("saved_model", python), ("session", session)):
+            found = explanation_parity.contradictions(form["robustness"], images)
+            faults[name].extend(found)
     figures = Parity(
         images=len(images),
         random_images=random_images,
         **logit_figures,
         **explainer_figures,
     )
-    faults = [*logit_faults, *explainer_faults, *contradictions]
+    faults = {name: found for name, found in faults.items() if found}
     if faults:
         raise ParityError(faults, figures)
     return figures
@@ -162,8 +174,9 @@ def check(
 def _keras_file(folder: Path) -> forms.Signature:
     try:
         return forms.keras_file(folder)
-    except InputError as error:
-        raise ParityError([f"the Keras file cannot be read back: {error}"]) from error
+    except Exception as error:
+        fault = f"the Keras file cannot be read back: {reason_of(error)}"
+        raise ParityError({KERAS_FILE: [fault]}) from error
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """Exports a network as a version folder that TF Serving, Keras and onnxruntime can use."""
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
@@ -14,11 +16,15 @@ from tfrobust.core.door import as_classifier
 from tfrobust.core.images import checked_images
 from tfrobust.core.input_range import Range
 from tfrobust.core.interruption import deferred
-from tfrobust.core.loading import KERAS_FILE
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting import card, extras, onnx, parity
-from tfrobust.exporting.forms import EXPLAINER_FILE, ONNX_FILE
+from tfrobust.exporting.forms import FILES
+from tfrobust.exporting.parity import ParityError
 from tfrobust.exporting.signatures import signatures_of
+from tfrobust.models.convert import full_precision
+
+SAVED_MODEL = "saved_model"  # it may be named among the forms, and is always there
+NOT_ASKED = "not asked for"
 
 
 def export(
@@ -33,15 +39,21 @@ def export(
     figures: Mapping[str, Any] | None = None,
     reference_images: Any = None,
     picture: Path | None = None,
+    forms: Sequence[str] = tuple(FILES),
     explainer: bool = True,
     bits: int | None = None,
 ) -> Path:
-    """Writes a network as the next version, if all its forms give the same answers.
+    """Writes a network as the next version, in forms that give the same answers.
 
     The version folder holds a SavedModel with the signatures of `signatures_of`; in assets.extra/
     its labels, input specification, card and warm-up requests; network.keras, classifier.onnx,
     explainer.onnx, model_card.json and MODEL_CARD.md. It appears whole. After an error or Ctrl-C
     nothing is left behind.
+
+    The SavedModel is always there. Another form is left out where it cannot be made, or gives
+    other answers: ONNX has no form for some layers, and a layer of one's own may not be readable
+    from a Keras file. A warning and the card tell which form it is and why. A network that
+    computes in half precision is exported in float32.
 
     Args:
         network: a Keras classifier of images (B, H, W, C) in [0, 1] that ends in logits or in a
@@ -61,7 +73,9 @@ def export(
         reference_images: float (N, H, W, C) in [0, 1]. The forms are compared on the first 64.
             Seeded noise when None.
         picture: for the card: a PNG file of explanations.
-        explainer: whether to write explainer.onnx, which takes most of the time for a ResNet-44.
+        forms: which forms to write besides the SavedModel: "keras" for network.keras,
+            "classifier" for classifier.onnx, "explainer" for explainer.onnx.
+        explainer: whether "explainer" is among the forms. It takes most of the time.
         bits: how many bits of each sample carried the picture in the 16-bit files that it was
             trained on (`DatasetInfo.bits`); `predict_bytes` reads such files likewise.
 
@@ -70,7 +84,7 @@ def export(
 
     Raises:
         InputError: an argument is not as described. It is raised before anything is computed.
-        ParityError: the forms disagree.
+        ParityError: the SavedModel gives other answers than the network.
     """
     if "://" in str(directory):
         raise InputError(f"expected a folder on this machine, got {directory}")
@@ -80,26 +94,27 @@ def export(
     images = None
     if reference_images is not None:
         images = checked_images(reference_images, classifier, at_least_one=True)
+    network = _in_full_precision(network)
     _check_card(recipe, figures)
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
+    left_out = _not_wanted(forms, explainer)
     with versions.staging(directory) as folder:
         with deferred() as look:
             signatures = _write_saved_model(network, folder, names, bits)
             look()
-            network.save(folder / KERAS_FILE)
-            look()
-            onnx.write_classifier(network, folder / ONNX_FILE, class_names=names)
-            look()
-            if explainer:
-                onnx.write_explainer(network, folder / EXPLAINER_FILE, class_names=names)
-                look()
+            for form, file in FILES.items():
+                if file not in left_out:
+                    _write_form(form, network, folder / file, names, left_out)
+                    look()
+            compared = _compared(network, folder, names, images, left_out)
             content = card.build(
                 name=name or directory.resolve().name,
                 input_shape=network.input_shape,
                 class_names=names,
                 signatures=signatures,
-                parity=parity.check(network, folder, class_names=names, images=images),
+                left_out=left_out,
+                parity=compared,
                 provenance=provenance,
                 recipe=recipe,
                 figures=figures,
@@ -115,7 +130,63 @@ def export(
             version = max(versions.numbers(directory), default=0) + 1
             card.write(folder, content, version=version)
             if versions.rename(folder, version):
-                return directory / str(version)
+                break
+    for file, reason in left_out.items():
+        if reason != NOT_ASKED:
+            warnings.warn(f"{file} is left out: {reason}", stacklevel=2)
+    return directory / str(version)
+
+
+def _write_form(
+    form: str,
+    network: keras.Model,
+    path: Path,
+    class_names: Sequence[str],
+    left_out: dict[str, str],
+) -> None:
+    """Writes a form that may be left out; if it cannot be made, `left_out` is told the reason."""
+    try:
+        if form == "keras":
+            network.save(path)
+        else:
+            write = {"classifier": onnx.write_classifier, "explainer": onnx.write_explainer}[form]
+            write(network, path, class_names=class_names)
+    except OSError:  # no room on the disk is no fault of the form
+        raise
+    except Exception as error:  # a layer's own code may raise anything
+        path.unlink(missing_ok=True)
+        left_out[path.name] = reason_of(error)
+
+
+def _compared(
+    network: keras.Model,
+    folder: Path,
+    class_names: Sequence[str],
+    images: np.ndarray | None,
+    left_out: dict[str, str],
+) -> parity.Parity:
+    """Compares all forms. One that may be left out, and gives other answers, is taken away.
+
+    Args:
+        network: what all forms are made of.
+        folder: of the version.
+        class_names: K names.
+        images: as for `parity.check`.
+        left_out: a file → why it is left out. What is taken away is added.
+
+    Raises:
+        ParityError: the SavedModel gives other answers.
+    """
+    while True:
+        try:
+            return parity.check(network, folder, class_names=class_names, images=images)
+        except ParityError as error:
+            wrong = {name: found for name, found in error.faults.items() if name in FILES.values()}
+            if not wrong:
+                raise
+            for file, found in wrong.items():
+                (folder / file).unlink()
+                left_out[file] = "; ".join(found)
 
 
 def _write_saved_model(
@@ -159,6 +230,24 @@ def _checked_network(network: Any, input_range: Range | None) -> tuple[Classifie
     return classifier, classifier.network
 
 
+def _in_full_precision(network: keras.Model) -> keras.Model:
+    """The network, or its copy in float32 where a layer computes in half precision.
+
+    Half precision is for training. Runtimes round it each in their own way, or do not know it.
+    """
+    layers = network._flatten_layers(include_self=False)
+    half = sorted({layer.compute_dtype for layer in layers} & {"bfloat16", "float16"})
+    if not half:
+        return network
+    try:
+        return full_precision(network)
+    except Exception as error:  # a layer's own code may raise anything
+        raise InputError(
+            f"expected a network that can be copied in float32, as it computes in {half[0]}, but: "
+            f"{reason_of(error)}. Build it in float32 and give it these weights"
+        ) from error
+
+
 def _checked_names(class_names: Any, outputs: int) -> list[str]:
     if isinstance(class_names, str) or not isinstance(class_names, Sequence):
         raise InputError(f"expected class_names as a list of names, got {class_names!r}")
@@ -168,6 +257,14 @@ def _checked_names(class_names: Any, outputs: int) -> list[str]:
             f"got {len(class_names)}"
         )
     return [str(name) for name in class_names]
+
+
+def _not_wanted(forms: Any, explainer: bool) -> dict[str, str]:
+    """The files of the forms that are not asked for, and that reason."""
+    if isinstance(forms, str) or set(forms) - {SAVED_MODEL, *FILES}:
+        raise InputError(f"expected forms as a list out of {', '.join(FILES)}, got {forms!r}")
+    wanted = set(forms) - (set() if explainer else {"explainer"})
+    return {file: NOT_ASKED for form, file in FILES.items() if form not in wanted}
 
 
 def _check_card(recipe: Any, figures: Any) -> None:
