@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-docs test-kill test-gpu docs measure bench-training bench-input bench-attacks \
-	bench-presets bench-explanations bench-explanation-speed bench-serving leaderboard reproduce \
+.PHONY: train test test-slow test-docs test-networks test-kill test-gpu docs measure \
+	bench-training bench-input bench-attacks bench-presets bench-explanations bench-explanation-speed bench-serving leaderboard reproduce \
 	install format clean
 
 train: $(VENV)/installed
@@ -71,6 +71,10 @@ docs: $(VENV)/installed
 # What only a GPU can show; skips where there is none.
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu -rs -s
+
+# Exports EfficientNetB0, MobileNetV3Small, ConvNeXtTiny, ResNet50 and a vision transformer.
+test-networks: $(VENV)/installed
+	$(BIN)/python -m pytest tests/exporting/test_applications.py -m slow
 
 # Kills a training twenty times at random moments: it must end in the same bytes.
 test-kill: $(VENV)/installed

@@ -21,6 +21,10 @@ class InputError(ReportedError, ValueError):
     """Bad input: the message says what was expected, what came, and what to do."""
 
 
+class UnfinishedError(ReportedError, RuntimeError):
+    """Work that failed after a long part of it was done. The message says what is kept."""
+
+
 def reason_of(error: BaseException | str) -> str:
     """An error's own words in one line, or its type where it has none.
 

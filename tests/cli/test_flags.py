@@ -65,6 +65,7 @@ BEFORE_TENSORFLOW = [
     ("explain --model . --dataset mnist --images 0", "--images"),
     ("explain --model . --image x.png --html --output x.html", "writes its page beside x.html"),
     ("export --model /nowhere --output x", "there is nothing at /nowhere"),
+    ("export --model x --output x --forms onnx", "--forms out of keras, classifier, explainer"),
     ("check_server --model x --server http://localhost:8501", "host:port of gRPC"),
     ("predict --model x", "--image"),
     ("serve --models /nowhere", "/nowhere is none"),

@@ -92,13 +92,11 @@ def test_every_stage_survives_ctrl_c(
     ends_well(lambda text: "loss=" in text, "is saved. To go on: ")
     (run,) = (tmp_path / "runs").iterdir()
     assert list((run / "checkpoints").glob("step-*.index"))
-    ends_well(
-        lambda text: "attacking" in text, "The training and what was measured are kept. To go on: "
-    )
+    ends_well(lambda text: "attacking" in text, "So is what was measured. To go on: ")
     assert (run / "metrics.csv").read_text().count("\n") == 21
     ends_well(
         lambda _: any(exports.glob("*.tmp")),
-        "The training and what was measured are kept. To go on: ",
+        "So is what was measured. To go on: ",
     )
     assert not exports.exists()
     done = program("train", *arguments)

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 from PIL import Image
 
 import tfrobust
-from tfrobust.errors import InputError
-from tfrobust.exporting import onnx
+from tfrobust.core.door import as_classifier
+from tfrobust.exporting import onnx, onnx_conversion
+from tfrobust.exporting.onnx_nodes import NotConvertible
 from tfrobust.exporting.saved_model import export
 from tfrobust.exporting.signatures import explain_inputs, explainer
 from tfrobust.models import HalfHuberReLU
@@ -40,53 +41,133 @@ LAYERS = {
         layers.ZeroPadding2D(1),
         layers.AveragePooling2D(3, strides=2),
     ],
+    "transposed": lambda: [
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
+        layers.Conv2DTranspose(4, 3, strides=2),
+        layers.Conv2DTranspose(3, 3, dilation_rate=2),
+    ],
+    "grouped": lambda: [layers.Conv2D(4, 3, groups=2, strides=2, padding="same")],
+    # Of EfficientNet, whose mean and variance are no weights.
+    "scaled": lambda: [layers.Normalization(mean=[0.4, 0.5], variance=[0.1, 0.2])],
+    "normalised by itself": lambda: [
+        layers.GroupNormalization(2),
+        layers.UnitNormalization(),
+        layers.RMSNormalization(),
+        layers.Conv2D(4, 3),
+        layers.LayerNormalization(),
+    ],
+    "activations": lambda: [
+        layers.Conv2D(4, 3),
+        *(
+            layers.Activation(name)
+            for name in ("gelu", "selu", "softsign", "celu", "squareplus", keras.ops.log1p)
+        ),
+    ],
     "softplus": lambda: [layers.Conv2D(4, 3), layers.Activation("softplus"), layers.ReLU(6.0)],
 }
 
 
-def test_a_layer_without_its_gradient_in_onnx_is_named(tmp_path: Path) -> None:
-    network = keras.Sequential(
-        [
-            keras.Input((9, 8, 2)),
-            layers.Conv2D(4, 3, activation="selu"),
-            layers.Flatten(),
-            layers.Dense(2),
-        ]
+def mixed_shapes() -> keras.Model:
+    """Pieces that are cut out, joined, mirrored and resized; the last axis goes backwards."""
+    images = keras.Input((9, 8, 2))
+    both = layers.Concatenate()([images, layers.Conv2D(3, 3, padding="same")(images)])
+    cut = layers.Cropping2D(((1, 0), (0, 2)))(both)[:, ::2, ..., ::-1]
+    mirrored = keras.ops.pad(cut, [[0, 0], [1, 2], [0, 1], [0, 0]], mode="reflect")
+    larger = layers.UpSampling2D(2, interpolation="bilinear")(mirrored)
+    nearest = layers.Resizing(5, 7, interpolation="nearest")(larger)
+    return keras.Model(images, layers.Dense(3)(layers.Flatten()(nearest)))
+
+
+def attention() -> keras.Model:
+    """A block of a vision transformer."""
+    images = keras.Input((8, 8, 2))
+    patches = layers.Reshape((16, 8))(layers.Conv2D(8, 2, strides=2)(images))
+    normal = layers.LayerNormalization()(patches)
+    seen = layers.Add()([patches, layers.MultiHeadAttention(2, 4)(normal, normal)])
+    dense = layers.Dense(8)(layers.Dense(16, activation="gelu")(seen))
+    pooled = layers.GlobalAveragePooling1D()(layers.Add()([seen, dense]))
+    return keras.Model(images, layers.Dense(3)(pooled))
+
+
+def sequential(*parts: keras.layers.Layer) -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((9, 8, 2)), *parts, layers.GlobalAveragePooling2D(), layers.Dense(3)]
     )
-    with pytest.raises(InputError, match=r"explainer.onnx cannot be written: .*SeluGrad"):
-        onnx.write_explainer(network, tmp_path / "explainer.onnx", class_names=["a", "b"])
-    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", LAYERS)
-def test_gradients_of_layers(kind: str, tmp_path: Path) -> None:
+NETWORKS = {
+    **{name: lambda make=make: sequential(*make()) for name, make in LAYERS.items()},
+    "attention": attention,
+    "mixed shapes": mixed_shapes,
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_answers_and_gradients_of_layers(kind: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [keras.Input((9, 8, 2)), *LAYERS[kind](), layers.GlobalAveragePooling2D(), layers.Dense(3)]
-    )
+    network = NETWORKS[kind]()
+    onnx.write_classifier(network, tmp_path / "c.onnx", class_names=["a", "b", "c"])
+    classifying = onnxruntime.InferenceSession(str(tmp_path / "c.onnx"))
     onnx.write_explainer(network, tmp_path / "e.onnx", class_names=["a", "b", "c"])
-    running = onnxruntime.InferenceSession(str(tmp_path / "e.onnx"))
-    names = [output.name for output in running.get_outputs()]
+    explaining = onnxruntime.InferenceSession(str(tmp_path / "e.onnx"))
+    names = [output.name for output in explaining.get_outputs()]
     assert names == list(onnx.EXPLAINER)
     function = tf.function(
-        explainer(network), input_signature=explain_inputs(network.input_shape), autograph=False
+        explainer(as_classifier(network)),
+        input_signature=explain_inputs(network.input_shape),
+        autograph=False,
     )
     rng = np.random.default_rng(0)
     for count in (1, 3):
         inputs = {
-            "images": rng.random((count, 9, 8, 2), np.float32),
+            "images": rng.random((count, *network.input_shape[1:]), np.float32),
             "target": np.arange(count, dtype=np.int32) - 1,
             "direction": np.ones(count, np.int32),
             # With a rho of 0 the gradient is the image's.
             "rho": np.zeros(count, np.float32),
         }
-        found = dict(zip(names, running.run(names, inputs), strict=True))
+        (logits,) = classifying.run(["logits"], {"images": inputs["images"]})
+        own = np.asarray(network(inputs["images"], training=False))
+        np.testing.assert_allclose(logits, own, atol=1e-5 * max(1, np.abs(own).max()))
+        found = dict(zip(names, explaining.run(names, inputs), strict=True))
         expected = function(*map(tf.constant, inputs.values()))
         gradient = expected["gradient"].numpy()
         assert np.abs(gradient).max() > 1e-4
         # Sums in another order round differently in float32.
         np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5 * np.abs(gradient).max())
         np.testing.assert_array_equal(found["class_id"], expected["target"])
+
+
+def test_layers_that_have_no_form_are_named(tmp_path: Path) -> None:
+    bicubic = {"interpolation": "bicubic"}
+    network = sequential(
+        layers.Resizing(6, 6, name="smaller", **bicubic),
+        layers.Resizing(7, 7, name="smaller_1", **bicubic),
+    )
+    onnx.write_classifier(network, tmp_path / "c.onnx", class_names=["a", "b", "c"])
+    with pytest.raises(NotConvertible) as caught:
+        onnx.write_explainer(network, tmp_path / "e.onnx", class_names=["a", "b", "c"])
+    told = str(caught.value)
+    assert "smaller: ResizeBicubicGrad" in told and "smaller_1: ResizeBicubicGrad" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["c.onnx"]
+
+
+def test_a_layer_whose_shape_is_unknown_is_named(tmp_path: Path) -> None:
+    network = sequential(layers.TimeDistributed(layers.Dense(2), name="rows"))
+    with pytest.raises(NotConvertible, match=r"rows: StridedSliceGrad \(a shape is not known"):
+        onnx.write_explainer(network, tmp_path / "e.onnx", class_names=["a", "b", "c"])
+
+
+def test_a_large_graph_is_left_to_the_runtime(tmp_path: Path, monkeypatch) -> None:
+    keras.utils.set_random_seed(0)
+    network = sequential(layers.Conv2D(4, 3), layers.ReLU())
+    answers = []
+    for most in (onnx_conversion.MOST_NODES, 0):
+        monkeypatch.setattr(onnx_conversion, "MOST_NODES", most)
+        onnx.write_classifier(network, tmp_path / "c.onnx", class_names=["a", "b", "c"])
+        running = onnxruntime.InferenceSession(str(tmp_path / "c.onnx"))
+        answers.append(running.run(["logits"], {"images": np.full((2, 9, 8, 2), 0.3, np.float32)}))
+    np.testing.assert_allclose(*answers, atol=1e-6)
 
 
 def test_each_weight_stands_in_the_file_once(network, version) -> None:

@@ -40,6 +40,7 @@ def test_other_weights_in_the_onnx_file_are_caught(network, copy, images):
         check(network, copy, class_names=CLASSES, images=images)
     assert caught.value.figures.onnx > caught.value.figures.tolerance
     assert caught.value.figures.session <= caught.value.figures.tolerance
+    assert list(caught.value.faults) == ["classifier.onnx"]
 
 
 def test_what_does_not_follow_from_the_logits_is_caught():
@@ -93,7 +94,7 @@ def test_nan_logits_do_not_pass(network, copy, images):
 
 def test_a_damaged_keras_file_is_caught(network, copy, images):
     (copy / "network.keras").write_bytes(b"PK")
-    with pytest.raises(ParityError, match="Keras file"):
+    with pytest.raises(ParityError, match="Keras file cannot be read back"):
         check(network, copy, class_names=CLASSES, images=images)
 
 

@@ -3,6 +3,7 @@ import os
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
 
@@ -170,7 +171,7 @@ def test_two_exports_at_once_take_two_versions(tmp_path):
     ("stage", "error"),
     [
         ((onnx, "write_explainer"), KeyboardInterrupt),
-        ((parity, "check"), ParityError(["logits differ"])),
+        ((parity, "check"), ParityError({"saved_model": ["logits differ"]})),
     ],
 )
 def test_nothing_is_left_after_an_interruption(tmp_path, monkeypatch, stage, error):
@@ -202,6 +203,8 @@ def test_the_name_is_the_folders(version):
         (small(), {"reference_images": np.zeros((2, 5, 4, 1))}, "images of shape"),
         (small(), {"reference_images": np.full((2, 4, 4, 1), 255)}, "divide 8-bit"),
         (small(), {"figures": {"ARA": object()}}, "JSON"),
+        (small(), {"forms": ["onnx"]}, "out of keras, classifier, explainer, got .'onnx'"),
+        (small(), {"forms": "classifier"}, "forms as a list"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_work(tmp_path, model, arguments, message):
@@ -226,3 +229,76 @@ def test_a_softmax_is_left_out_of_what_is_exported(tmp_path, without_gate):
     outputs = served(version, "serving_default", images=images)
     assert not np.allclose(outputs["logits"].numpy().sum(axis=-1), 1)
     np.testing.assert_allclose(outputs["probabilities"], network(images), atol=1e-6)
+
+
+class Shifted(keras.layers.Layer):
+    """A layer of one's own, which is not registered with Keras."""
+
+    def call(self, inputs):
+        return inputs + 0.25
+
+
+def test_what_cannot_be_made_is_left_out_with_the_reason(tmp_path):
+    inputs = keras.Input((4, 4, 1))
+    rows = keras.layers.TimeDistributed(keras.layers.Dense(2), name="rows")
+    features = rows(Shifted()(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(features)))
+    with pytest.warns(UserWarning, match="is left out") as warned:
+        version = export(network, tmp_path, class_names=CLASSES)
+    told = json.loads((version / "model_card.json").read_text())
+    assert set(told["left_out"]) == {"network.keras", "explainer.onnx"}
+    assert "cannot be read back" in told["left_out"]["network.keras"]
+    assert "rows: StridedSliceGrad" in told["left_out"]["explainer.onnx"]
+    assert {str(one.message) for one in warned if "left out" in str(one.message)} == {
+        f"{file} is left out: {reason}" for file, reason in told["left_out"].items()
+    }
+    for file in told["left_out"]:
+        assert not (version / file).exists()
+        assert f"- `{file}`: " in (version / "MODEL_CARD.md").read_text()
+    assert (version / "classifier.onnx").exists() and told["parity"]["gradient_onnx"] == 0
+    # What is there is read in place of the Keras file.
+    images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+    again = tfrobust.load(version)
+    np.testing.assert_allclose(again(images), network(images), atol=1e-5)
+
+
+def test_an_onnx_file_that_answers_otherwise_is_left_out(tmp_path, monkeypatch):
+    def write_another(_, path, *, class_names):
+        real(small(), path, class_names=class_names)
+
+    real = onnx.write_classifier
+    monkeypatch.setattr(onnx, "write_classifier", write_another)
+    with pytest.warns(UserWarning, match=r"classifier.onnx is left out: onnx: logits of 1 images"):
+        version = export(small(), tmp_path, class_names=CLASSES, forms=["classifier"])
+    told = json.loads((version / "model_card.json").read_text())["left_out"]
+    assert told["explainer.onnx"] == told["network.keras"] == "not asked for"
+    assert not list(version.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_is_exported_in_float32(tmp_path, without_gate, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = small()
+    finally:
+        keras.config.set_dtype_policy(before)
+    full = small()
+    full.set_weights(network.get_weights())
+    version = export(network, tmp_path, class_names=CLASSES, forms=["classifier"])
+    images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+    running = onnxruntime.InferenceSession(str(version / "classifier.onnx"))
+    (logits,) = running.run(["logits"], {"images": images})
+    for answer in (logits, served(version, "serving_default", images=images)["logits"]):
+        np.testing.assert_allclose(answer, full(images), atol=1e-6)
+        assert np.abs(answer - np.asarray(network(images), np.float32)).max() > 1e-5
+
+
+def test_a_network_that_xla_does_not_know_is_exported(tmp_path):
+    inputs = keras.Input((4, 4, 1))
+    features = keras.layers.Resizing(5, 5, interpolation="bicubic")(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(features)))
+    version = export(network, tmp_path, class_names=CLASSES, forms=["keras"])
+    told = json.loads((version / "model_card.json").read_text())["parity"]
+    assert told["explain_keras"] == "inf" and not told["explain_stable"]
+    assert told["gradient_saved_model"] <= 1e-3

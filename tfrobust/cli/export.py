@@ -9,7 +9,7 @@ from tfrobust.cli import program
 from tfrobust.core import shipped
 from tfrobust.errors import InputError
 
-FORMS = ("keras", "classifier", "explainer")
+FORMS = ["keras", "classifier", "explainer"]
 ABOUT = """Exports a network as the next version of a folder: SavedModel, network.keras, ONNX files
 and a model card. All forms give the same answers; one that cannot be made is left out, and the
 card says why. For instance:

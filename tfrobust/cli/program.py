@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 from tfrobust.core.interruption import ONE_PRESS
-from tfrobust.errors import InputError, ReportedError
+from tfrobust.errors import InputError, ReportedError, UnfinishedError
 
 FAILED = 1
 USAGE_ERROR = 2
@@ -86,11 +86,15 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
 def resumable(kept: str) -> Iterator[None]:
     """Within it, an interruption says what is kept, and the command that goes on.
 
+    A failure does so too where the work says that it is unfinished.
+
     Args:
         kept: what to say where the work itself does not say it.
     """
     try:
         yield
+    except UnfinishedError as error:
+        raise UnfinishedError(f"{error} To go on: {command()}") from error
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{str(interrupt) or kept} To go on: {command()}") from None
 

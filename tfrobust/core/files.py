@@ -35,6 +35,25 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         ) from error
 
 
+def check_utf8(text: str) -> None:
+    """Refuses text that files, JSON and a terminal cannot hold.
+
+    Args:
+        text: such as the name of a folder, which need not be UTF-8 on the disk.
+
+    Raises:
+        InputError: it shows the place.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        near = ascii(text[max(error.start - 20, 0) : error.end + 20])
+        raise InputError(
+            f"expected text in UTF-8, which reports and JSON can hold, got {near}; rename what is "
+            "called so, or name a link to it"
+        ) from None
+
+
 def lock(path: Path) -> int | None:
     """Locks a file or a folder against other processes, without waiting.
 

@@ -33,9 +33,13 @@ def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -
     extras.mkdir()
     # A label is a line, so line breaks in a name become spaces.
     names = [" ".join(name.split()) for name in card["classes"]]
-    (extras / "labels.txt").write_text("".join(f"{name}\n" for name in names))
-    (extras / "input.json").write_text(json.dumps(card["input"], indent=1) + "\n")
-    (extras / "model_card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    texts = {
+        "labels.txt": "".join(f"{name}\n" for name in names),
+        "input.json": json.dumps(card["input"], indent=1) + "\n",
+        "model_card.json": json.dumps(card, indent=1, ensure_ascii=False) + "\n",
+    }
+    for file, text in texts.items():
+        (extras / file).write_text(text, encoding="utf-8")
     shape = [1, *card["input"]["shape"][1:]]
     image = np.full(shape, 0.5, np.float32) if images is None else images[:1]
     with tf.io.TFRecordWriter(str(extras / WARMUP_FILE)) as file:

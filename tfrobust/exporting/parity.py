@@ -45,7 +45,7 @@ class Parity:
         gradient_session: the same for the SavedModel in a Session.
         gradient_onnx: the same for onnxruntime; 0 without explainer.onnx.
         explain_keras: the largest RMSE between explanations of one image by Keras with and
-            without compilation.
+            without compilation; infinite where XLA cannot compile the network.
         explain_saved_model: the largest RMSE between explanations by the SavedModel in Python and
             by Keras without compilation.
         explain_session: the same for the SavedModel in a Session.

@@ -1,6 +1,7 @@
 """Exports a network as a version folder that TF Serving, Keras and onnxruntime can use."""
 
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,19 +13,23 @@ import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.door import as_classifier
 from tfrobust.core.images import checked_images
 from tfrobust.core.input_range import Range
 from tfrobust.core.interruption import deferred
+from tfrobust.core.loading import KERAS_FILE
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting import card, extras, onnx, parity
-from tfrobust.exporting.forms import FILES
+from tfrobust.exporting.arguments import (
+    NOT_ASKED,
+    check_card,
+    checked_names,
+    checked_network,
+    in_full_precision,
+    not_wanted,
+)
+from tfrobust.exporting.forms import FILES, keras_file
 from tfrobust.exporting.parity import ParityError
 from tfrobust.exporting.signatures import signatures_of
-from tfrobust.models.convert import full_precision
-
-SAVED_MODEL = "saved_model"  # it may be named among the forms, and is always there
-NOT_ASKED = "not asked for"
 
 
 def export(
@@ -89,16 +94,16 @@ def export(
     if "://" in str(directory):
         raise InputError(f"expected a folder on this machine, got {directory}")
     directory = Path(directory)
-    classifier, network = _checked_network(network, input_range)
-    names = _checked_names(class_names, network.output_shape[-1])
+    classifier, network = checked_network(network, input_range)
+    names = checked_names(class_names, network.output_shape[-1])
     images = None
     if reference_images is not None:
         images = checked_images(reference_images, classifier, at_least_one=True)
-    network = _in_full_precision(network)
-    _check_card(recipe, figures)
+    network = in_full_precision(network)
+    check_card(recipe, figures, names, name or str(directory), provenance)
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
-    left_out = _not_wanted(forms, explainer)
+    left_out = not_wanted(forms, explainer)
     with versions.staging(directory) as folder:
         with deferred() as look:
             signatures = _write_saved_model(network, folder, names, bits)
@@ -137,6 +142,40 @@ def export(
     return directory / str(version)
 
 
+def rehearse(
+    network: keras.Model, folder: Path, *, class_names: Sequence[str], bits: int | None = None
+) -> dict[str, str]:
+    """Writes a network in all forms into nothing, to see beforehand which cannot be made.
+
+    Args:
+        network: as for `export`. It need not be trained, because no form is compared.
+        folder: an existing folder, in which a temporary one is made and taken away.
+        class_names: K names.
+        bits: as for `export`.
+
+    Returns:
+        A file → why `export` will leave it out.
+
+    Raises:
+        InputError: an argument is not as described.
+        Exception: the SavedModel cannot be made; a layer's own code may raise anything.
+    """
+    _, network = checked_network(network, None)
+    names = checked_names(class_names, network.output_shape[-1])
+    network = in_full_precision(network)
+    left_out: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        _write_saved_model(network, Path(temporary), names, bits)
+        for form, file in FILES.items():
+            _write_form(form, network, Path(temporary) / file, names, left_out)
+        if KERAS_FILE not in left_out:
+            try:
+                keras_file(Path(temporary))
+            except Exception as error:
+                left_out[KERAS_FILE] = f"it cannot be read back: {reason_of(error)}"
+    return left_out
+
+
 def _write_form(
     form: str,
     network: keras.Model,
@@ -151,7 +190,7 @@ def _write_form(
         else:
             write = {"classifier": onnx.write_classifier, "explainer": onnx.write_explainer}[form]
             write(network, path, class_names=class_names)
-    except OSError:  # no room on the disk is no fault of the form
+    except (InputError, OSError):  # no room on the disk is no fault of the form
         raise
     except Exception as error:  # a layer's own code may raise anything
         path.unlink(missing_ok=True)
@@ -219,56 +258,3 @@ def _specs(specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
         name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
         for name, spec in specs.items()
     }
-
-
-def _checked_network(network: Any, input_range: Range | None) -> tuple[Classifier, keras.Model]:
-    """The classifier and its Keras network, which gives logits for images of one size."""
-    classifier = as_classifier(network, input_range=input_range)
-    if classifier.network is None:
-        raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
-    _ = classifier.image_shape  # refuses a network of images of several sizes
-    return classifier, classifier.network
-
-
-def _in_full_precision(network: keras.Model) -> keras.Model:
-    """The network, or its copy in float32 where a layer computes in half precision.
-
-    Half precision is for training. Runtimes round it each in their own way, or do not know it.
-    """
-    layers = network._flatten_layers(include_self=False)
-    half = sorted({layer.compute_dtype for layer in layers} & {"bfloat16", "float16"})
-    if not half:
-        return network
-    try:
-        return full_precision(network)
-    except Exception as error:  # a layer's own code may raise anything
-        raise InputError(
-            f"expected a network that can be copied in float32, as it computes in {half[0]}, but: "
-            f"{reason_of(error)}. Build it in float32 and give it these weights"
-        ) from error
-
-
-def _checked_names(class_names: Any, outputs: int) -> list[str]:
-    if isinstance(class_names, str) or not isinstance(class_names, Sequence):
-        raise InputError(f"expected class_names as a list of names, got {class_names!r}")
-    if len(class_names) != outputs:
-        raise InputError(
-            f"expected {outputs} class names, one for each output of the network, "
-            f"got {len(class_names)}"
-        )
-    return [str(name) for name in class_names]
-
-
-def _not_wanted(forms: Any, explainer: bool) -> dict[str, str]:
-    """The files of the forms that are not asked for, and that reason."""
-    if isinstance(forms, str) or set(forms) - {SAVED_MODEL, *FILES}:
-        raise InputError(f"expected forms as a list out of {', '.join(FILES)}, got {forms!r}")
-    wanted = set(forms) - (set() if explainer else {"explainer"})
-    return {file: NOT_ASKED for form, file in FILES.items() if form not in wanted}
-
-
-def _check_card(recipe: Any, figures: Any) -> None:
-    try:
-        card.plain([recipe, figures])
-    except TypeError as error:
-        raise InputError(f"expected a recipe and figures that JSON can hold, but {error}") from None

@@ -1,13 +1,11 @@
 """Joins the stages of a run: configuration → trained, measured, explained → exported version."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +29,11 @@ from tfrobust.runs.callbacks import CheapAra, ExplanationImages
 from tfrobust.runs.card_figures import figures_of, full_figures_of
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run, finish, open_run
+from tfrobust.runs.keeping import keeping
 from tfrobust.runs.loop import fit, uses_jit
 from tfrobust.runs.measurement import Measured, certified, measure, measure_in_box
 from tfrobust.runs.metrics_log import read_metrics
+from tfrobust.runs.rehearsal import check_room, check_text, is_drawable, is_risky, rehearse
 from tfrobust.runs.summary import Summary
 from tfrobust.training import RobustClassifier
 
@@ -89,7 +89,9 @@ def run(
         with the training and who writes nothing.
 
     Raises:
-        InputError: data that cannot be had, or a folder of another run.
+        InputError: data that cannot be had, a folder of another run, or a network that a later
+            stage would fail on.
+        UnfinishedError: a stage after the training failed. What was trained is kept.
         DivergedError: a loss or weight that is no longer finite.
         MissingPeerError: a host did not come.
         LostPeerError: a host went away.
@@ -110,9 +112,12 @@ def run(
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
         classifier = build(config, source.info, total_steps(config, source))
+    runs = runs_dir if run_dir is None else run_dir
+    check_text(config, source.info, runs, saved_models)
     if not distribution.is_chief(strategy):
         train(classifier, Run(config, source, Path(os.devnull)), strategy=strategy, jit=jit)
         return None
+    check_room(config, classifier.network, runs=runs, saved_models=saved_models)
     devices, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
     with open_run(
         config,
@@ -123,8 +128,10 @@ def run(
         execution={"jit": uses_jit(strategy, jit), "devices": devices, "hosts": hosts},
     ) as opened:
         print(f"run {opened.folder}{os.sep}", file=sys.stderr)
+        if is_risky(config) and not (opened.folder / "metrics.csv").exists():
+            rehearse(opened, shipped(classifier.network, config, strategy))
         trained = train(classifier, opened, strategy=strategy, jit=jit)
-        with _interruptible("The training and what was measured are kept."):
+        with keeping(opened, trained.network):
             measured = measure(opened, trained.network)
             write_report(opened, trained, measured)
             version_folder = ship(opened, trained, measured, saved_models)
@@ -165,14 +172,24 @@ def train(
         callbacks=watchers,
         jit=jit,
     )
-    network = classifier.network
+    return Trained(shipped(classifier.network, run.config, strategy), training.seconds)
+
+
+def shipped(network: keras.Model, config: Config, strategy: tf.distribute.Strategy) -> keras.Model:
+    """The network that is measured and ships, made of the one that is trained.
+
+    Args:
+        network: that is trained, in the strategy's scope.
+        config: of the run.
+        strategy: of distribution.
+    """
     if strategy.num_replicas_in_sync > 1:
         network = distribution.single(network)
-    if run.config.training.precision != "float32":
+    if config.training.precision != "float32":
         network = full_precision(network)
-    if run.config.network.mirrored:
+    if config.network.mirrored:
         network = mirrored(network)
-    return Trained(network, training.seconds)
+    return network
 
 
 def write_report(run: Run, trained: Trained, measured: Measured) -> None:
@@ -182,7 +199,7 @@ def write_report(run: Run, trained: Trained, measured: Measured) -> None:
         twin=measured.twin,
         more=[
             _training_section(read_metrics(run.folder / "metrics.csv"), run.source.info.provenance),
-            _explanations_section(run, trained.network),
+            *([_explanations_section(run, trained.network)] if is_drawable(run) else []),
         ],
     )
     write_atomically(run.folder / "report.html", page.encode())
@@ -218,7 +235,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         provenance=info.provenance,
         recipe=config.to_json(),
         figures=figures,
-        picture=run.folder / PICTURE,
+        picture=run.folder / PICTURE if is_drawable(run) else None,
         bits=info.bits,
     )
 
@@ -236,7 +253,7 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
                 every=config.watch.ara_every,
             )
         )
-    if config.watch.explain_every:
+    if config.watch.explain_every and is_drawable(run):
         images, labels = source.watched.test_arrays(EXPLAINED_IMAGES)
         watchers.append(
             ExplanationImages(
@@ -268,12 +285,3 @@ def _explanations_section(run: Run, network: keras.Model) -> Section:
         "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
     )
     return Section("Explanations", picture, caption)
-
-
-@contextlib.contextmanager
-def _interruptible(kept: str) -> Iterator[None]:
-    """Says on Ctrl-C what is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(kept) from None
