@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-gpu docs measure \
-	bench-training bench-input bench-attacks bench-presets bench-explanations bench-explanation-speed bench-serving leaderboard reproduce \
-	install format clean
+	bench-training bench-input bench-attacks bench-presets bench-explanations \
+	bench-explanation-speed bench-serving leaderboard reproduce install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
