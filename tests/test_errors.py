@@ -30,6 +30,8 @@ TWO_ROOTS = (
         (TWO_ROOTS, "expected sizes, got [32 32] [1 1]"),
         ("{{function_node __wrapped__DecodePng}} Invalid PNG data, size 5 [Op:DecodePng]",
          "Invalid PNG data, size 5"),
+        ("Exception encountered when calling Dense.call().\n\n\x1b[1mno such shape\x1b[0m\n\nfor x",
+         "no such shape"),
         (ValueError("\nfirst\nsecond"), "first"),
         (KeyError("x"), "'x'"),
         (ValueError(), "ValueError"),

@@ -2,11 +2,13 @@
 
 import re
 
-# TensorFlow writes lines of its own before the words of the operation that failed, and behind them
-# the name of the operation.
+# TensorFlow and Keras write lines of their own before the words of the operation that failed, and
+# behind them the name of the operation.
 _BEFORE = re.compile(
     r"\s*$|Graph execution error:|\d+ root error|Detected at node |<stack traces|  File "
+    r"|Exception encountered when calling "
 )
+_BOLD = re.compile(r"\x1b\[\d*m")  # as Keras prints its errors
 _BEHIND = re.compile(r"\s*\[\[\{\{node .*|\s*\[Op:.*", re.DOTALL)
 _INSIDE = re.compile(r"^\s*\(\d+\) [A-Z_]+: |\{\{.*?\}\} ?")
 # "assertion failed: [expected a target from -1 to 9, got] [99]"
@@ -34,7 +36,7 @@ def reason_of(error: BaseException | str) -> str:
     Args:
         error: an error, or the message of one, as a server sends it.
     """
-    lines = str(error).splitlines()
+    lines = _BOLD.sub("", str(error)).splitlines()
     while lines and _BEFORE.match(lines[0]):
         del lines[0]
     told = _ASSERTION.match(_BEHIND.sub("", "\n".join(lines)))

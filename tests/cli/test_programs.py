@@ -164,6 +164,15 @@ def test_a_model_that_is_none_is_refused(program: Callable, picture: Path, tmp_p
     refused(done, "x.keras is cut off, or is another file")
 
 
+def test_a_network_that_no_picture_fits_is_refused(
+    program: Callable, picture: Path, tmp_path: Path
+) -> None:
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential([keras.Input((8, 8, 4)), *layers]).save(tmp_path / "four.keras")
+    done = program("explain", "--model", tmp_path / "four.keras", "--image", picture, cwd=tmp_path)
+    refused(done, "1 or 3 channels, but ")
+
+
 def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path: Path) -> None:
     """Of a network that is quick to export, with the card of another."""
     (tmp_path / "1").mkdir()

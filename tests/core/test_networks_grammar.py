@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+import tensorflow as tf
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -144,7 +145,10 @@ def equals_predict(made: tuple[keras.Model, Any]) -> None:
     assert (classifier.input_range or UNIT) == input_range
     _, height, width, channels = classifier.input_shape
     images = np.random.default_rng(1).random((3, height, width, channels), np.float32)
-    own = network.predict(in_range(images, input_range), verbose=0)
+    try:
+        own = network.predict(in_range(images, input_range), verbose=0)
+    except tf.errors.AbortedError:  # oneDNN cannot compute some layers, for Keras no more than here
+        reject()
     logits = classifier(images)
     assert logits.shape == (3, classifier.check(images))
     # Of large values the last bits differ, as graphs add in another order.

@@ -133,10 +133,17 @@ def explain(values: Any) -> None:
     from tfrobust import explanations
     from tfrobust.core.door import as_classifier
     from tfrobust.core.files import write_atomically
+    from tfrobust.core.images import GREY_OR_COLOUR
     from tfrobust.core.loading import class_names, load
     from tfrobust.reports.animation import animate
 
     network = as_classifier(load(values.model), input_range=program.input_range(values))
+    channels = network.image_shape[-1]
+    if channels not in GREY_OR_COLOUR:
+        raise InputError(
+            f"expected a network of pictures, which have 1 or 3 channels, but {values.model} takes "
+            f"{channels}. Give arrays in Python: tfrobust.explain(network, images)"
+        )
     known = class_names(values.model)
     found = (
         _pictures(paths, network.image_shape, values.bits, values.frame)
