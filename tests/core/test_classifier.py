@@ -23,6 +23,9 @@ SHAPE = (8, 6, 1)
 IMAGES = np.random.default_rng(0).random((5, *SHAPE), np.float32)
 
 
+SCALE = tf.constant(3.0)
+
+
 def network(*before: layers.Layer, activation: str | None = None) -> keras.Model:
     """The same weights at each call."""
     keras.utils.set_random_seed(1)
@@ -115,6 +118,17 @@ def test_pixels_of_another_range(bounds: tuple[float, float], form: str) -> None
         names = [layer.name for layer in classifier.network.layers]
         assert [layer.name for layer in model.layers] == names[2:]
         assert {id(w) for w in classifier.network.weights} == {id(w) for w in model.weights}
+
+
+def test_a_function_is_the_same_before_and_after_it_was_asked() -> None:
+    def model(images: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(images, (-1, 48))[:, :3] * SCALE
+
+    classifier = as_classifier(model)
+    before = classifier.config()
+    classifier.check(IMAGES)
+    assert classifier.config() == before
+    assert as_classifier(model, label=np.int64(1)).check(IMAGES) == 2
 
 
 class Chatty:

@@ -56,6 +56,14 @@ def test_channels_may_come_first(tmp_path: Path) -> None:
     np.testing.assert_allclose(shares, tf.nn.softmax(plain()(IMAGES)), atol=1e-5)
 
 
+def test_several_that_classify_are_asked_about(tmp_path: Path) -> None:
+    said = r"one of the name serving_default, got \['coarse', 'fine'\]. Give the one that you mean"
+    with pytest.raises(InputError, match=said):
+        write(tmp_path / "one", plain(), "coarse", "fine")
+    found = write(tmp_path / "two", plain(), "coarse", "serving_default")
+    np.testing.assert_allclose(found(IMAGES), plain()(IMAGES), atol=1e-5)
+
+
 def test_what_classifies_nothing_is_named(tmp_path: Path) -> None:
     said = r"one input, images .* got \{'count': 'pixels float32 .* → count int32 \(\)'\}"
     with pytest.raises(InputError, match=said):

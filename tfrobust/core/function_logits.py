@@ -27,7 +27,7 @@ class FunctionLogits:
 
     Attributes:
         input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
-        output: what its outputs are, one of `outputs.OUTPUTS`; None until it is known.
+        output: what somebody says that its outputs are, one of `outputs.OUTPUTS`; else None.
         label: which output becomes two classes; None for all.
         single: whether one output becomes two classes, as far as it was asked.
     """
@@ -43,7 +43,7 @@ class FunctionLogits:
         self.output: str | None = None
         self.label: int | None = None
         self.single = False
-        self._seen = False
+        self._found: str | None = None  # what the outputs are, once the first ones were seen
 
     def told(
         self, input_range: Range | None, output: str | None, label: int | None
@@ -54,7 +54,7 @@ class FunctionLogits:
             InputError: something else was said already.
         """
         told = copy.copy(self)
-        told._seen = False
+        told._found = None
         for word, value in (("input_range", input_range), ("output", output), ("label", label)):
             known = getattr(self, word)
             if value is not None and known not in (None, value):
@@ -70,10 +70,11 @@ class FunctionLogits:
         values = self._values(images)
         if len(getattr(values, "shape", ())) != 2 or not all(values.shape[1:]):
             return values
+        output = self._found or self.output
         if tf.is_symbolic_tensor(values):  # a graph, in which there are no values to judge by
-            output = self.output or self._read(images, values.shape[1])
-        else:
-            output = self._found(images, np.asarray(values, np.float32))
+            output = output or self._read(images, values.shape[1])
+        elif self._found is None:
+            output = self._found = self._seen(images, np.asarray(values, np.float32))
         self.single = values.shape[1] == 1 or self.label is not None
         return outputs.as_logits(values, output, self.label)
 
@@ -89,14 +90,12 @@ class FunctionLogits:
         last = ending(self._values, images.shape)
         return outputs.resolved(last, self.output, self.label, count, self.name)
 
-    def _found(self, images: tf.Tensor, values: np.ndarray) -> str | None:
-        """What the outputs are, found out when the first ones are seen."""
-        if not self._seen:
-            if self.output or outputs.may_be_shares(values):
-                output = self._read(images, values.shape[1])
-            else:
-                output = outputs.resolved("linear", None, self.label, values.shape[1], self.name)
-            output = output or self._judge(values, self.label, self.name)
-            outputs.check_values(values, output, self.name)
-            self.output, self._seen = output, True
-        return self.output
+    def _seen(self, images: tf.Tensor, values: np.ndarray) -> str:
+        """What the outputs are, when the first ones are seen."""
+        if self.output or outputs.may_be_shares(values):
+            output = self._read(images, values.shape[1])
+        else:
+            output = outputs.resolved("linear", None, self.label, values.shape[1], self.name)
+        output = output or self._judge(values, self.label, self.name)
+        outputs.check_values(values, output, self.name)
+        return output

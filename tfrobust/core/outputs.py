@@ -5,6 +5,7 @@ for two classes, or one for each of K labels that may hold together. The ending 
 network, else judged by what comes out. Where that leaves two readings the user is asked.
 """
 
+import numbers
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -41,7 +42,8 @@ def checked(output: str | None, label: int | None) -> None:
     """
     if output not in (None, *OUTPUTS):
         raise InputError(f"expected output as one of {', '.join(OUTPUTS)}, got {output!r}")
-    if label is not None and (type(label) is not int or label < 0):
+    whole = isinstance(label, numbers.Integral) and not isinstance(label, bool)
+    if label is not None and not (whole and label >= 0):
         raise InputError(f"expected label as the number of an output, from 0, got {label!r}")
 
 

@@ -33,9 +33,16 @@ def read(folder: Path) -> Classifier:
         owner = tf.saved_model.load(str(folder))
     except Exception as error:  # what a damaged file raises is anything at all
         raise InputError(f"expected a SavedModel; {folder} cannot be read: {error}") from None
-    names = sorted(owner.signatures, key=lambda name: (name not in USUAL, name))
-    found = [one for name in names if (one := _signature(owner, owner.signatures[name]))]
-    if not found:
+    found = {name: _signature(owner, one) for name, one in owner.signatures.items()}
+    right = {name: one for name, one in found.items() if one is not None}
+    usual = [right[name] for name in USUAL if name in right]
+    if len(right) > 1 and not usual:
+        raise InputError(
+            f"expected at {folder} one signature that classifies images, or one of the name "
+            f"{USUAL[0]}, got {sorted(right)}. Give the one that you mean as a function: "
+            "tfrobust.as_classifier(lambda images: loaded.signatures[name](images)[output])"
+        )
+    if not right:
         told = {
             name: f"{_specs(one.structured_input_signature[1])} → {_specs(one.structured_outputs)}"
             for name, one in owner.signatures.items()
@@ -44,7 +51,7 @@ def read(folder: Path) -> Classifier:
             f"expected at {folder} a signature with one input, images (None, height, width, "
             f"channels), and one output (None, classes), or one of the name logits; got {told}"
         )
-    signature = found[0]
+    signature = (usual or list(right.values()))[0]
     asked = FunctionLogits(signature, folder.name)
     whole = signature.dtype.is_floating
     return Classifier(
