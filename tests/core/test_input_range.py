@@ -63,6 +63,11 @@ def nested() -> keras.Model:
             BYTES,
         ),
         (nested, BYTES),
+        # What comes between leaves no range of pixels.
+        (lambda: after(layers.Rescaling(1 / 255), layers.UnitNormalization()), BYTES),
+        (lambda: after(layers.Rescaling(2, -1), layers.ReLU(), layers.Rescaling(9.0)), UNIT),
+        (lambda: after(layers.RandomFlip(), layers.UnitNormalization()), None),
+        (lambda: after(layers.Lambda(lambda images: keras.ops.clip(images, 0, 1))), None),
         (lambda: in_policy("mixed_float16", lambda: after(layers.Rescaling(1 / 255))), BYTES),
         # It begins with weights, and what comes after them says nothing of pixels.
         (lambda: after(layers.Conv2D(1, 1), layers.Rescaling(1 / 255)), None),

@@ -1,6 +1,7 @@
 """The range of pixels that a network takes: read from its first layers, or noticed on data."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -58,7 +59,8 @@ def read_range(network: keras.Model) -> Range | None:
     """The range of pixels that a network's first layers are made for.
 
     A leading Rescaling, Normalization, Lambda or the like is tried on grey images of several
-    shades: what it makes of the right range is a range that networks are trained on.
+    shades: what it makes of the right range is a range that networks are trained on. Where what
+    comes before the first weights makes none, what comes before that is looked at.
 
     Args:
         network: a functional or Sequential model of images.
@@ -72,14 +74,30 @@ def read_range(network: keras.Model) -> Range | None:
     shades = np.unique(RANGES)  # −1, 0, 1 and 255
     sizes = [size or FREE_SIDE for size in taken.shape[1:]]
     images = np.broadcast_to(shades[:, None, None, None], (len(shades), *sizes))
-    try:
-        prepared = np.asarray(_prepared(network, images.astype(np.float32)), np.float64)
-    except Exception:  # a stranger's layer may not take such images
-        return None
-    becomes = dict(zip(shades, prepared.reshape(len(shades), -1).mean(axis=1), strict=True))
-    ends = {known: tuple(becomes[edge] for edge in known) for known in RANGES}
-    if np.allclose(ends[UNIT], UNIT, atol=CLOSE):
-        return None  # pixels are left as they are
+    steps: list[np.ndarray] = []
+    # A stranger's layer may not take such images.
+    with contextlib.suppress(Exception):
+        for prepared in _prepared(network, images.astype(np.float32)):
+            steps.append(np.asarray(prepared, np.float64).reshape(len(shades), -1).mean(axis=1))
+    for becomes in reversed(steps):
+        shade = dict(zip(shades, becomes, strict=True))
+        ends = {known: (shade[known[0]], shade[known[1]]) for known in RANGES}
+        saturated = np.allclose(ends[BYTES], UNIT, atol=CLOSE)  # as a clip and normalising do
+        if np.allclose(ends[UNIT], UNIT, atol=CLOSE):
+            if saturated:
+                continue
+            return None  # pixels are left as they are
+        if (found := _made_for(ends)) is not None:
+            return found
+    return None
+
+
+def _made_for(ends: dict[Range, Range]) -> Range | None:
+    """The range that becomes one that networks are trained on.
+
+    Args:
+        ends: for each of RANGES, what its lowest and its highest pixel become.
+    """
     for known, end in ends.items():
         if any(np.allclose(end, usual, rtol=CLOSE, atol=CLOSE) for usual in RANGES):
             return known
@@ -92,30 +110,32 @@ def read_range(network: keras.Model) -> Range | None:
     return BYTES if centred else None
 
 
-def _prepared(network: keras.Model, images: Any) -> Any:
-    """What becomes of images before a network's first weights."""
+def _prepared(network: keras.Model, images: Any) -> Iterator[Any]:
+    """What becomes of images by each layer before a network's first weights."""
     graph: Any = getattr(network, "_functional", None) or network
     nodes = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
     at = network.inputs[0]
     while True:
         following = [node for node in nodes if any(at is one for one in node.input_tensors)]
         if len(following) != 1 or len(following[0].input_tensors) != 1:
-            return images
+            return
         (node,) = following
         operation, (output, *others) = node.operation, node.outputs
         inside = isinstance(operation, keras.Model) and getattr(operation, "inputs", None)
         if inside:
-            images = _prepared(operation, images)
+            for made in _prepared(operation, images):
+                yield (images := made)
         weights = getattr(operation, "weights", ())
         if others or len(output.shape) != 4:
-            return images
+            return
         if weights and not isinstance(operation, keras.layers.Normalization):
-            return images
+            return
         if not inside:
             arguments, named = node.arguments.fill_in({id(at): images})
             if getattr(operation, "_call_has_training_arg", False):
                 named["training"] = False
             images = operation(*arguments, **named)
+            yield images
         at = output
 
 
