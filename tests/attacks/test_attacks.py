@@ -30,7 +30,7 @@ from tfrobust.attacks import (
     TargetClass,
     Transfer,
 )
-from tfrobust.core.distances import Bounds
+from tfrobust.core.bounds import Bounds
 from tfrobust.errors import InputError
 
 SHAPE = (4, 5, 1)
@@ -362,7 +362,8 @@ BALL = "step_size above 0 and a change above 0 and below 1"
     ("kind", "options", "message"),
     [
         (L2Min, {"batch_size": 0}, "batch_size of at least 1, got 0"),
-        (L2Min, {"bounds": (0.1, 1.0)}, r"hold all pixels from 0 to 1.*got \(0.1, 1.0\)"),
+        (L2Min, {"bounds": (0.1, 1.0)}, r"expected bounds=\(0, 1\).*got \(0.1, 1.0\)"),
+        (PGD, {"bounds": (0, 255)}, r"got \(0, 255\).* by input_range"),
         (L2Min, {"steps": 0}, AT_LEAST_ONE),
         (L2Min, {"path": 0.0}, "a path above 0"),
         (L2Min, {"momentum": 1.0}, "momentum from 0 to below 1"),

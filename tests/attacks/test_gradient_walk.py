@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.attacks import DDN, FMN, L2Min, fmn
 from tfrobust.attacks.gradient_walk import InBall, Visit, cosine
 from tfrobust.attacks.minimum_norm import Best
-from tfrobust.core.distances import Bounds
+from tfrobust.core.bounds import Bounds
 
 KINDS = [DDN, FMN]
 rng = np.random.default_rng(0)

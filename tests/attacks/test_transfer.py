@@ -11,7 +11,7 @@ from tfrobust.attacks import (
     Opaque,
     Transfer,
 )
-from tfrobust.core.distances import Bounds
+from tfrobust.core.bounds import Bounds
 from tfrobust.errors import InputError
 
 OPAQUE = Opaque(lambda images: images.mean(axis=(1, 2)), num_classes=2, name="numbers")

@@ -120,6 +120,11 @@ def test_evaluate_measures_an_exported_version(
     assert "attack ARA" in done.stdout and "linearized margin (24 steps, 4 rivals)" in done.stdout
     assert json.loads((tmp_path / "ara.json").read_text())["images"] == 2
     assert (tmp_path / "report.html").is_file()
+    another = program(
+        "evaluate", "--model", model, "--dataset", "fashion_mnist_mini", "--images", 2, "--preset",
+        "fast", "--output", tmp_path, "--bounds", "0,1",
+    )  # fmt: skip
+    refused(another, "name another folder, or delete this one: --fresh does that")
 
 
 def test_evaluate_refuses_data_of_other_classes(
@@ -132,6 +137,7 @@ def test_evaluate_refuses_data_of_other_classes(
             Image.fromarray(pixels).save(tmp_path / "set" / str(index) / f"{number}.png")
     arguments = ("--model", model, "--output", tmp_path / "out", "--dataset")
     refused(program("evaluate", *arguments, f"folder:{tmp_path / 'set'}"), "10 classes")
+    assert not (tmp_path / "out").exists()
 
 
 def test_explain_draws_a_picture_resized_with_notice_and_without_transparency(

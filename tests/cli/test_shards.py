@@ -61,10 +61,10 @@ def test_another_evaluation_is_refused_by_a_worker_too(
     measure: Callable, whole: Path, tmp_path: Path
 ) -> None:
     before = found(whole)
-    done = measure(whole, "--box", "--workers", 2)
+    done = measure(whole, "--bounds", "0,1", "--workers", 2)
     assert done.returncode == 2
     assert "of another" in done.stderr and "Traceback" not in done.stderr
     assert found(whole) == before
     # --fresh says that the other is no longer wanted.
-    done = measure(whole, "--box", "--fresh")
+    done = measure(whole, "--bounds", "0,1", "--fresh")
     assert done.returncode == 0, done.stderr[-2000:]

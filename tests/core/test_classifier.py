@@ -131,6 +131,35 @@ def test_a_function_is_the_same_before_and_after_it_was_asked() -> None:
     assert as_classifier(model, label=np.int64(1)).check(IMAGES) == 2
 
 
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            lambda: as_classifier(network(layers.Rescaling(1 / 255))),
+            "images (8, 6, 1), 3 classes, multi-class, pixels from 0 to 255 inside, answered by "
+            "Keras>",
+        ),
+        (
+            lambda: as_classifier(network(activation="sigmoid"), label=1),
+            "label 1: images (8, 6, 1), 2 classes, binary, pixels from 0 to 1 inside, answered by "
+            "Keras>",
+        ),
+        (
+            lambda: as_classifier(lambda images: images[:, 0, :, 0]),
+            "<Classifier function: images (H, W, C), K classes, multi-class, pixels from 0 to 1 "
+            "inside, answered by a function in TensorFlow>",
+        ),
+        (
+            lambda: Opaque(lambda images: images, name="service"),
+            "<Classifier service: images (H, W, C), K classes, multi-class, pixels from 0 to 1 "
+            "inside, answered by a function without a gradient>",
+        ),
+    ],
+)
+def test_it_says_what_it_is(made: Any, said: str) -> None:
+    assert said in repr(made())
+
+
 class Chatty:
     """A network that counts how often it is asked."""
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -87,7 +88,7 @@ FORMS: dict[str, tuple[Callable[[Path], None], type]] = {
     "robust.keras": (write_robust, keras.Model),
     "saved_model": (write_saved_model, Classifier),
     "versions": (write_version, Classifier),
-    "one.onnx": (write_onnx, Opaque),
+    "one.onnx": (write_onnx, Classifier if find_spec("onnx2torch") else Opaque),
     "python:written:answer": (write_module, Opaque),
     "python:written:network": (write_module, keras.Model),
 }
@@ -122,6 +123,18 @@ def test_a_saved_model_of_another_range(here: Path) -> None:
     expected = plain()(2 * IMAGES - 1)
     found = as_classifier(load("one"), input_range=(-1, 1))
     np.testing.assert_allclose(found(IMAGES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["one.keras", "one.onnx", "saved_model", "python:written:answer"])
+def test_what_the_file_does_not_say_is_said(name: str, here: Path) -> None:
+    FORMS[name][0](here / name)
+    found = load(name, input_range=(0, 255), label=1)
+    assert isinstance(found, Classifier)
+    own = plain()(255 * IMAGES)
+    np.testing.assert_allclose(found(IMAGES)[:, 1], own[:, 1], rtol=1e-4)
+    assert (found.input_range, found.task) == ((0, 255), "binary")
+    with pytest.raises(InputError, match="no label=7"):
+        load(name, label=7)(IMAGES)
 
 
 def test_a_functions_own_words_are_heard(here: Path) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.batching import batches
+from tfrobust.core.bounds import Bounds, checked_bounds
 from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.config import Configured
 from tfrobust.core.criteria import Criterion, Misclassified
-from tfrobust.core.distances import Bounds, rmse64
+from tfrobust.core.distances import rmse64
 from tfrobust.core.door import as_classifier
 from tfrobust.core.images import checked_images, checked_labels
 from tfrobust.core.records import brief
@@ -68,8 +69,8 @@ class Attack(Configured, ABC):
     Attacks with the same class and hyper-parameters are equal: see `config`.
 
     Args:
-        bounds: the lowest and the highest value that an attacked pixel may have, as (0, 1); None,
-            as in the published figures, for no bounds.
+        bounds: (0, 1) to keep attacked pixels from 0 to 1, as images are; None, as in the published
+            figures, for no bounds.
         batch_size: how many images are computed at a time. A short last batch is padded, so that
             all are of one size and nothing is compiled twice.
 
@@ -86,14 +87,7 @@ class Attack(Configured, ABC):
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"expected a batch_size of at least 1, got {self.batch_size}")
-        if self.bounds is not None:
-            low, high = self.bounds
-            if not (low <= 0 and high >= 1):
-                raise InputError(
-                    "expected bounds that hold all pixels from 0 to 1, as (0, 1) does, got "
-                    f"{self.bounds}"
-                )
-            self.bounds = float(low), float(high)
+        self.bounds = checked_bounds(self.bounds)
 
     @property
     @abstractmethod

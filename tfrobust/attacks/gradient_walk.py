@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, clip
+from tfrobust.core.distances import clip
 from tfrobust.core.gradients import input_gradient
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfrobust.attacks.base import Block, meets
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, clip, per_image
+from tfrobust.core.distances import clip, per_image
 
 
 def bisected(

@@ -21,9 +21,10 @@ import tensorflow as tf
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.gradient_walk import Visit, compiled_visit
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, per_image, rmse
+from tfrobust.core.distances import per_image, rmse
 from tfrobust.errors import InputError
 
 # Aim a little beyond the boundary, or the search ends just before it.

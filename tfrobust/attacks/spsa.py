@@ -9,9 +9,10 @@ from cleverhans.tf2.attacks.spsa import projected_optimization
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.cleverhans import SeededSPSA
 from tfrobust.attacks.fixed_size import FixedSizeAttack
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, compiled
 from tfrobust.core.criteria import Criterion
-from tfrobust.core.distances import Bounds, clip
+from tfrobust.core.distances import clip
 from tfrobust.errors import InputError
 
 

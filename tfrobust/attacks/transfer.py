@@ -8,8 +8,9 @@ import tensorflow as tf
 from tfrobust.attacks.base import Attack, Block, meets
 from tfrobust.attacks.line_search import bisected
 from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, Model
-from tfrobust.core.distances import Bounds, clip, per_image
+from tfrobust.core.distances import clip, per_image
 from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 

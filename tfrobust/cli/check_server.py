@@ -11,7 +11,7 @@ from tfrobust.errors import InputError, ReportedError
 ABOUT = """Checks that a server answers as TF Serving does: every signature of a model, and the
 error code for every kind of wrong request. The server may be TF Serving or tools/serve.py.
 For instance:
-  check_server.py --server localhost:8500 --model fashion_mnist_mini"""
+  PROGRAM --server localhost:8500 --model fashion_mnist_mini"""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("server", "localhost:8500", "host:port of its gRPC port", flag_values=FLAGS)

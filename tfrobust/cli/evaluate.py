@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfrobust.cli import program, workers
+from tfrobust.cli import network, program, workers
 from tfrobust.core import shipped
+from tfrobust.core.bounds import checked_bounds
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
 and report.html. After an interruption, the same command goes on. For instance:
-  evaluate.py --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini
+  PROGRAM --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini
 Several processes or machines that share the output folder can do parts of it:
-  evaluate.py --model … --dataset … --output runs/big --shard 1/8        (and so on, to 8/8)
-  evaluate.py --model … --dataset … --output runs/big --merge"""
+  PROGRAM --model … --dataset … --output runs/big --shard 1/8        (and so on, to 8/8)
+  PROGRAM --model … --dataset … --output runs/big --merge"""
 
 FLAGS = flags.FlagValues()
 KEPT = "What was measured is kept."
-OPAQUE = "an .onnx file or python:module:function, which are attacked without gradients"
+OTHERS = (
+    "an .onnx file, attacked without gradients unless tfrobust[torch] is installed; or "
+    "python:module:function, attacked without"
+)
 DATASET = "fashion_mnist_mini, a set of TensorFlow Datasets, or folder:/path"
 
-flags.DEFINE_string(
-    "model", None, f"{program.MODEL}; or {OPAQUE}", flag_values=FLAGS, required=True
-)
-flags.DEFINE_list("input_range", None, program.INPUT_RANGE, flag_values=FLAGS)
+BOUNDS = "0,1 keeps adversarial images in [0, 1]; default: no bounds"
+
+network.define(FLAGS, f"{network.MODEL}; {OTHERS}")
 flags.DEFINE_string("dataset", None, DATASET, flag_values=FLAGS, required=True)
 flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -47,7 +50,7 @@ flags.DEFINE_enum(
     "the attacks; thorough includes the paper's of 450 steps",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("box", False, "keep adversarial images in [0, 1]", flag_values=FLAGS)
+flags.DEFINE_list("bounds", None, BOUNDS, flag_values=FLAGS)
 flags.DEFINE_float(
     "certify",
     None,
@@ -82,15 +85,12 @@ def evaluate(values: Any) -> None:
     shard = _shard(values)
     if values.certify:
         _check_certificate(values)
-    program.input_range(values)
-    if values.model.startswith(shipped.PREFIX):
-        words = [values.model.removeprefix(shipped.PREFIX), values.dataset]
-    else:
+    network.check(values)
+    bounds = checked_bounds(network.pair(values.bounds, "bounds"))
+    if not values.model.startswith(shipped.PREFIX):
         values.model = str(shipped.find(values.model))
-        words = [*Path(values.model).resolve().with_suffix("").parts[-2:], values.dataset]
     validate(values.dataset, values.data_dir)
-    label = "-".join(words).replace("/", "-").replace(":", "-")
-    folder = Path(values.output or f"runs/evaluate-{label}")
+    folder = Path(values.output or default_folder(values.model, values.dataset))
     program.check_writable(folder)
     if values.fresh:
         shutil.rmtree(folder / "evaluation", ignore_errors=True)
@@ -101,19 +101,24 @@ def evaluate(values: Any) -> None:
         with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
     from tfrobust.robustness.evaluation import Evaluation
+    from tfrobust.robustness.partials import AnotherEvaluation
 
-    network, source, images, labels = _model_and_images(values)
-    evaluation = Evaluation(
-        network,
-        images,
-        labels,
-        preset=values.preset,
-        name=values.model,
-        data=f"{source.info.name}, first {len(images)} test images",
-        bounds=(0.0, 1.0) if values.box else None,
-        class_names=source.info.class_names,
-        partial_dir=folder / "evaluation",
-    )
+    classifier, source, images, labels = _model_and_images(values)
+    try:
+        evaluation = Evaluation(
+            classifier,
+            images,
+            labels,
+            preset=values.preset,
+            name=values.model,
+            data=f"{source.info.name}, first {len(images)} test images",
+            bounds=bounds,
+            class_names=source.info.class_names,
+            partial_dir=folder / "evaluation",
+        )
+    except AnotherEvaluation as error:
+        whole = ", in a command without --shard," if shard else ""
+        raise InputError(f"{error}: --fresh{whole} does that") from None
     if not values.merge:
         with program.resumable(KEPT):
             evaluation.run(shard or (1, 1))
@@ -129,10 +134,24 @@ def evaluate(values: Any) -> None:
         from tfrobust.certification.smoothing import certify
 
         with program.resumable(KEPT):
-            certificate = certify(network, images, labels, sigma=values.certify, n=values.draws)
+            certificate = certify(classifier, images, labels, sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
     print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+
+
+def default_folder(model: str, dataset: str) -> Path:
+    """The folder of an evaluation that is given none.
+
+    Args:
+        model: --model: a path, or python:module:function.
+        dataset: --dataset.
+    """
+    words = [model.removeprefix(shipped.PREFIX)]
+    if not model.startswith(shipped.PREFIX):
+        # With its ending, because x.keras and x.onnx are two networks.
+        words = list(Path(model).resolve().parts[-2:])
+    return Path("runs", re.sub("[/:]", "-", "-".join(["evaluate", *words, dataset])))
 
 
 def _write(report: "AraReport", folder: Path) -> None:
@@ -142,11 +161,10 @@ def _write(report: "AraReport", folder: Path) -> None:
 
 def _command(values: Any, folder: Path) -> list[str]:
     """This command as a worker runs it. Its shard is still to be added."""
-    same = ("model", "dataset", "data_dir", "bits", "frame", "images", "preset", "box")
+    same = (*network.NAMES, "dataset", "data_dir", "bits", "frame", "images", "preset", "bounds")
     given = {name: values[name].value for name in same if values[name].value is not None}
-    if values.input_range:
-        given["input_range"] = ",".join(values.input_range)
-    words = [f"--{name}={value}" for name, value in {**given, "output": folder}.items()]
+    told = {name: ",".join(one) if isinstance(one, list) else one for name, one in given.items()}
+    words = [f"--{name}={value}" for name, value in {**told, "output": folder}.items()]
     return [sys.executable, sys.argv[0], *words]
 
 
@@ -189,25 +207,23 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
     Raises:
         InputError: the data set does not fit the network.
     """
-    from tfrobust.core.door import as_classifier
-    from tfrobust.core.loading import class_names, load
     from tfrobust.datasets.fitting import check_classes, load_fitting
 
-    network = as_classifier(load(values.model), input_range=program.input_range(values))
+    classifier = network.read(values)
     source, notes = load_fitting(
         values.dataset,
         data_dir=values.data_dir,
-        image_shape=(network.input_shape or (None,) * 4)[1:],
-        num_classes=network.num_classes,
-        class_names=class_names(values.model),
+        image_shape=(classifier.input_shape or (None,) * 4)[1:],
+        num_classes=classifier.num_classes,
+        class_names=network.class_names(values),
         bits=values.bits,
         frame=values.frame,
     )
     print(*notes, sep="\n", end="\n" if notes else "")
     images, labels = source.test_arrays(values.images)
     # A function does not say how many classes it tells apart before it is asked.
-    check_classes(source, network.check(images))
-    return network, source, images, labels
+    check_classes(source, classifier.check(images))
+    return classifier, source, images, labels
 
 
 def main() -> None:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from tfrobust.cli import program
-from tfrobust.core import shipped
+from tfrobust.cli import network, program
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -17,9 +16,9 @@ ABOUT = """Explains a network's decisions about pictures. It writes a PNG with a
 picture: adversarial explanations for a class and for its rival, and other methods beside them.
 --html adds a page with a slider over the explanation's size, --animation a moving picture. For
 instance:
-  explain.py --model saved_models/fashion_mnist_mini --image x.png --target Coat --html
-  explain.py --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
-  explain.py --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
+  PROGRAM --model saved_models/fashion_mnist_mini --image x.png --target Coat --html
+  PROGRAM --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
+  PROGRAM --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
 
 # The class in tfrobust.explanations that each name stands for.
 METHODS = {
@@ -37,8 +36,7 @@ SLIDER_SIZES = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2)
 FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("model", None, program.MODEL, flag_values=FLAGS, required=True)
-flags.DEFINE_list("input_range", None, program.INPUT_RANGE, flag_values=FLAGS)
+network.define(FLAGS)
 flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_values=FLAGS)
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
@@ -112,7 +110,7 @@ def explain(values: Any) -> None:
     """Checks the flags, then draws."""
     from tfrobust.cli import pictures
 
-    shipped.find(values.model)
+    network.check(values)
     if (values.image is None) == (values.dataset is None):
         raise InputError("expected either --image, a file or folder, or --dataset, a data set")
     check_methods(values.methods)
@@ -131,29 +129,29 @@ def explain(values: Any) -> None:
         validate(values.dataset, values.data_dir)
     program.import_tensorflow()
     from tfrobust import explanations
-    from tfrobust.core.door import as_classifier
     from tfrobust.core.files import write_atomically
     from tfrobust.core.images import GREY_OR_COLOUR
-    from tfrobust.core.loading import class_names, load
     from tfrobust.reports.animation import animate
 
-    network = as_classifier(load(values.model), input_range=program.input_range(values))
-    channels = network.image_shape[-1]
+    classifier = network.read(values)
+    channels = classifier.image_shape[-1]
     if channels not in GREY_OR_COLOUR:
         raise InputError(
             f"expected a network of pictures, which have 1 or 3 channels, but {values.model} takes "
             f"{channels}. Give arrays in Python: tfrobust.explain(network, images)"
         )
-    known = class_names(values.model)
+    known = network.class_names(values)
     found = (
-        _pictures(paths, network.image_shape, values.bits, values.frame)
+        _pictures(paths, classifier.image_shape, values.bits, values.frame)
         if paths
-        else _test_images(values, network, known)
+        else _test_images(values, classifier, known)
     )
-    names = known or [str(number) for number in range(network.check(found.images))]
+    names = known or [str(number) for number in range(classifier.check(found.images))]
     target = chosen_class(values.target, names)
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
-    overview = explanations.overview(network, found.images, target, rho=values.rho, methods=methods)
+    overview = explanations.overview(
+        classifier, found.images, target, rho=values.rho, methods=methods
+    )
     overview.to_png(output, names, labels=found.labels)
     written = [f"picture {output}"]
     several = len(found.images) > 1
@@ -161,32 +159,32 @@ def explain(values: Any) -> None:
         beside = output.with_name(f"{output.stem}-{name}" if several else output.stem)
         if values.html:
             page = beside.with_name(f"{beside.name}.html")
-            write_atomically(page, _slider(network, image, target, values.rho, names).encode())
+            write_atomically(page, _slider(classifier, image, target, values.rho, names).encode())
             written.append(f"page    {page}")
         if values.animation:
             moving = beside.with_name(f"{beside.name}-growing.{values.animation}")
             rhos = [values.rho * number / FRAMES for number in range(1, FRAMES + 1)]
-            steps = explanations.at_sizes(network, image[None], target, rhos=rhos)
+            steps = explanations.at_sizes(classifier, image[None], target, rhos=rhos)
             drawn = animate(steps, names, kind=values.animation)
             write_atomically(moving, drawn)
             written.append(f"moving  {moving}")
-        _tell(network, image, names, name if several else "")
+        _tell(classifier, image, names, name if several else "")
     print("\n".join(written))
 
 
-def _slider(network: "Classifier", image: Any, target: int, rho: float, names: list[str]) -> str:
+def _slider(classifier: "Classifier", image: Any, target: int, rho: float, names: list[str]) -> str:
     """The page with a slider for one image: of the class asked for, or the likeliest two."""
     import numpy as np
 
     from tfrobust.explanations import at_sizes, rivals
     from tfrobust.reports.slider import slider_page
 
-    predicted = int(np.argmax(network(image[None])))
-    targets = [predicted, int(rivals(network, image[None])[0])] if target < 0 else [target]
+    predicted = int(np.argmax(classifier(image[None])))
+    targets = [predicted, int(rivals(classifier, image[None])[0])] if target < 0 else [target]
     images = np.repeat(image[None], len(targets), axis=0)
     rhos = sorted({*SLIDER_SIZES, rho})
     surer, less_sure = (
-        at_sizes(network, images, targets, rhos=rhos, direction=direction) for direction in (1, -1)
+        at_sizes(classifier, images, targets, rhos=rhos, direction=one) for one in (1, -1)
     )
     return slider_page(surer, less_sure, names, predicted=predicted)
 
@@ -222,15 +220,15 @@ def _pictures(
     return Images(names, pictures.read(paths, shape, bits, frame), None)
 
 
-def _test_images(values: Any, network: "Classifier", class_names: list[str] | None) -> Images:
+def _test_images(values: Any, classifier: "Classifier", class_names: list[str] | None) -> Images:
     from tfrobust.cli import pictures
     from tfrobust.datasets.fitting import load_fitting
 
     source, notes = load_fitting(
         values.dataset,
         data_dir=values.data_dir,
-        image_shape=network.image_shape,
-        num_classes=network.num_classes,
+        image_shape=classifier.image_shape,
+        num_classes=classifier.num_classes,
         class_names=class_names,
         bits=values.bits,
         frame=values.frame,
@@ -241,11 +239,11 @@ def _test_images(values: Any, network: "Classifier", class_names: list[str] | No
     return Images([str(number) for number in range(len(images))], images, labels)
 
 
-def _tell(network: "Classifier", image: Any, names: list[str], name: str) -> None:
+def _tell(classifier: "Classifier", image: Any, names: list[str], name: str) -> None:
     """Prints the three likeliest classes of an image."""
     import numpy as np
 
-    logits = np.asarray(network(image[None]))[0].astype(np.float64)
+    logits = np.asarray(classifier(image[None]))[0].astype(np.float64)
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     if name:

@@ -10,7 +10,7 @@ from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 ABOUT = """Asks TF Serving, or a server that speaks its protocol, what pictures show. For instance:
-  predict.py --server localhost:8500 --model fashion_mnist_mini --image x.png"""
+  PROGRAM --server localhost:8500 --model fashion_mnist_mini --image x.png"""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(

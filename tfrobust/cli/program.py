@@ -24,8 +24,6 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 NOTICE_AFTER = 0.5  # seconds that a program may take to end before it says that it will
 
 # Help texts of flags that several programs have.
-MODEL = "a .keras or .h5 file, a SavedModel's folder, or a shipped network's name"
-INPUT_RANGE = "the lowest and the highest pixel that the network takes, such as 0,255; default: 0,1"
 DATA_DIR = "where TensorFlow Datasets keeps its sets"
 BITS = (
     "how many bits of each sample carry the picture, such as 12, in 16-bit files that do not say "
@@ -41,15 +39,18 @@ def run(main: Callable[[Any], None], values: flags.FlagValues, about: str) -> No
     Args:
         main: takes the parsed flags.
         values: the program's flags alone, so that --help does not list absl's and TensorFlow's.
-        about: what the program does. It begins the --help.
+        about: what the program does. It begins the --help. PROGRAM in it becomes the words that
+            the program is called by.
     """
-    name = Path(sys.argv[0]).name
+    script = sys.argv[0]
+    name = f"python {script}" if script.endswith(".py") else Path(script).name
     if any(re.fullmatch("--?(help|h|helpfull|helpshort)", word) for word in sys.argv[1:]):
         # The program's own flags first, then those that came in groups.
         groups = dict.fromkeys([main.__module__, *values.flags_by_module_dict()])
         helps = [values.module_help(group).strip("\n") for group in groups]
         helps[0] = helps[0].replace(f"{main.__module__}:", "flags:", 1)
-        print("\n\n".join([about, *helps]))
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+        print("\n\n".join([about.replace("PROGRAM", name), *helps]))
         sys.exit(0)
     try:
         rest = values(sys.argv)
@@ -174,35 +175,17 @@ def _stderr_to_nothing() -> Iterator[None]:
         os.close(kept)
 
 
-def input_range(values: Any) -> tuple[float, float] | None:
-    """The range that --input_range gives.
-
-    Raises:
-        InputError: it is no range.
-    """
-    if values.input_range is None:
-        return None
-    try:
-        low, high = map(float, values.input_range)
-    except ValueError:
-        low = high = 0.0
-    if not low < high:
-        raise InputError(
-            "expected --input_range as the lowest and the highest pixel, such as 0,255, got "
-            f"{','.join(values.input_range)}"
-        )
-    return low, high
-
-
 def check_writable(folder: Path) -> None:
-    """Makes a folder, and refuses it if it cannot be written to.
+    """Refuses a folder that cannot be written to, or made where there is none.
+
+    It is not made yet: a program that fails leaves no empty folder.
 
     Raises:
         InputError: names the folder and the reason.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        probe = there / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:

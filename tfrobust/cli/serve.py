@@ -12,7 +12,7 @@ from tfrobust.errors import InputError
 
 ABOUT = """Serves the models of a folder over TF Serving's gRPC and REST, with a page to try them.
 It is for development. In production use TF Serving (serving/README.md). For instance:
-  serve.py --models saved_models/
+  PROGRAM --models saved_models/
 Then open http://localhost:8501/. New versions in the folder are loaded while it runs."""
 
 FLAGS = flags.FlagValues()

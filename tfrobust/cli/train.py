@@ -19,9 +19,9 @@ images and exports the network to saved_models/.
 
 With no flag: the embedded Fashion-MNIST images, minutes on two CPU cores. The same command
 resumes an unfinished run. For instance:
-  train.py --dataset cifar10 --data_dir /data/tfds
-  train.py --dataset imagenet2012 --data_dir /data/tfds
-  train.py --dataset folder:/path/to/images --epochs 20"""
+  PROGRAM --dataset cifar10 --data_dir /data/tfds
+  PROGRAM --dataset imagenet2012 --data_dir /data/tfds
+  PROGRAM --dataset folder:/path/to/images --epochs 20"""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(

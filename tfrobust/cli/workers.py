@@ -40,6 +40,7 @@ def run(command: Sequence[str], count: int, folder: Path, images: int) -> None:
     devices = allowed or [str(number) for number in range(gpus())] or [""]
     logs = [folder / f"worker-{number}.log" for number in range(1, count + 1)]
     processes: list[subprocess.Popen[bytes]] = []
+    folder.mkdir(parents=True, exist_ok=True)
     print(f"{count} workers; their output: {folder}/worker-N.log", file=sys.stderr)
     try:
         for number, log in enumerate(logs):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfrobust.core import logit_checks
 from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
-from tfrobust.core.input_range import Range
+from tfrobust.core.input_range import UNIT, Range
 from tfrobust.core.outputs import Form
 from tfrobust.errors import InputError
 
@@ -99,6 +99,22 @@ class Classifier:
                 "keras.Model(images := keras.Input((224, 224, 3)), network(images))"
             )
         return height, width, channels
+
+    def __repr__(self) -> str:
+        sizes = (self.input_shape or (None, None, None, None))[1:]
+        shape = ", ".join(str(size or letter) for size, letter in zip(sizes, "HWC", strict=True))
+        if self.network is not None:
+            source = "Keras"
+        elif self.has_gradient:
+            asked = getattr(self._logits, "function", self._logits)
+            source = getattr(asked, "runtime", "a function in TensorFlow")
+        else:
+            source = "a function without a gradient"
+        low, high = self.input_range or UNIT
+        return (
+            f"<Classifier {self.name}: images ({shape}), {self.num_classes or 'K'} classes, "
+            f"{self.task}, pixels from {low:g} to {high:g} inside, answered by {source}>"
+        )
 
     def __call__(self, images: Any) -> tf.Tensor:
         """Gives the logits of images.

@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-# The lowest and the highest value that a pixel of an attacked image may have.
-Bounds = tuple[float, float]
+from tfrobust.core.bounds import Bounds
 
 
 def per_image(values: tf.Tensor) -> tf.Tensor:

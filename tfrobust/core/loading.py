@@ -11,6 +11,9 @@ import tfrobust.core.layers  # noqa: F401
 from tfrobust.core import keras_file, onnx_file, python_function, saved_model, shipped
 from tfrobust.core import version_folders as versions
 from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
+from tfrobust.core.input_range import Range
+from tfrobust.core.outputs import Output
 from tfrobust.errors import InputError
 
 KERAS_FILE = "network.keras"
@@ -24,7 +27,13 @@ READERS: dict[str, Callable[[Path], keras.Model | Classifier]] = {
 }
 
 
-def load(model: str | Path) -> keras.Model | Classifier:
+def load(
+    model: str | Path,
+    *,
+    input_range: Range | None = None,
+    output: Output | None = None,
+    label: int | None = None,
+) -> keras.Model | Classifier:
     """Reads a network: one that comes with the package, or one of yours.
 
     No network connection is needed. A SavedModel and a Python function are programs: load those
@@ -36,15 +45,26 @@ def load(model: str | Path) -> keras.Model | Classifier:
             folder of versions, of which the newest is taken. "python:package.module:function"
             names a function of NumPy images, in an installed module or one in this folder; see
             `Opaque`.
+        input_range, output, label: what the file does not say of the network, as `as_classifier`
+            takes it.
 
     Returns:
-        A Keras network for what Keras saved, else a `Classifier`. That of a SavedModel has a
-        gradient; an ONNX file's and a function's are `Opaque`. `evaluate`, `explain` and
-        `as_classifier` take all of them.
+        A Keras network for what Keras saved, else a `Classifier`, as always where something is
+        said of the network. That of a SavedModel has a gradient; so has that of an ONNX file, if
+        the extra "torch" is installed and can read its graph. Others are `Opaque`. `evaluate`,
+        `explain` and `as_classifier` take all of them.
 
     Raises:
-        InputError: there is no such network, or it cannot be read.
+        InputError: there is no such network, it cannot be read, or what is said of it contradicts
+            what is known.
     """
+    network = _read(model)
+    if (input_range, output, label) == (None, None, None):
+        return network
+    return as_classifier(network, input_range=input_range, output=output, label=label)
+
+
+def _read(model: str | Path) -> keras.Model | Classifier:
     if str(model).startswith(shipped.PREFIX):
         return python_function.read(str(model))
     path = shipped.find(model)

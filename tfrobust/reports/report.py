@@ -11,7 +11,7 @@ from tfrobust.reports.certificates import certificate_table
 from tfrobust.reports.page import Section, Table, area_cells, png_uri, render
 from tfrobust.reports.pixels import eight_bits
 from tfrobust.reports.plots import Curve, accuracy_svg
-from tfrobust.reports.summary import SMOKE
+from tfrobust.reports.summary import L2_SIZES, SMOKE
 from tfrobust.robustness.comparison import Comparison, compare
 from tfrobust.robustness.examples import Example
 from tfrobust.robustness.report import AraReport
@@ -24,7 +24,7 @@ MEANING = {
 }
 # The sizes that papers give robust accuracy at: in words, as numbers, and the norm.
 SIZES: tuple[tuple[str, float, Literal["L2", "Linf"]], ...] = (
-    *((f"L2 {size:g}", size, "L2") for size in (0.25, 0.5, 1.0)),
+    *((f"L2 {size:g}", size, "L2") for size in L2_SIZES),
     *((f"L∞ {size}/255", size / 255, "Linf") for size in (1, 2, 4, 8)),
 )
 

@@ -4,6 +4,7 @@ from tfrobust.robustness.comparison import compare
 from tfrobust.robustness.report import AraReport
 
 SMOKE = "smoke run, not a measurement"
+L2_SIZES = (0.25, 0.5, 1.0)  # at which papers give robust accuracy, of pixels from 0 to 1
 
 
 def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
@@ -17,9 +18,11 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
         InputError: the two reports cannot be compared.
     """
     data = f" of {report.data}" if report.data else ""
+    robust = [f"{report.robust_accuracy(size):.3f} at L2 {size:g}" for size in L2_SIZES]
     lines = [
         f"{report.name}: {report.images} images{data}" + (f" ({SMOKE})" if report.smoke else ""),
         f"clean accuracy {report.clean_accuracy:.3f}",
+        f"robust accuracy {', '.join(robust)}",
         f"attack ARA     {report.attack_ara}",
         f"BTR ARA        {report.btr_ara}",
         f"95 % intervals; upper bounds by {' + '.join(report.attack_names)}",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.evidence import Evidence, Searched
 from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, margins
 
@@ -41,6 +42,11 @@ def run_checks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
         for name, check in CHECKS.items()
         if several or check is not _alone
     }
+
+
+def _guess(evidence: Evidence) -> Iterator[str]:
+    if (reason := at_chance(evidence.logits, evidence.labels)) is not None:
+        yield reason
 
 
 def _unfound(evidence: Evidence) -> Iterator[str]:
@@ -238,13 +244,16 @@ def _no_gradient_followed(evidence: Evidence) -> Iterator[str]:
     if evidence.attacks and not any(record.needs_gradient for record in evidence.attacks):
         yield (
             "Attacked without gradients: sizes are upper bounds that may be several times too "
-            "large. Where the network can be had as Keras or SavedModel, measure that; or add "
-            "Decision with many steps, or Transfer from a network that is like it."
+            "large. Where the network can be had as Keras, SavedModel or a PyTorch module, measure "
+            "that; an ONNX file has gradients where PyTorch can read it and is installed, "
+            'pip install "tfrobust[torch]". Or add Decision with many steps, or Transfer from a '
+            "network that is like it."
         )
 
 
 # The names are those that the report's page shows.
 CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
+    "the network is better than a guess": _guess,
     "every image was changed": _unfound,
     "changed in time": _late,
     "the harder goal takes more": _easier_goal,

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tfrobust.attacks import Attack
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Model
-from tfrobust.core.distances import Bounds
 from tfrobust.core.input_range import Range
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.report import AraReport
@@ -43,8 +43,8 @@ def evaluate(
         attacks: the attacks in order, the cheap ones first. An attack that can starts from the
             smallest perturbation found so far. For each image the smallest one of all attacks
             counts. Their names must differ, and their `bounds` must be those given here.
-        bounds: the lowest and highest value that an attacked pixel may have, as (0, 1). None
-            sets no bounds, as in the published figures.
+        bounds: (0, 1) to keep attacked pixels from 0 to 1, as images are. None sets no bounds, as
+            in the published figures.
         name: what the report calls the network; None takes the network's own name.
         data: a few words for the report that say which images these are.
         class_names: K names for the report's pictures; without them classes have numbers.

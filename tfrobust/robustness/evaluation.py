@@ -5,6 +5,7 @@ import functools
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from tqdm import tqdm
 from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import Ara, accuracy_robustness_area
+from tfrobust.core.bounds import Bounds, checked_bounds
 from tfrobust.core.classifier import Model, logits_of
-from tfrobust.core.distances import Bounds
 from tfrobust.core.door import as_classifier
 from tfrobust.core.images import arrays, checked_images, checked_labels
 from tfrobust.core.input_range import Range, check_range
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
+from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.checks import run_checks
 from tfrobust.robustness.clean import clean_pass
 from tfrobust.robustness.evidence import Evidence, searched
@@ -66,6 +68,7 @@ class Evaluation:
     ) -> None:
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
+        bounds = checked_bounds(bounds)
         self.network = as_classifier(network, input_range=input_range)
         images, labels = arrays(images, labels)
         self.images = checked_images(images, self.network, at_least_one=True)
@@ -91,6 +94,8 @@ class Evaluation:
             ask = functools.partial(logits_of, self.network, batch_size=self.batch_size)
             check_range(ask, self.images, self.labels, self.network.name)
         self.clean = clean_pass(self.network, self.images, self.labels, self.batch_size)
+        if (reason := at_chance(self.clean.logits, self.labels)) is not None:
+            warnings.warn(reason, stacklevel=2)
         unit = UNIT_BLOCKS * self.batch_size
         self.units = [
             Unit(goal, first, min(first + unit, len(self.images)))

@@ -22,6 +22,10 @@ found, and NAME.seconds is the time that it took.
 """
 
 
+class AnotherEvaluation(InputError):
+    """A folder holds parts of another evaluation."""
+
+
 class Unit(NamedTuple):
     """The smallest piece of an evaluation: all attacks for one goal on a few images.
 
@@ -69,8 +73,8 @@ class Partials:
         logits: float32 (N, K), the network's answers to them.
 
     Raises:
-        InputError: the folder cannot be written, or it holds another evaluation. The message says
-            how that one differs.
+        AnotherEvaluation: the folder holds another one. The message says how that one differs.
+        InputError: the folder cannot be written.
     """
 
     def __init__(
@@ -161,7 +165,7 @@ class Partials:
         ):
             differences = ["the network: it answers the same images otherwise"]
         if differences:
-            raise InputError(
+            raise AnotherEvaluation(
                 f"expected {self.directory} to hold parts of this very evaluation, but it is of "
                 f"another; {'; '.join(differences)}. Repeat that one's settings, name another "
                 "folder, or delete this one"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tfrobust.attacks import PGD, SPSA, Attack, Blend, L2Min, LinearizedMargin
-from tfrobust.core.distances import Bounds
+from tfrobust.core.bounds import Bounds
 from tfrobust.errors import InputError
 
 # A batch has at most 50 images, and fewer if they are so large that memory would run out.

@@ -7,8 +7,8 @@ import numpy as np
 
 from tfrobust.attacks import AttackResult, Blend
 from tfrobust.core.batching import in_batches
+from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, logits_of
-from tfrobust.core.distances import Bounds
 from tfrobust.robustness.clean import Clean, answers_and_gradients
 
 # A change of pixels, RMSE, that no eye and no honest network's boundary is fine enough for, but

@@ -5,10 +5,9 @@ from typing import Any
 
 from tfrobust.certification.certificate import Certificate
 from tfrobust.core.ara import share_interval
+from tfrobust.reports.summary import L2_SIZES
 from tfrobust.robustness import AraReport
 from tfrobust.runs.measurement import Measured
-
-BOX_SIZES = (0.25, 0.5, 1.0)  # customary L2 sizes, of pixels from 0 to 1
 
 
 def figures_of(measured: Measured) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def full_figures_of(box: AraReport, certificate: Certificate) -> dict[str, Any]:
         certificate: of the smoothed network.
     """
     robust = {}
-    for size in BOX_SIZES:
+    for size in L2_SIZES:
         share = box.robust_accuracy(size)
         low, high = share_interval(round(share * box.images), box.images)
         robust[f"{size:g}"] = {"value": share, "low": low, "high": high}

@@ -1,0 +1,56 @@
+"""The flags that say which network, and what it is: all that the library can be told."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from absl import flags
+
+from tfrobust.cli import network
+from tfrobust.cli.evaluate import default_folder
+from tfrobust.core.door import as_classifier
+from tfrobust.errors import InputError
+
+IMAGES = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+
+
+@pytest.fixture
+def sigmoids(tmp_path: Path) -> keras.Model:
+    """Three labels that may hold together, of pixels from 0 to 255."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "sigmoid")]
+    )
+    model.save(tmp_path / "x.keras")
+    return model
+
+
+def parsed(*words: str) -> flags.FlagValues:
+    values = flags.FlagValues()
+    network.define(values)
+    values(["program", *words])
+    return values
+
+
+def test_all_that_is_said_arrives(sigmoids: keras.Model, tmp_path: Path) -> None:
+    words = ("--input_range=0,255", "--network_output=sigmoid", "--label=1")
+    values = parsed(f"--model={tmp_path / 'x.keras'}", *words)
+    network.check(values)
+    found = network.read(values)
+    said = as_classifier(sigmoids, input_range=(0, 255), output="sigmoid", label=1)
+    assert (found.input_range, found.task) == ((0, 255), "binary")
+    np.testing.assert_allclose(found(IMAGES), said(IMAGES), rtol=1e-5)
+    assert network.class_names(values) is None
+
+
+def test_what_nobody_says_is_read(sigmoids: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="ends with 3 sigmoids"):
+        network.read(parsed(f"--model={tmp_path / 'x.keras'}"))
+
+
+def test_each_network_has_a_folder_of_its_own() -> None:
+    models = ("a/x.keras", "a/x.onnx", "b/x.keras", "python:a:x", "python:a.x:keras")
+    folders = [default_folder(model, "folder:/data/x") for model in models]
+    assert len(set(folders)) == len(models)
+    assert folders[0] == Path("runs/evaluate-a-x.keras-folder--data-x")

@@ -1,0 +1,105 @@
+"""The network that a program is about: the flags that say what it is, and how it is read."""
+
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from tfrobust.core import shipped
+from tfrobust.errors import InputError
+
+if TYPE_CHECKING:
+    from tfrobust.core.classifier import Classifier
+
+MODEL = "a .keras or .h5 file, a SavedModel's folder, or a shipped network's name"
+INPUT_RANGE = (
+    "the lowest and the highest pixel that the network takes, such as 0,255; default: what its "
+    "layers say, else 0,1"
+)
+OUTPUT = "what the network's outputs are; default: what its last layer says"
+LABEL = (
+    "of outputs that may hold together (multi-label), the number of the one to ask about, from 0; "
+    "it becomes two classes, without and with it"
+)
+GROUP = "network: which one, and what its file does not say of it"
+# The flags by which this command is repeated.
+NAMES = ("model", "input_range", "network_output", "label")
+
+
+def define(values: flags.FlagValues, model: str = MODEL) -> None:
+    """Makes the flags.
+
+    Args:
+        values: where to.
+        model: the help of --model.
+    """
+    # absl groups flags by the name of a module, and heads the group with it.
+    common: dict[str, Any] = {"flag_values": values, "module_name": GROUP}
+    flags.DEFINE_string("model", None, model, **common)
+    flags.mark_flag_as_required("model", values)
+    flags.DEFINE_list("input_range", None, INPUT_RANGE, **common)
+    # --output is where a program writes to.
+    kinds = ["logits", "softmax", "sigmoid"]
+    flags.DEFINE_enum("network_output", None, kinds, OUTPUT, **common)
+    flags.DEFINE_integer("label", None, LABEL, lower_bound=0, **common)
+
+
+def check(values: Any) -> None:
+    """Refuses, before TensorFlow is imported, a network that is not there and no range.
+
+    Raises:
+        InputError: says which.
+    """
+    pair(values.input_range, "input_range")
+    if not values.model.startswith(shipped.PREFIX):
+        shipped.find(values.model)
+
+
+def read(values: Any) -> "Classifier":
+    """The network, with what the flags say of it.
+
+    Raises:
+        InputError: it cannot be read, or the flags contradict what is known of it.
+    """
+    from tfrobust.core.door import as_classifier
+    from tfrobust.core.loading import load
+
+    return as_classifier(
+        load(
+            values.model,
+            input_range=pair(values.input_range, "input_range"),
+            output=values.network_output,
+            label=values.label,
+        )
+    )
+
+
+def class_names(values: Any) -> list[str] | None:
+    """The names of the network's classes, from the model card beside it; None without one.
+
+    Raises:
+        InputError: the card is damaged.
+    """
+    from tfrobust.core import loading
+
+    # The card names all the labels, and not the two classes that are made of one.
+    return loading.class_names(values.model) if values.label is None else None
+
+
+def pair(words: list[str] | None, flag: str) -> tuple[float, float] | None:
+    """The two numbers that a flag gives.
+
+    Raises:
+        InputError: it gives something else.
+    """
+    if words is None:
+        return None
+    try:
+        low, high = map(float, words)
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(
+            f"expected --{flag} as the lowest and the highest pixel, such as 0,1, got "
+            f"{','.join(words)}"
+        )
+    return low, high
