@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ import tfrobust
 from tfrobust.core.opaque import Opaque
 
 SHAPE = (8, 6, 1)
+# The extra torch gives ONNX files gradients.
+ONNX_IS_OPAQUE = find_spec("onnx2torch") is None
 FILTERS, CLASSES = 5, 3
 
 
@@ -360,12 +363,12 @@ BROUGHT: dict[str, Brought] = {
     "NumPy probabilities": Brought(
         lambda folder: Opaque(answering(sequential(activation="softmax"))), opaque=True
     ),
-    "ONNX": Brought(lambda folder: onnx_file(folder, plain()), opaque=True),
+    "ONNX": Brought(lambda folder: onnx_file(folder, plain()), opaque=ONNX_IS_OPAQUE),
     "ONNX, channels first, softmax, one at a time": Brought(
         lambda folder: onnx_file(folder, sequential(activation="softmax"), batch=1, first=True),
-        opaque=True,
+        opaque=ONNX_IS_OPAQUE,
     ),
     "ONNX of a sigmoid": Brought(
-        lambda folder: onnx_file(folder, of_channels(1, 1, "sigmoid")), one, opaque=True
+        lambda folder: onnx_file(folder, of_channels(1, 1, "sigmoid")), one, opaque=ONNX_IS_OPAQUE
     ),
 }

@@ -12,6 +12,7 @@ from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import Range, checked_range, read_range
 from tfrobust.core.keras_inputs import unit_network
 from tfrobust.core.outputs import Output
+from tfrobust.core.torch_module import TorchFunction, is_torch
 from tfrobust.errors import InputError
 
 # The name under which a model keeps its classifiers. They live as long as the model does, because
@@ -33,7 +34,8 @@ def as_classifier(
     Args:
         model: a Keras classifier of images, (B, H, W, C) or (B, C, H, W), that ends in logits, a
             softmax or sigmoids; a function in TensorFlow of images (B, H, W, C) that gives such
-            outputs (B, K); or a Classifier, such as `tfrobust.load` gives for an ONNX file.
+            outputs (B, K); a PyTorch module of images (B, C, H, W), which is put into its
+            evaluation mode; or a Classifier, such as `tfrobust.load` gives for an ONNX file.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255) or
             (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None to read it from the
             first layers of a Keras network, and else for (0, 1).
@@ -112,10 +114,11 @@ def _of_function(model: Any) -> Classifier:
     if not callable(model):
         kind = type(model).__name__
         raise InputError(
-            "expected a network: a Keras model, a function from images to logits, or what "
+            "expected a network: a Keras model, a function from images to logits, a PyTorch "
+            "module, or what "
             f"tfrobust.load(path) reads from a file, got {kind} {model!r:.60}"
         )
-    function = model
+    function = TorchFunction(model) if is_torch(model) else model
     if isinstance(model, keras.layers.Layer):
         function = functools.partial(model, training=False)
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)

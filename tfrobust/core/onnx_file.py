@@ -1,11 +1,12 @@
-"""ONNX files of any origin, asked by ONNX Runtime."""
+"""ONNX files of any origin, asked by ONNX Runtime, or by PyTorch, which gives gradients."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
+from tfrobust.core import onnx_torch
+from tfrobust.core.classifier import Classifier
 from tfrobust.core.input_range import BYTES
 from tfrobust.core.keras_inputs import channels_first
 from tfrobust.core.opaque import Opaque
@@ -18,8 +19,6 @@ TYPES = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
-# Nodes that leave values as they are, or only arrange them.
-PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 ENDINGS: dict[str, Output] = {
     "Add": "logits",
     "Gemm": "logits",
@@ -30,8 +29,11 @@ ENDINGS: dict[str, Output] = {
 }
 
 
-def read(path: Path) -> Opaque:
+def read(path: Path) -> Classifier:
     """Reads an ONNX classifier, to be asked on the CPU.
+
+    It has a gradient where PyTorch and onnx2torch are installed, which read its graph, and give
+    the answers that ONNX Runtime gives. Else it is `Opaque`.
 
     It takes images, channels last (None, H, W, C) or first (None, C, H, W), in batches of any
     number or of a fixed one. Of its outputs "logits" is taken, or the only one of two dimensions.
@@ -83,19 +85,19 @@ def read(path: Path) -> Opaque:
         return np.concatenate(parts)[: len(images)]
 
     count = output.shape[1]
-    return Opaque(
+    last = onnx_torch.last_node(graph, output.name)
+    ending = None if last is None else ENDINGS.get(last.op_type)
+    opaque = Opaque(
         answer,
         input_shape=(None, *sizes[1:], sizes[0]) if first else (None, *sizes),
         num_classes=count if isinstance(count, int) else None,
         name=path.name,
         input_range=BYTES if kind is np.uint8 else None,
-        output=_ending(graph, output.name),
+        output=ending,
     )
-
-
-def _ending(graph: Any, name: str) -> Output | None:
-    """What the last node that computes an output says that it is."""
-    makers = {made: node for node in graph.node for made in node.output}
-    while (node := makers.get(name)) is not None and node.op_type in PASSING:
-        name = node.input[0]
-    return None if node is None else ENDINGS.get(node.op_type)
+    if kind is np.uint8:
+        return opaque
+    found = onnx_torch.read(
+        path, output.name, opaque, ending=ending, channels_first=first, batch=batch
+    )
+    return found or opaque

@@ -38,7 +38,7 @@ class Opaque(Classifier):
         input_range: Range | None = None,
         output: Output | None = None,
     ) -> None:
-        answers = FunctionLogits(_Answers(function, num_classes, name), name, _judged)
+        answers = FunctionLogits(_Answers(function, num_classes, name), name, judged)
         super().__init__(
             answers.told(input_range, output, None),
             name=name,
@@ -84,7 +84,7 @@ class _Answers:
         return values
 
 
-def _judged(values: np.ndarray, label: int | None, name: str) -> str:
+def judged(values: np.ndarray, label: int | None, name: str) -> str:
     """As `outputs.judged`, but rows of sum 1 are taken for probabilities."""
     if label is None and values.shape[1] > 1 and outputs.are_probabilities(values):
         return "softmax"

@@ -1,0 +1,102 @@
+"""PyTorch modules as functions in TensorFlow, whose gradients PyTorch computes."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.core.config import config_of
+
+
+def is_torch(model: Any) -> bool:
+    """Whether a model is a PyTorch module. This does not import PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+class TorchFunction:
+    """A PyTorch module as a function in TensorFlow: images (B, H, W, C) → its outputs (B, K).
+
+    TensorFlow asks PyTorch for the answers, and for the product of its gradients with those that
+    come from behind. Such a gradient has no gradient itself.
+
+    Args:
+        module: what is asked. It is put into its evaluation mode at each call.
+        channels_first: whether it takes images as (B, C, H, W), as PyTorch's own layers do.
+        batch: the number of images that it takes at a time; None for any.
+    """
+
+    runtime = "PyTorch"
+
+    def __init__(
+        self, module: Any, *, channels_first: bool = True, batch: int | None = None
+    ) -> None:
+        self.module, self._first, self._batch = module, channels_first, batch
+        self._count: int | None = None
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """The module's outputs."""
+
+        @tf.custom_gradient
+        def answer(images: tf.Tensor) -> Any:
+            def gradient(upstream: tf.Tensor) -> tf.Tensor:
+                return _in_numpy(self._gradients, [images, upstream], images.shape)
+
+            return _in_numpy(self._answers, [images], (images.shape[0], self._count)), gradient
+
+        return answer(images)
+
+    def config(self) -> dict[str, Any]:
+        """What it is, in JSON types: see `Configured.config`."""
+        held = {name: value.numpy(force=True) for name, value in self.module.state_dict().items()}
+        return {"class": type(self.module).__qualname__, "weights": config_of(held)}
+
+    def _answers(self, images: np.ndarray) -> np.ndarray:
+        import torch
+
+        with torch.no_grad():
+            values = self._ask(torch.from_numpy(images))
+        values = values.numpy(force=True).astype(np.float32)
+        if values.ndim == 2:
+            self._count = values.shape[1]
+        return values
+
+    def _gradients(self, images: np.ndarray, upstream: np.ndarray) -> np.ndarray:
+        import torch
+
+        with torch.enable_grad():
+            taken = torch.from_numpy(images).requires_grad_()
+            values = self._ask(taken)
+            behind = torch.from_numpy(upstream).to(values)
+            if not values.requires_grad:  # nothing that follows the images reaches the outputs
+                return np.zeros_like(images)
+            (found,) = torch.autograd.grad(values, taken, behind)
+        return found.numpy(force=True)
+
+    def _ask(self, images: Any) -> Any:
+        """The outputs for a tensor of PyTorch's."""
+        import torch
+
+        self.module.eval()
+        weight = next((one for one in self.module.parameters() if one.is_floating_point()), None)
+        taken = images if weight is None else images.to(weight)
+        if self._first:
+            taken = taken.permute(0, 3, 1, 2)
+        if self._batch is None:
+            return self.module(taken)
+        count = len(taken)
+        taken = taken[torch.arange(-(-count // self._batch) * self._batch) % count]
+        return torch.cat([self.module(part) for part in taken.split(self._batch)])[:count]
+
+
+def _in_numpy(function: Any, taken: list[tf.Tensor], shape: Any) -> tf.Tensor:
+    if not tf.is_symbolic_tensor(taken[0]):  # what the function raises stays what it is
+        return tf.constant(function(*(_writable(one) for one in taken)))
+    values = tf.numpy_function(lambda *arrays: function(*map(_writable, arrays)), taken, tf.float32)
+    return tf.ensure_shape(values, shape)
+
+
+def _writable(values: Any) -> np.ndarray:
+    # PyTorch warns of an array that it must not write to, as TensorFlow's are.
+    return np.array(values, np.float32)
