@@ -103,6 +103,9 @@ def test_it_is_told_apart_by_its_weights() -> None:
         other.dense.bias += 1
     told = [as_classifier(module).config() for module in (one, same, other)]
     assert told[0] == told[1] != told[2]
+    half = as_classifier(other.bfloat16())
+    assert half.config() not in told
+    np.testing.assert_allclose(half(IMAGES), plain()(IMAGES) + 1, rtol=0.05, atol=0.05)
 
 
 def test_rounding_has_no_gradient() -> None:

@@ -49,7 +49,9 @@ class TorchFunction:
 
     def config(self) -> dict[str, Any]:
         """What it is, in JSON types: see `Configured.config`."""
-        held = {name: value.numpy(force=True) for name, value in self.module.state_dict().items()}
+        state = self.module.state_dict()
+        # NumPy has no bfloat16.
+        held = {name: value.double().numpy(force=True) for name, value in state.items()}
         return {"class": type(self.module).__qualname__, "weights": config_of(held)}
 
     def _answers(self, images: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ class TorchFunction:
 
         with torch.no_grad():
             values = self._ask(torch.from_numpy(images))
-        values = values.numpy(force=True).astype(np.float32)
+        values = values.float().numpy(force=True)
         if values.ndim == 2:
             self._count = values.shape[1]
         return values
