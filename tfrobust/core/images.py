@@ -126,9 +126,11 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
     if labels.size and labels.min() < 0:
         raise InputError(f"expected labels from 0, got {labels.min()}")
     if labels.size and num_classes is not None and labels.max() >= num_classes:
+        from_one = labels.min() > 0 and labels.max() == num_classes
+        advice = "Take 1 from labels that count from 1" if from_one else "Is it for other data?"
         raise InputError(
             f"expected labels below {num_classes}, the network's number of classes, got "
-            f"{labels.max()}; is the network for other data?"
+            f"{labels.max()}. {advice}"
         )
     return labels.astype(np.int32)
 
