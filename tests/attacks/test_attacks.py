@@ -129,9 +129,17 @@ def met(model, criterion: Criterion, images: np.ndarray, labels: np.ndarray) -> 
     return shares[np.arange(len(labels)), labels] <= 1 / logits.shape[-1] + 1e-6
 
 
-@pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: type(criterion).__name__)
+@pytest.mark.parametrize(
+    ("bounds", "criterion"),
+    [
+        *(((0.0, 1.0), criterion) for criterion in CRITERIA),
+        # Each compiles another program, and bounds and criteria do not know each other.
+        (None, CRITERIA[0]),
+        *(pytest.param(None, criterion, marks=pytest.mark.slow) for criterion in CRITERIA[1:]),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("row", ATTACKS)
-@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
 def test_adversarials_meet_the_criterion_at_the_size_that_is_told(
     row: Row, criterion: Criterion, bounds: Bounds | None
 ) -> None:
@@ -245,7 +253,7 @@ def test_every_attack_uses_the_parameter_of_a_criterion_that_a_user_made(attack:
     labels = predicted(curved, IMAGES)
     sizes: list[float] = []
     leads = np.zeros(6)
-    for kappa in (0.0, 1.0, 2.0):
+    for kappa in (0.0, 2.0):
         result = attack(curved, IMAGES, labels, Confident(kappa))
         assert result.found.all()
         logits = np.asarray(curved(result.adversarials), np.float64)
@@ -257,10 +265,17 @@ def test_every_attack_uses_the_parameter_of_a_criterion_that_a_user_made(attack:
         # Float32 logits of a few units, judged by another program.
         assert (leads >= kappa - 1e-5).all()
     # Of a single image a weak attack may find a larger perturbation for the easier criterion.
-    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("row", ATTACKS)
+@pytest.mark.parametrize(
+    "row",
+    [
+        # Of the attacks of fixed size, FGM and PGD stand for those that walk as they do.
+        pytest.param(row, id=name, marks=[pytest.mark.slow] * (name in {"PGD-L∞", "MIM"}))
+        for name, row in TABLE.items()
+    ],
+)
 def test_equal_criteria_and_other_targets_compile_nothing_again(row: Row) -> None:
     labels = predicted(curved, IMAGES)
     traces = []
