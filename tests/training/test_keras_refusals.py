@@ -1,5 +1,6 @@
 """What RobustClassifier refuses by name, before it learns anything of it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,12 @@ def classifier(activation: str | None = None, **compiling: Any) -> RobustClassif
     return made
 
 
+@functools.cache
+def made_in(way: str, rank: int = 1) -> RobustClassifier:
+    """One that only refuses, and so never learns: for labels of so many axes."""
+    return classifier(**WAYS[way])
+
+
 def batches(images: Any, labels: Any) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(12)
 
@@ -64,7 +71,7 @@ LABELS_OF_NO_CLASS = {
 @pytest.mark.parametrize("name", LABELS_OF_NO_CLASS)
 def test_labels_of_no_class(name: str, way: str) -> None:
     labels, words = LABELS_OF_NO_CLASS[name]
-    made, data = classifier(**WAYS[way]), batches(IMAGES, labels)
+    made, data = made_in(way, labels.ndim), batches(IMAGES, labels)
     refuses(made, words, lambda: made.fit(data, verbose=0), lambda: made.evaluate(data, verbose=0))
 
 
@@ -79,7 +86,7 @@ PIXELS_OF_NO_RANGE = {
 @pytest.mark.parametrize("name", PIXELS_OF_NO_RANGE)
 def test_pixels_far_outside_the_range(name: str, way: str) -> None:
     images, words = PIXELS_OF_NO_RANGE[name]
-    made = classifier(**WAYS[way])
+    made = made_in(way)
     refuses(
         made,
         words,
