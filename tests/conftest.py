@@ -44,14 +44,15 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def made_once(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Callable[[str, Callable[[Path], None]], Path]:
     """Makes a folder for all of pytest's workers: made_once(name, make) → the folder.
 
     Only the first worker that asks for it calls make(folder). No test may change the folder.
     """
     base = tmp_path_factory.getbasetemp()
-    base = base if worker_id == "master" else base.parent
+    if hasattr(pytestconfig, "workerinput"):  # one of pytest-xdist's workers
+        base = base.parent
 
     def folder(name: str, make: Callable[[Path], None]) -> Path:
         path, done = base / name, base / f"{name}.done"
