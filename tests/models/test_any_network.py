@@ -97,7 +97,7 @@ def test_one_step_with_the_penalty(build) -> None:
 def test_the_plain_network_is_exported(tmp_path: Path) -> None:
     classifier = RobustClassifier(half_huber_convnet(), penalty=InputGradientPenalty())
     names = [str(k) for k in range(CLASSES)]
-    version = tfrobust.export(classifier.network, tmp_path, class_names=names)
+    version = tfrobust.export(classifier.network, tmp_path, class_names=names, explainer=False)
     loaded = keras.models.load_model(version / "network.keras")
     images = np.random.default_rng(0).random((2, 12, 12, 1), np.float32)
     np.testing.assert_array_equal(loaded(images), classifier.network(images))
