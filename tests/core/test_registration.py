@@ -37,10 +37,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "imports",
     [
         "import tfrobust, keras",
-        "import keras, tfrobust",
-        "import tensorflow, tfrobust, keras",
+        pytest.param("import keras, tfrobust", marks=pytest.mark.slow),
+        pytest.param("import tensorflow, tfrobust, keras", marks=pytest.mark.slow),
         # TensorFlow imports Keras, and here a module of ours is half imported at that time.
-        "import tfrobust.core.criteria, keras",
+        pytest.param("import tfrobust.core.criteria, keras", marks=pytest.mark.slow),
         "import tfrobust.training.ball, keras",
         "import tfrobust.core.layers, keras",
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfrobust.attacks import FMN, Blend, LinearizedMargin, Transfer
+from tfrobust.attacks import FMN, Blend, Transfer
 from tfrobust.robustness.evaluation import Evaluation
 
 folder, shard = Path(sys.argv[1]), int(sys.argv[2])
@@ -44,7 +44,6 @@ evaluation = Evaluation(
     images,
     labels,
     attacks=[
-        LinearizedMargin(steps=6, batch_size=3),
         Transfer(surrogate=network(1), attack=FMN(steps=4, batch_size=3)),
         Transfer(surrogate=lambda images: 2 * model(images), attack=FMN(steps=5, batch_size=3)),
         Blend(images, batch_size=3),

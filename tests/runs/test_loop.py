@@ -1,6 +1,8 @@
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -54,6 +56,27 @@ def trained(
     return classifier
 
 
+class Finished(NamedTuple):
+    """A run's folder and its trained network's variables."""
+
+    folder: Path
+    weights: list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def whole(source: DataSource, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished run, compiled without XLA. No test changes it."""
+    folder = tmp_path_factory.mktemp("whole")
+    classifier = trained(CONFIG, source, folder, jit=False)
+    return Finished(folder, [variable.numpy() for variable in classifier.network.variables])
+
+
+@pytest.fixture
+def finished(whole: Finished, tmp_path: Path) -> Finished:
+    """A copy of it."""
+    return whole._replace(folder=shutil.copytree(whole.folder, tmp_path / "run"))
+
+
 def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_path: Path) -> None:
     whole = trained(CONFIG, source, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -97,11 +120,8 @@ def test_the_average_of_the_weights_takes_their_place(source: DataSource, tmp_pa
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
-def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
-    source: DataSource, tmp_path: Path
-) -> None:
-    trained(CONFIG, source, tmp_path, jit=False)
-    with (tmp_path / "metrics.csv").open() as file:
+def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(whole: Finished) -> None:
+    with (whole.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
     assert all(float(row["psi"]) >= 220 for row in rows)
@@ -109,40 +129,38 @@ def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(
     assert float(rows[0]["learning_rate"]) == pytest.approx(0.1)
     assert float(rows[-1]["learning_rate"]) == pytest.approx(0.01)
     assert 0 <= float(rows[-1]["val_accuracy"]) <= 1
-    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
+    kept = sorted(path.name for path in (whole.folder / "checkpoints").glob("*.index"))
     assert kept == ["step-10.index", "step-12.index"]
-    assert list((tmp_path / "tensorboard").rglob("*.tfevents.*"))
+    assert list((whole.folder / "tensorboard").rglob("*.tfevents.*"))
 
 
 def test_a_truncated_checkpoint_is_passed_over(
-    source: DataSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: DataSource, finished: Finished, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = trained(CONFIG, source, tmp_path, jit=False)
-    for part in (tmp_path / "checkpoints").glob("step-12.*"):
+    for part in (finished.folder / "checkpoints").glob("step-12.*"):
         part.write_bytes(part.read_bytes()[:100])
-    again = trained(CONFIG, source, tmp_path, jit=False)
+    again = trained(CONFIG, source, finished.folder, jit=False)
     assert "cannot be read" in capsys.readouterr().out
-    for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    for ours, theirs in zip(finished.weights, again.network.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
 
 
-def test_a_damaged_checkpoint_alone_is_not_half_loaded(source: DataSource, tmp_path: Path) -> None:
-    whole = trained(CONFIG, source, tmp_path, jit=False)
-    for part in (tmp_path / "checkpoints").glob("step-*.data*"):
+def test_a_damaged_checkpoint_alone_is_not_half_loaded(
+    source: DataSource, finished: Finished
+) -> None:
+    for part in (finished.folder / "checkpoints").glob("step-*.data*"):
         # The index, and the first variables, can still be read.
         part.write_bytes(part.read_bytes()[:-50])
-    again = trained(CONFIG, source, tmp_path, jit=False)
-    for ours, theirs in zip(whole.network.variables, again.network.variables, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    again = trained(CONFIG, source, finished.folder, jit=False)
+    for ours, theirs in zip(finished.weights, again.network.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
 
 
-def test_a_checkpoint_of_another_network_is_refused(source: DataSource, tmp_path: Path) -> None:
-    trained(CONFIG, source, tmp_path, jit=False)
-    with pytest.raises(InputError, match="another network"):
-        trained(CONFIG.replace({"network.width": 3}), source, tmp_path, jit=False)
-    with pytest.raises(InputError, match="another network"):
-        trained(CONFIG.replace({"network.depth": 14}), source, tmp_path, jit=False)
-    assert list((tmp_path / "checkpoints").glob("step-12.index"))
+def test_a_checkpoint_of_another_network_is_refused(source: DataSource, finished: Finished) -> None:
+    for change in ({"network.width": 3}, {"network.depth": 14}):
+        with pytest.raises(InputError, match="another network"):
+            trained(CONFIG.replace(change), source, finished.folder, jit=False)
+    assert list((finished.folder / "checkpoints").glob("step-12.index"))
 
 
 def test_a_label_that_is_no_class_is_named(source: DataSource, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
 def test_what_ships_sees_the_mirror_image_where_the_configuration_says_so(tmp_path: Path) -> None:
     source, config = datasets.load("fashion_mnist_mini"), HALF.replace({"network.mirrored": True})
     run = Run(config, source, tmp_path)
-    network = train(built(config), run, strategy=distribution.choose()).network
+    network = train(built(config), run, strategy=distribution.choose(), jit=False).network
     images = source.test_arrays(4)[0]
     there, back = (network.predict(each, verbose=0) for each in (images, images[:, :, ::-1]))
     # float32's last bits: the mean's order alone differs.

@@ -63,7 +63,7 @@ def test_the_penalty_flattens_the_network() -> None:
         classifier = RobustClassifier(
             small_network(), penalty=penalty, psi=PsiController(loss_target=1.0, gain=0.1)
         )
-        classifier.compile(optimizer=L2SGD(0.05))
+        classifier.compile(optimizer=L2SGD(0.05), jit_compile=False)
         classifier.fit(images, labels, batch_size=32, epochs=8, verbose=0)
         inputs = tf.constant(images)
         with tf.GradientTape() as tape:
