@@ -14,6 +14,7 @@ import tf2onnx
 from networks import CLASSES, FILTERS, SHAPE, plain, sequential, weights
 from onnx import helper
 
+import tfrobust
 from tfrobust.core.classifier import Classifier, compiled
 from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
@@ -85,6 +86,13 @@ def test_a_module_is_its_twin() -> None:
     equals_plain(as_classifier(module))
     assert not module.training
     equal_areas(module)
+
+
+def test_a_module_is_explained_as_its_twin() -> None:
+    one, other = (tfrobust.explain(model, IMAGES, rho=0.05) for model in (plain(), Twin()))
+    np.testing.assert_array_equal(other.target, one.target)
+    np.testing.assert_allclose(other.confidence_before, one.confidence_before, atol=1e-5)
+    np.testing.assert_allclose(other.confidence_after, one.confidence_after, atol=5e-3)
 
 
 def test_what_is_said_of_it_is_heard() -> None:

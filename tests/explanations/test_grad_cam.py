@@ -96,6 +96,17 @@ def test_a_nested_model_is_one_layer_of_the_network_it_is_used_in() -> None:
     np.testing.assert_allclose(named, expected, atol=1e-6)
 
 
+def test_a_nested_model_that_pools_inside_is_opened() -> None:
+    plain = network_of(WEIGHTS)
+    images = keras.Input((8, 6, 1))
+    nested = keras.Model(images, keras.Sequential([keras.Input((8, 6, 1)), plain])(images * 1.0))
+    expected = GradCAM()(plain, IMAGES, 1).map
+    np.testing.assert_allclose(GradCAM()(nested, IMAGES, 1).map, expected, atol=1e-6)
+    named = GradCAM(layer="blocks")(nested, IMAGES, 1).map
+    np.testing.assert_allclose(named, GradCAM(layer="blocks")(plain, IMAGES, 1).map, atol=1e-6)
+    np.testing.assert_allclose(nested(IMAGES), plain(IMAGES), atol=1e-6)
+
+
 def test_the_network_stays_as_it_was_and_no_images_give_no_maps() -> None:
     network = network_of(WEIGHTS)
     before = network(IMAGES)

@@ -25,7 +25,7 @@ class GradCAM(MapMethod):
 
     Args:
         layer: the name of a layer whose output is (B, h, w, channels). None takes the last layer
-            whose output is larger than 1×1.
+            whose output is larger than 1×1. It may be inside a nested model.
         batch_size: images that the network sees at a time.
 
     Source: arXiv 1610.02391.
@@ -40,14 +40,19 @@ class GradCAM(MapMethod):
         super().check_model(model)
         self._features(model.network)
 
-    def _features(self, network: keras.Model | None) -> keras.KerasTensor:
+    def _features(self, network: keras.Model | None) -> tuple[Any, keras.KerasTensor]:
+        """The network, with nested models opened if need be, and the output of the layer in it."""
         found = _spatial(network)
-        return found[_last(network, found) if self.layer is None else _checked(found, self.layer)]
+        if not (self.layer in found if self.layer else _names(network, found)):
+            network = _opened(network)
+            found = _spatial(network)
+        name = _last(network, found) if self.layer is None else _checked(found, self.layer)
+        return network, found[name]
 
     def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: (B, H, W, 1)."""
-        network: Any = model.network  # check_model has seen that there is one
-        both = keras.Model(network.inputs, [self._features(network), network.outputs[0]])
+        network, output = self._features(model.network)  # check_model has seen that there is one
+        both = keras.Model(network.inputs, [output, network.outputs[0]])
         # Weights are not watched. With them TensorFlow 2.21 died (SIGSEGV) on a CPU, in a kernel
         # for gradients of a convolution's weights, which nobody needs here.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -84,10 +89,30 @@ def _spatial(network: keras.Model | None) -> dict[str, Any]:
     return found
 
 
-def _last(network: keras.Model | None, found: dict[str, Any]) -> str:
+def _opened(network: keras.Model | None) -> keras.Model | None:
+    """The network with the layers of nested models in their places. It shares its weights."""
+    graph: Any = getattr(network, "_functional", None) or network
+    if not hasattr(graph, "_run_through_graph"):
+        return network
+
+    def inside(operation: Any) -> Any:
+        nested: Any = getattr(operation, "_functional", None) or operation
+        if not (isinstance(operation, keras.Model) and hasattr(nested, "_run_through_graph")):
+            return operation
+        return lambda values, **_: nested._run_through_graph(values, operation_fn=inside)
+
+    images = keras.Input(batch_shape=graph.inputs[0].shape, dtype=graph.inputs[0].dtype)
+    return keras.Model(images, graph._run_through_graph(images, operation_fn=inside))
+
+
+def _names(network: keras.Model | None, found: dict[str, Any]) -> list[str]:
     # An output of the image's own shape is the image itself, normalised or augmented.
     images = tuple(getattr(network, "input_shape", ()))
-    names = [name for name, output in found.items() if tuple(output.shape) != images]
+    return [name for name, output in found.items() if tuple(output.shape) != images]
+
+
+def _last(network: keras.Model | None, found: dict[str, Any]) -> str:
+    names = _names(network, found)
     if not names:
         raise InputError(
             "expected a Keras network with a layer whose output is (B, h, w, channels), larger "
