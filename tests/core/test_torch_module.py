@@ -95,6 +95,15 @@ def test_a_module_is_explained_as_its_twin() -> None:
     np.testing.assert_allclose(other.confidence_after, one.confidence_after, atol=5e-3)
 
 
+def test_a_module_has_a_name_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lines = ("from torch import nn", "net = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))")
+    (tmp_path / "torch_twin.py").write_text("\n".join(lines))
+    found = as_classifier(load("python:torch_twin:net"))
+    assert found.check(IMAGES) == 3 and found.has_gradient
+
+
 def test_what_is_said_of_it_is_heard() -> None:
     equals_plain(as_classifier(Twin(scale=1 / 255), input_range=(0, 255)))
     equals_plain(as_classifier(Twin(softmax=True), output="softmax"))

@@ -43,8 +43,8 @@ def load(
         model: a path, or else the name of a network that comes with the package, such as
             "cifar10". At the path is a .keras, .h5 or .onnx file, a SavedModel's folder, or a
             folder of versions, of which the newest is taken. "python:package.module:function"
-            names a function of NumPy images, in an installed module or one in this folder; see
-            `Opaque`.
+            names a function of NumPy images, in an installed module or one in this folder (see
+            `Opaque`), or a network of Keras or PyTorch there.
         input_range, output, label: what the file does not say of the network, as `as_classifier`
             takes it.
 

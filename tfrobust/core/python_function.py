@@ -9,19 +9,22 @@ from typing import Any
 import keras
 
 from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.core.opaque import Opaque
 from tfrobust.core.shipped import PREFIX
+from tfrobust.core.torch_module import is_torch
 from tfrobust.errors import InputError
 
 
 def read(name: str) -> keras.Model | Classifier:
-    """The network of that name: a Keras model, a `Classifier`, or a function of NumPy images.
+    """The network of that name: of Keras or PyTorch, a `Classifier`, a function of NumPy images.
 
     Args:
         name: "python:package.module:function", of an installed module or one in this folder.
 
     Returns:
-        A Keras model or a `Classifier` as it is, and a function as `Opaque`.
+        A Keras model or a `Classifier` as it is, a PyTorch module as `Classifier`, and a function
+        as `Opaque`.
 
     Raises:
         InputError: there is no such function.
@@ -29,6 +32,8 @@ def read(name: str) -> keras.Model | Classifier:
     function = find(name)
     if isinstance(function, keras.Model | Classifier):
         return function
+    if is_torch(function):
+        return as_classifier(function)
     return Opaque(function, name=name.rpartition(":")[2])
 
 
