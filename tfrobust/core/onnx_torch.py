@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def read(
         # Several sigmoids can only be asked about one at a time.
         label = 0 if ending == "sigmoid" else None
         asked = [as_classifier(one, label=label) for one in (found, opaque)]
-        return found if _agree(*asked) else None
+        with warnings.catch_warnings():  # of PyTorch's plans, which are for onnx2torch to follow
+            warnings.simplefilter("ignore")
+            return found if _agree(*asked) else None
     except Exception:  # what PyTorch lacks it may say in any way
         return None
 
