@@ -11,7 +11,7 @@ import onnx
 import pytest
 import tensorflow as tf
 import tf2onnx
-from networks import CLASSES, FILTERS, SHAPE, plain, sequential, weights
+from networks import CLASSES, FILTERS, SHAPE, of_channels, plain, sequential, weights
 from onnx import helper
 
 import tfrobust
@@ -159,6 +159,25 @@ def test_an_onnx_file_has_gradients(activation: Any, batch: int | None, tmp_path
 
 
 @pytest.mark.usefixtures("onnx2torch")
+def test_a_softmax_that_is_rounded_to_1_is_taken_off(tmp_path: Path) -> None:
+    network = sequential(activation="softmax")
+    network.set_weights([300 * array for array in network.get_weights()])
+    assert network.predict(IMAGES, verbose=0).max(axis=1).min() == 1
+    found = load(converted(network, tmp_path / "x.onnx"))
+    _, slope = input_gradient(found, tf.constant(IMAGES), lambda logits: logits[:, 0])
+    assert np.abs(slope).max() > 1
+
+
+@pytest.mark.usefixtures("onnx2torch")
+def test_one_sigmoid(tmp_path: Path) -> None:
+    network = of_channels(1, 1, "sigmoid")
+    found = as_classifier(load(converted(network, tmp_path / "x.onnx")))
+    assert found.has_gradient and found.check(IMAGES) == 2 and found.task == "binary"
+    logits = as_classifier(of_channels(1, 1))(IMAGES)
+    np.testing.assert_allclose(found(IMAGES), logits, atol=1e-4)
+
+
+@pytest.mark.usefixtures("onnx2torch")
 def test_channels_first_and_two_outputs(tmp_path: Path) -> None:
     kernel, bias, dense, last = weights()
     held = {"k": kernel.transpose(3, 2, 0, 1), "b": bias, "d": dense, "l": last}
@@ -190,6 +209,9 @@ def test_several_sigmoids_are_still_asked_about(tmp_path: Path) -> None:
         as_classifier(found).check(IMAGES)
     one = as_classifier(found, label=1)
     assert one.has_gradient
+    two = load(converted(of_channels(1, 2, "sigmoid"), tmp_path / "two.onnx"))
+    with pytest.raises(InputError, match="ends with 2 sigmoids"):
+        as_classifier(two).check(IMAGES)
     np.testing.assert_allclose(one(IMAGES)[:, 1], plain()(IMAGES)[:, 1], atol=1e-3)
 
 

@@ -98,6 +98,12 @@ def read(path: Path) -> Classifier:
     if kind is np.uint8:
         return opaque
     found = onnx_torch.read(
-        path, output.name, opaque, ending=ending, channels_first=first, batch=batch
+        path,
+        output.name,
+        opaque,
+        ending=ending,
+        single=count == 1,
+        channels_first=first,
+        batch=batch,
     )
     return found or opaque

@@ -22,6 +22,7 @@ from tfrobust.core.torch_module import TorchFunction
 PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 # Two runtimes round differently: relative to the largest logit.
 CLOSE = 1e-3
+LEAST = -60.0  # below the largest logit; a softmax of less is as good as 0
 
 
 def last_node(graph: Any, name: str) -> Any:
@@ -38,6 +39,7 @@ def read(
     opaque: Opaque,
     *,
     ending: Output | None,
+    single: bool,
     channels_first: bool,
     batch: int | None,
 ) -> Classifier | None:
@@ -50,6 +52,7 @@ def read(
         name: of the output to take.
         opaque: the same network, asked by ONNX Runtime.
         ending: what the output is, as far as its last node says.
+        single: whether it is one number for each image.
         channels_first: whether it takes images as (B, C, H, W).
         batch: the number of images that it takes at a time; None for any.
 
@@ -57,14 +60,14 @@ def read(
         None where PyTorch or onnx2torch is not installed, where the graph has operations that
         they lack, and where they give other answers than ONNX Runtime.
     """
-    if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
+    if not all(importlib.util.find_spec(one) for one in ("torch", "onnx2torch")):
         return None
     model = onnx.load(str(path))
     outputs = {one.name: one for one in model.graph.output}
     del model.graph.output[:]
     model.graph.output.append(outputs[name])
     # Several sigmoids stay, by which they are known not to be classes that exclude one another.
-    if ending == "softmax" or (ending == "sigmoid" and opaque.num_classes == 2):
+    if ending == "softmax" or (ending == "sigmoid" and single):
         node = last_node(model.graph, name)
         node.op_type, ending = "Identity", "logits"
         del node.attribute[:]
@@ -111,7 +114,10 @@ def _agree(one: Classifier, other: Classifier) -> bool:
         tape.watch(images)
         logits = one(images)
     slope = tape.gradient(logits, images)
-    # Of a softmax no more than differences of logits can be had back.
-    here, there = (values - values[:, :1] for values in (logits.numpy(), other(images).numpy()))
+    # Of a softmax no more than differences of logits can be had back, and no large ones.
+    here, there = (
+        np.maximum(values - values.max(axis=1, keepdims=True), LEAST)
+        for values in (logits.numpy(), other(images).numpy())
+    )
     close = np.abs(here - there).max() <= CLOSE * max(1.0, float(np.abs(there).max()))
     return bool(close and slope is not None and np.isfinite(slope).all())
