@@ -8,7 +8,14 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from tfrobust.exporting import card, forms, logit_parity, parity, saved_model
+from tfrobust.exporting import (
+    card,
+    explanation_parity,
+    forms,
+    logit_parity,
+    parity,
+    saved_model,
+)
 from tfrobust.exporting.parity import ParityError, check
 
 CLASSES = ["cat", "dog", "ship"]
@@ -79,6 +86,28 @@ def test_a_bad_explanation_is_caught(network, copy, images, monkeypatch, fault):
     monkeypatch.setattr(forms, "saved_model", broken)
     with pytest.raises(ParityError, match="explain in saved_model: RMSE"):
         check(network, copy, class_names=CLASSES, images=images)
+
+
+def test_keras_compiles_a_large_network_only_where_forms_differ(network, copy, images, monkeypatch):
+    compiled = []
+    real = explanation_parity.explain
+
+    def explain(*arguments, **options):
+        compiled.append(True)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(explanation_parity, "explain", explain)
+    monkeypatch.setattr(explanation_parity, "LARGE", 0)
+    figures = check(network, copy, class_names=CLASSES, images=images)
+    agree = max(figures.explain_saved_model, figures.explain_session, figures.explain_onnx) <= 1e-4
+    assert bool(compiled) is not agree
+    assert (figures.explain_keras is None) is agree
+    assert 0 < figures.gradient_onnx <= 1e-3
+    monkeypatch.setattr(explanation_parity, "WALK_TOLERANCE", -1.0)
+    monkeypatch.setattr(explanation_parity, "STABLE", np.inf)
+    with pytest.raises(ParityError, match=r"explain in session: RMSE of .* from Keras'") as caught:
+        check(network, copy, class_names=CLASSES, images=images)
+    assert compiled and caught.value.figures.explain_keras is not None
 
 
 def test_nan_logits_do_not_pass(network, copy, images):

@@ -6,10 +6,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from picture_files import png, saved
+from PIL import Image
 
 import tfrobust
 from tfrobust.attacks import LinearizedMargin
 from tfrobust.core import version_folders as versions
+from tfrobust.datasets import pictures
 from tfrobust.errors import InputError
 from tfrobust.exporting import onnx, parity, saved_model
 from tfrobust.exporting.parity import ParityError
@@ -302,3 +305,39 @@ def test_a_network_that_xla_does_not_know_is_exported(tmp_path):
     told = json.loads((version / "model_card.json").read_text())["parity"]
     assert told["explain_keras"] == "inf" and not told["explain_stable"]
     assert told["gradient_saved_model"] <= 1e-3
+
+
+def test_a_network_of_any_size_is_exported_at_the_size_that_is_given_to_it(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 1))
+    features = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    free = keras.Model(inputs, keras.layers.Dense(3)(pooled))
+    with pytest.raises(InputError, match=r"images := keras.Input\(\(224, 224, 3\)\), network"):
+        export(free, tmp_path, class_names=CLASSES)
+    # The message's own way, at another size.
+    fixed = keras.Model(images := keras.Input((6, 5, 1)), free(images))
+    version = export(fixed, tmp_path, class_names=CLASSES)
+    told = json.loads((version / "model_card.json").read_text())
+    assert told["left_out"] == {} and told["input"]["shape"] == [None, 6, 5, 1]
+    pixels = np.random.default_rng(0).random((3, 6, 5, 1), np.float32)
+    again = tfrobust.load(version)
+    np.testing.assert_allclose(again(pixels), free(pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_files_of_16_bits_are_read_as_the_training_read_them(tmp_path, bits):
+    network = small()
+    version = export(network, tmp_path, class_names=CLASSES, forms=[], bits=bits)
+    samples = np.random.default_rng(0).integers(0, 2**bits, (4, 4))
+    grey = (samples >> bits - 8).astype(np.uint8)
+    # Files of 8 bits are read as ever.
+    files = [png(samples, 16, 0), png(grey, 8, 0), saved(Image.fromarray(grey), "JPEG")]
+    pixels = np.stack([pictures.decode(file, 1, bits=bits) for file in files])
+    assert pixels[0].std() > 30
+    logits = np.asarray(network(pixels.astype(np.float32) / 255))
+    answers = served(version, "predict_bytes", encoded=np.array(files, object))
+    np.testing.assert_allclose(answers["logits"], logits, atol=1e-5)
+    with parity.forms.session(version) as session:
+        found = session["predict_bytes"]({"encoded": np.array(files, object)})
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-5)

@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import network, program
+from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
 FORMS = ["keras", "classifier", "explainer"]
@@ -25,6 +26,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_list(
     "class_names", None, "a name for each class; default: the model card's", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
 flags.DEFINE_list(
     "forms",
@@ -53,7 +57,7 @@ def export(values: Any) -> None:
             f"model card beside {values.model} names them"
         )
     try:
-        folder = write(classifier, output, class_names=names, forms=values.forms)
+        folder = write(classifier, output, class_names=names, forms=values.forms, bits=values.bits)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None
     print(f"model {folder}/")

@@ -12,7 +12,7 @@ from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import explain, walk
-from tfrobust.exporting.forms import Faults, Outputs, Signature
+from tfrobust.exporting.forms import Faults, Outputs, Signature, ask
 
 RHO = 0.1
 # An explanation's size exceeds rho by at most one short step.
@@ -20,8 +20,9 @@ MOST_OF_RHO = 1.05
 # Gradients are compared at so many perturbations of up to RHO, and may differ by so much of their
 # size.
 DELTAS, GRADIENT_TOLERANCE = 8, 1e-3
-# A form walks 35 steps to give a gradient. With more weights than these that takes long: then the
-# gradients are compared that it gives with the two explanations, where they end.
+# With more weights than these it takes long to compile a network, and to walk 35 steps, as a form
+# does to give a gradient. Then the gradients are compared that are given with the two explanations,
+# where they end, and Keras is compiled only if a form's explanations differ from Keras'.
 LARGE = 1_000_000
 # Explanations are stable where Keras with and without compilation agrees to STABLE (RMSE). The
 # forms must then agree with Keras to WALK_TOLERANCE.
@@ -53,27 +54,29 @@ def compare(
     return {**figures, **explanations}, faults
 
 
-def contradictions(robustness: Signature, images: np.ndarray) -> Iterator[str]:
+def contradictions(
+    robustness: Mapping[str, Signature], images: np.ndarray
+) -> Iterator[tuple[str, str]]:
     """Finds outputs of the signature `robustness` that contradict one another.
 
     Its sizes are not compared between forms: rounding in float32 makes searches part.
 
     Args:
-        robustness: the signature.
+        robustness: name of a form → the signature.
         images: float32 (N, H, W, C) in [0, 1].
 
     Yields:
-        A sentence for each fault.
+        The form's name and a sentence for each fault.
     """
-    outputs = robustness({"images": images[:3]})
-    found, size = outputs["found"], outputs["rmse"]
-    if not np.array_equal(found, np.isfinite(size)) or (size < 0).any():
-        yield "robustness: sizes that do not fit what was found"
-    if (
-        not np.array_equal(found, outputs["rival"] >= 0)
-        or (found & (outputs["rival"] == outputs["class_id"])).any()
-    ):
-        yield "robustness: a decision that did not change"
+    for name, outputs in ask(robustness, {"images": images[:3]}).items():
+        found, size = outputs["found"], outputs["rmse"]
+        if not np.array_equal(found, np.isfinite(size)) or (size < 0).any():
+            yield name, "robustness: sizes that do not fit what was found"
+        if (
+            not np.array_equal(found, outputs["rival"] >= 0)
+            or (found & (outputs["rival"] == outputs["class_id"])).any()
+        ):
+            yield name, "robustness: a decision that did not change"
 
 
 def _at_perturbations(
@@ -93,7 +96,7 @@ def _at_perturbations(
         "direction": np.ones(DELTAS, np.int32),
         "rho": np.zeros(DELTAS, np.float32),
     }
-    return {name: form(inputs) for name, form in explainers.items()}
+    return ask(explainers, inputs)
 
 
 def _gradient_error(network: keras.Model, outputs: Outputs) -> float:
@@ -125,21 +128,33 @@ def _compare_walks(
 
     classifier = as_classifier(network)
     uncompiled = tf.function(functools.partial(walk, classifier), autograph=False)
-    expected = uncompiled(*map(tf.constant, inputs.values()))
-    compiled = explain(classifier, images, target, rho=RHO, direction=direction, batch_size=2)
-    keras_apart = _largest_rmse(compiled.explanation, expected["explanation"].numpy())
-    if not classifier.compiles:  # XLA does not know every operation, such as bicubic resizing
-        keras_apart = np.inf
-    stable = keras_apart <= STABLE
+    # It is traced in this thread, as Keras' layers keep notes of their calls.
+    concrete = uncompiled.get_concrete_function(*map(tf.constant, inputs.values()))
+    keras_itself = {
+        "keras": lambda inputs: {
+            name: value.numpy()
+            for name, value in concrete(*map(tf.constant, inputs.values())).items()
+        }
+    }
+    answers = ask({**explainers, **keras_itself}, inputs)
+    expected = answers.pop("keras")["explanation"]
+    apart = {name: _largest_rmse(one["explanation"], expected) for name, one in answers.items()}
+    if network.count_params() <= LARGE or not np.max([*apart.values()]) <= WALK_TOLERANCE:
+        compiled = explain(classifier, images, target, rho=RHO, direction=direction, batch_size=2)
+        # XLA does not know every operation, such as bicubic resizing.
+        keras_apart = (
+            _largest_rmse(compiled.explanation, expected) if classifier.compiles else np.inf
+        )
+        stable = keras_apart <= STABLE
+    else:
+        keras_apart, stable = None, True
     figures: dict[str, Any] = {"explain_keras": keras_apart, "explain_stable": stable}
     largest_size = 0.0
     faults: Faults = []
-    answers = {name: form(inputs) for name, form in explainers.items()}
     for name, outputs in answers.items():
-        apart = _largest_rmse(outputs["explanation"], expected["explanation"].numpy())
-        figures[f"explain_{name}"] = apart
-        if stable and not apart <= WALK_TOLERANCE:
-            faults.append((name, f"explain in {name}: RMSE of {apart:.2g} from Keras'"))
+        figures[f"explain_{name}"] = apart[name]
+        if stable and not apart[name] <= WALK_TOLERANCE:
+            faults.append((name, f"explain in {name}: RMSE of {apart[name]:.2g} from Keras'"))
         size = float(outputs["rmse"].max()) / RHO
         largest_size = float(np.maximum(largest_size, size))
         if not size <= MOST_OF_RHO:

@@ -3,7 +3,8 @@
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -23,6 +24,17 @@ Outputs = dict[str, np.ndarray]
 Signature = Callable[[dict[str, np.ndarray]], Outputs]
 # The name of the form at fault, and a sentence.
 Faults = list[tuple[str, str]]
+
+
+def ask(signatures: Mapping[str, Signature], inputs: dict[str, np.ndarray]) -> dict[str, Outputs]:
+    """Asks several forms the same.
+
+    They compute side by side, as TensorFlow and onnxruntime leave the interpreter meanwhile: much
+    of a first call is preparation, which keeps one core busy.
+    """
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda signature: signature(inputs), signatures.values())
+        return dict(zip(signatures, answers, strict=True))
 
 
 def keras_file(folder: Path) -> Signature:
