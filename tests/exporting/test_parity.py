@@ -171,6 +171,24 @@ def test_a_card_without_figures_says_so(version):
     assert "Not measured." in card.render({**told, "figures": card.NOT_MEASURED})
 
 
+def test_no_name_becomes_markup(version):
+    told = json.loads((version / "model_card.json").read_text())
+    evil = "<img src=x onerror=alert(1)>[a](javascript:b)`*|\n# c"
+    text = card.render(
+        {
+            **told,
+            "name": evil,
+            "classes": [evil],
+            "provenance": evil,
+            "recipe": {evil: {evil: [evil]}},
+            "figures": {evil: evil},
+            "packages": {evil: evil},
+        }
+    )
+    assert text.count("alert(1)&gt;[a\\](javascript:b)\\`\\*\\| # c") == 10
+    assert "<img" not in text and "[a]" not in text and "\n# c" not in text
+
+
 def test_figures_become_plain_json():
     figures = {"a": np.float32(0.5), "b": float("inf"), "c": np.arange(2), 1: (True, None)}
     assert card.plain(figures) == {"a": 0.5, "b": "inf", "c": [0, 1], "1": [True, None]}

@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime
+import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ INTENDED_USE = (
     "is made for research into robustness, and as the start of a product that is validated anew "
     "for its own task and data."
 )
+# What Markdown, or HTML inside it, would take for more than text.
+MARKUP = re.compile(r"[\\`*|]|\](?=[(\[])")
+
 LIMITS = (
     "Every image gets one of the classes, even if it shows none of them.",
     "Robustness was measured with the attacks named and on the images counted. A stronger attack "
@@ -116,7 +121,7 @@ def render(card: Mapping[str, Any]) -> str:
     measured = card["figures"]
     left_out = card.get("left_out", {})  # version 0.1 wrote all forms or none
     parts = [
-        f"# {card['name']}, version {card['version']}",
+        f"# {_text(card['name'])}, version {card['version']}",
         f"Exported {card['date']} by tfrobust {card['packages'].get('tfrobust', '')}.",
         "## Use",
         card["intended_use"],
@@ -126,7 +131,7 @@ def render(card: Mapping[str, Any]) -> str:
         f"`images`: {card['input']['dtype']} ({shape}), pixels from 0 to 1, channels last; the "
         "network normalises them itself.",
         "## Classes",
-        ", ".join(f"{number} {name}" for number, name in enumerate(card["classes"])),
+        ", ".join(f"{number} {_text(name)}" for number, name in enumerate(card["classes"])),
         "## Measured",
         _table(measured) if isinstance(measured, Mapping) else f"{measured.capitalize()}.",
         *(
@@ -135,7 +140,7 @@ def render(card: Mapping[str, Any]) -> str:
             else []
         ),
         "## Training",
-        f"Images: {card['provenance']}.".replace("..", "."),
+        f"Images: {_text(card['provenance'])}.".replace("..", "."),
         _table(card["recipe"]) if card["recipe"] else "Recipe: not told.",
         "## Signatures",
         *(_signature(name, spec) for name, spec in card["signatures"].items()),
@@ -185,7 +190,7 @@ def _bullets(lines: Sequence[str]) -> str:
 
 def _table(rows: Mapping[str, Any]) -> str:
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {key} | {_cell(value)} |" for key, value in rows.items()]
+    lines += [f"| {_text(key)} | {_cell(value)} |" for key, value in rows.items()]
     return "\n".join(lines)
 
 
@@ -193,11 +198,16 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_cell(entry)}" for key, entry in value.items())
+        return "; ".join(f"{_text(key)}: {_cell(entry)}" for key, entry in value.items())
     if isinstance(value, list):
         return ", ".join(_cell(entry) for entry in value)
-    # A bar or a line break in the text would end the cell.
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """A name or a value as one line of text: whoever chose it cannot put markup into the card."""
+    line = " ".join(str(value).split("\n"))
+    return MARKUP.sub(r"\\\g<0>", html.escape(line, quote=False))
 
 
 def _signature(name: str, spec: Mapping[str, Any]) -> str:
