@@ -20,6 +20,9 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from tfrobust.serving.channel import MOST_IMAGES
+from tfrobust.serving.settings import Settings
+
 SERVING = Path(__file__).parents[2] / "serving"
 CPU, GPU = SERVING / "kubernetes" / "cpu", SERVING / "kubernetes" / "gpu"
 # Counted by TF Serving, tensorflow_serving/servables/tensorflow/util.cc and batching_session.cc.
@@ -76,6 +79,8 @@ def test_batching_config(messages):
     sizes = list(batching.allowed_batch_sizes)
     # What TF Serving demands of them.
     assert sizes == sorted(sizes) and sizes[-1] == batching.max_batch_size.value
+    # The local server has the same limit, and the client splits at it.
+    assert Settings().most_images == MOST_IMAGES == batching.max_batch_size.value
     assert batching.max_enqueued_batches.value > 0 and batching.num_batch_threads.value > 0
 
 
@@ -164,6 +169,17 @@ def test_flags_name_files_that_are_mounted():
     ]
     mounted = {Path(flag.split("=")[1]).name for flag in arguments if "/config/" in flag}
     assert mounted == set(generated["files"])
+
+
+def test_a_server_ends_at_sigterm():
+    """No shell stands between, and the server is not the first process of its container."""
+    binary = ["/usr/bin/tensorflow_model_server", "--port=8500", "--rest_api_port=8501"]
+    serving = compose("compose.yaml")["services"]["serving"]
+    assert serving["init"] is True and serving["entrypoint"] == binary
+    for deployment in (manifest("deployment.yaml"), gpu_deployment()):
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["shareProcessNamespace"] is True
+        assert pod["containers"][0]["command"] == binary
 
 
 def test_the_tls_overlay_only_adds_its_flag():

@@ -3,9 +3,13 @@
 import abc
 import dataclasses
 import os
+import random
+import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,13 +18,16 @@ from tfrobust.errors import InputError, ReportedError, reason_of
 # Signature → "inputs" or "outputs" → name → dtype and shape.
 Signatures = dict[str, dict[str, dict[str, tuple[str, tuple[int, ...]]]]]
 
-# A request that the server did not take is sent again, at most so often.
-ATTEMPTS = 4
-# Seconds between attempts. Each wait is up to twice as long as the one before.
+# Seconds between attempts to reach a server. Each wait is up to twice as long as the one before.
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
-
+# The most images of one request, as max_batch_size in serving/config/batching.config.
+MOST_IMAGES = 32
+# What may stand before the colon of a gRPC address.
+GRPC_SCHEMES = ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds")
 # What only the server itself says: a proxy between does not answer so.
-BY_SERVER = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED")
+BY_SERVER = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED")
+
+Answer = TypeVar("Answer")
 
 
 class ServerError(ReportedError):
@@ -29,34 +36,29 @@ class ServerError(ReportedError):
     Args:
         code: gRPC's name of what went wrong, such as "NOT_FOUND" or "DEADLINE_EXCEEDED".
         message: for people.
+        reached: whether the request may have reached the server.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, reached: bool = True) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.reached = code, reached
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """Which model of which server is asked, and how.
-
-    Args:
-        server: "host:port" of the gRPC port, or "http://host:port" or "https://host:port" of the
-            REST port.
-        model: the model's name there.
-        version: the version's number; None for the newest.
-        timeout: seconds that one request may take, with all its attempts.
-        certificate: a PEM file with the certificate that the server's must be signed by. None
-            means no TLS over gRPC, and the system's own certificates over https.
-        message_bytes: the largest message that is sent or received.
-    """
+    """Which model of which server is asked, and how; see `Client`."""
 
     server: str
     model: str
-    version: int | None
-    timeout: float
-    certificate: str | Path | None
-    message_bytes: int
+    version: int | None = None
+    version_label: str | None = None
+    timeout: float = 30.0
+    certificate: str | Path | None = None
+    client_certificate: str | Path | None = None
+    client_key: str | Path | None = None
+    token: str | None = dataclasses.field(default=None, repr=False)
+    metadata: Sequence[tuple[str, str]] = dataclasses.field(default=(), repr=False)
+    message_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         if self.timeout <= 0 or self.message_bytes < 1:
@@ -64,28 +66,140 @@ class Address:
                 "expected a timeout and message_bytes above 0, got "
                 f"{self.timeout}, {self.message_bytes}"
             )
-        if "//" not in self.server and self.server.count(":") > 1 and "[" not in self.server:
+        if self.version is not None and self.version_label is not None:
+            raise InputError(
+                f"expected a version or a version_label, got {self.version} and "
+                f"{self.version_label!r}"
+            )
+        if (self.client_certificate is None) != (self.client_key is None):
+            raise InputError("expected a client_certificate and its client_key, got one of them")
+        scheme = self.server.partition(":")[0]
+        if "://" in self.server and scheme not in ("http", "https", *GRPC_SCHEMES):
+            raise InputError(
+                "expected host:port of gRPC, or http://host:port or https://host:port of REST, got "
+                f"{self.server}"
+            )
+        if (
+            scheme not in ("http", "https", *GRPC_SCHEMES)
+            and self.server.count(":") > 1
+            and "[" not in self.server
+        ):
             raise InputError(
                 f"expected an IPv6 address in brackets, as [::1]:8500, got {self.server}"
             )
+        for name, value in self.headers:
+            if not name or not (name + value).isprintable() or not (name + value).isascii():
+                raise InputError(f"expected metadata of printable ASCII letters, got {name!r}")
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether the server is asked over REST."""
+        return self.server.startswith(("http://", "https://"))
 
     @property
     def host(self) -> str:
         """The server's name without its port."""
         return urllib.parse.urlsplit(f"//{self.server.rpartition('//')[2]}").hostname or ""
 
-    def read_certificate(self) -> bytes | None:
-        """The certificate's bytes; None if there is none to use.
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What goes along with each request: gRPC's metadata, HTTP's headers."""
+        token = () if self.token is None else (("authorization", f"Bearer {self.token}"),)
+        return (*((name.lower(), value) for name, value in self.metadata), *token)
+
+    def read(self, path: str | Path | None) -> bytes | None:
+        """The bytes of a PEM file; None if there is none to use.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: it cannot be read.
         """
-        if self.certificate is None:
+        if path is None:
             return None
         try:
-            return Path(self.certificate).read_bytes()
+            return Path(path).read_bytes()
         except OSError as error:
-            raise InputError(f"expected a certificate at {self.certificate}: {error}") from None
+            raise InputError(f"expected a certificate or key at {path}: {error}") from None
+
+    def failure(
+        self,
+        code: str,
+        reason: str | None,
+        *,
+        reached: bool = True,
+        proxy_variables: Sequence[str] = (),
+    ) -> ServerError:
+        """The error to raise for one of gRPC's codes; its message says what to do.
+
+        Args:
+            code: the code.
+            reason: what the server, or what failed, said.
+            reached: whether the request may have reached the server.
+            proxy_variables: the environment variables that can name a proxy, of which the first one
+                set counts.
+        """
+        advice = {
+            "UNAVAILABLE": "is it running, and is this its port?",
+            "DEADLINE_EXCEEDED": f"nothing came within {self.timeout:g} s; ask for fewer "
+            "images at a time, or give a longer timeout",
+            "RESOURCE_EXHAUSTED": "send fewer images at a time, or raise message_bytes here "
+            "and the limit there",
+            "NOT_FOUND": f"is {self.model} its name there, and is the version served?",
+            "UNAUTHENTICATED": "give the server's token",
+        }.get(code, "")
+        if "not found in signature def" in (reason or ""):
+            advice = "Client.metadata() lists what the model has; tfrobust.export writes all"
+        told = reason_of(reason or "no reason given").rstrip(".")
+        message = f"{self.server} answered {code}: {told}. {advice}".rstrip()
+        if code not in BY_SERVER:
+            message += self._about_proxy(proxy_variables)
+        return ServerError(code, message, reached=reached)
+
+    def _about_proxy(self, variables: Sequence[str]) -> str:
+        """A sentence about the proxy that stands between; "" where none does."""
+        for name in variables:
+            if proxy := os.environ.get(name):
+                if urllib.request.proxy_bypass(self.host):
+                    return ""
+                # A password may stand before the @.
+                shown = proxy.rpartition("//")[2].rpartition("@")[2]
+                return (
+                    f". The request went through the proxy {shown}, which {name} names: if it "
+                    f"should not, set no_proxy={self.host}"
+                )
+        return ""
+
+    def pauses(self) -> "Pauses":
+        """The waits between attempts to reach the server, which end with the timeout."""
+        return Pauses(time.monotonic() + self.timeout)
+
+
+class Pauses:
+    """How long to wait before the next attempt.
+
+    Args:
+        deadline: when to give up, on the monotonic clock.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline, self._longest = deadline, FIRST_WAIT
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline, above 0."""
+        return max(0.001, self._deadline - time.monotonic())
+
+    def after(self, error: ServerError) -> float:
+        """Seconds to wait after an attempt that failed.
+
+        Raises:
+            ServerError: the error itself, if the server may have taken the request, or if no time
+                is left.
+        """
+        pause = random.uniform(0.5, 1) * self._longest
+        self._longest = min(LONGEST_WAIT, 2 * self._longest)
+        if error.reached or pause >= self.left:
+            raise error
+        return pause
 
 
 class Channel(abc.ABC):
@@ -95,16 +209,14 @@ class Channel(abc.ABC):
         address: whom to ask.
 
     Raises:
-        InputError: the certificate cannot be read.
+        InputError: a certificate or key cannot be read.
     """
+
+    # How many bytes a message has for each byte of its arrays, at most.
+    bytes_for_byte: int
 
     def __init__(self, address: Address) -> None:
         self.address = address
-
-    @property
-    @abc.abstractmethod
-    def proxy_variables(self) -> tuple[str, ...]:
-        """The environment variables that can name a proxy, of which the first one set counts."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -134,33 +246,21 @@ class Channel(abc.ABC):
             ServerError: the server did not answer, or has no such model.
         """
 
-    def failure(self, code: str, reason: str | None) -> ServerError:
-        """The error to raise for one of gRPC's codes; its message says what to do."""
-        advice = {
-            "UNAVAILABLE": "is it running, and is this its port?",
-            "DEADLINE_EXCEEDED": f"nothing came within {self.address.timeout:g} s; ask for fewer "
-            "images at a time, or give a longer timeout",
-            "RESOURCE_EXHAUSTED": "send fewer images at a time, or raise message_bytes here "
-            "and the limit there",
-            "NOT_FOUND": f"is {self.address.model} its name there, and is the version served?",
-        }.get(code, "")
-        told = reason_of(reason or "no reason given").rstrip(".")
-        message = f"{self.address.server} answered {code}: {told}. {advice}".rstrip()
-        if code not in BY_SERVER:
-            message += self._about_proxy()
-        return ServerError(code, message)
 
-    def _about_proxy(self) -> str:
-        """A sentence about the proxy that stands between; "" where none does."""
-        host = self.address.host
-        for name in self.proxy_variables:
-            if proxy := os.environ.get(name):
-                if urllib.request.proxy_bypass(host):
-                    return ""
-                # A password may stand before the @.
-                shown = proxy.rpartition("//")[2].rpartition("@")[2]
-                return (
-                    f". The request went through the proxy {shown}, which {name} names: if it "
-                    f"should not, set no_proxy={host}"
-                )
-        return ""
+def until_reached(address: Address, once: Callable[[float], Answer]) -> Answer:
+    """Tries to reach a server until the timeout.
+
+    Args:
+        address: whom to ask.
+        once: sends the request, in at most so many seconds.
+
+    Raises:
+        ServerError: what `once` raised last. A request that may have reached the server is not sent
+            again.
+    """
+    pauses = address.pauses()
+    while True:
+        try:
+            return once(pauses.left)
+        except ServerError as error:
+            time.sleep(pauses.after(error))
