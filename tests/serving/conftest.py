@@ -1,6 +1,7 @@
 """A small exported network, the local server over it, and one that can be told to fail."""
 
 import shutil
+import subprocess
 import threading
 from concurrent import futures
 
@@ -99,6 +100,40 @@ def models_folder(version, tmp_path_factory):
 def server(models_folder):
     """The local server, on free ports."""
     settings = Settings(port=0, rest_port=0, poll_seconds=0.1, message_bytes=2**20)
+    with Server(models_folder, settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory):
+    """ca.crt; server, client and stranger with .crt and .key. The stranger signs for himself."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(arguments: str) -> None:
+        subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)
+
+    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj"
+    openssl(f"{new} /CN=ca -keyout ca.key -out ca.crt")
+    openssl(f"{new} /CN=stranger -keyout stranger.key -out stranger.crt")
+    for name in ("server", "client"):
+        names = "-addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+        openssl(
+            f"{new} /CN={name} {names} -CA ca.crt -CAkey ca.key -keyout {name}.key -out {name}.crt "
+            "-addext basicConstraints=critical,CA:FALSE"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def secure(models_folder, tls):
+    """The local server with TLS, which lets in whose certificate the CA signed."""
+    settings = Settings(
+        port=0,
+        rest_port=0,
+        certificate=tls / "server.crt",
+        key=tls / "server.key",
+        client_ca=tls / "ca.crt",
+    )
     with Server(models_folder, settings) as server:
         yield server
 

@@ -1,13 +1,15 @@
 """The client over REST: the same answers as over gRPC, and which requests are sent again."""
 
+import contextlib
 import http.server
-import json
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -56,7 +58,9 @@ def test_rest_tells_the_same_errors(server, clients) -> None:
     for client in clients:
         with pytest.raises(ServerError) as unknown:
             client.ask("no such", images=IMAGES)
-        assert unknown.value.code == "FAILED_PRECONDITION"
+        # TF Serving's REST port says so of an unknown signature.
+        by_rest = client is clients[1]
+        assert unknown.value.code == ("INVALID_ARGUMENT" if by_rest else "FAILED_PRECONDITION")
         with pytest.raises(ServerError) as wrong:
             client.ask("serving_default", images=IMAGES[..., 0])
         assert wrong.value.code == "INVALID_ARGUMENT"
@@ -65,56 +69,83 @@ def test_rest_tells_the_same_errors(server, clients) -> None:
     with other, pytest.raises(ServerError, match="its name there") as unknown:
         other.predict(IMAGES)
     assert unknown.value.code == "NOT_FOUND"
-    small = Client(address, model="tiny", message_bytes=20_000)
+    small = Client(address, model="tiny", message_bytes=10_000)
     with small, pytest.raises(ServerError, match="raise message_bytes") as large:
         small.predict(IMAGES)
     assert large.value.code == "RESOURCE_EXHAUSTED"
-    nobody = Client("http://127.0.0.1:9", model="tiny", timeout=5)
-    with nobody, pytest.raises(ServerError, match="is it running"):
-        nobody.predict(IMAGES)
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers 503 as often as told, then the status. Addresses with "slow" take a second."""
+    """Answers 503 for the model "full", no JSON for "page", a redirect, or a byte now and then."""
 
-    busy = asked = 0
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        type(self).asked += 1
-        if "slow" in self.path:
-            time.sleep(1)
-        if "page" in self.path:
-            self.send_response(200)
+        self.asked.append(self.path)
+        if "moved" in self.path:
+            self.send_response(302)
+            self.send_header("Location", "/v1/models/page")
             self.end_headers()
-            self.wfile.write(b"<html>")
             return
-        full = Answers.asked <= Answers.busy
-        self.send_response(503 if full else 200)
+        self.send_response(503 if "full" in self.path else 200)
         self.end_headers()
-        told = {"model_version_status": [{"version": "1", "state": "AVAILABLE"}]}
-        self.wfile.write(json.dumps({"error": "full"} if full else told).encode())
+        if "drips" in self.path:
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+        told = {"full": b'{"error": "full"}', "odd": b'{"else": 1}'}
+        self.wfile.write(told.get(self.path.rpartition("/")[2], b"<html>"))
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def test_only_what_is_unavailable_is_asked_again_until_the_time_is_over() -> None:
+@pytest.fixture
+def odd_server() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        Answers.busy, Answers.asked = 2, 0
-        assert Client(address, model="x").status() == {1: "AVAILABLE"} and Answers.asked == 3
-        Answers.busy, Answers.asked = 100, 0
-        with pytest.raises(ServerError, match="full") as error:
-            Client(address, model="x").status()
-        assert error.value.code == "UNAVAILABLE" and Answers.asked == 4
-        Answers.busy, Answers.asked = 0, 0
-        with pytest.raises(ServerError) as late:
-            Client(address, model="slow", timeout=0.3).status()
-        assert late.value.code == "DEADLINE_EXCEEDED" and Answers.asked == 1
-        with pytest.raises(ServerError, match="no JSON"):
-            Client(address, model="page").status()
+        Answers.asked.clear()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "said"),
+    [
+        ("full", "UNAVAILABLE", "full"),
+        ("page", "UNKNOWN", "no JSON"),
+        ("odd", "UNKNOWN", "no 'model_version_status'"),
+        ("moved", "UNKNOWN", "it redirects to /v1/models/page, which is not followed"),
+        ("drips", "DEADLINE_EXCEEDED", "nothing came within 0.5 s"),
+    ],
+)
+def test_a_request_is_sent_once_and_holds_its_deadline(
+    odd_server: str, model: str, code: str, said: str
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(ServerError, match=said) as error:
+        Client(odd_server, model=model, timeout=0.5).status()
+    assert error.value.code == code and Answers.asked == [f"/v1/models/{model}"]
+    assert time.monotonic() - began < 2
+
+
+def test_headers_that_drip() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                for letter in b"HTTP/1.1 200 OK\r\n" + 100 * b"X: y\r\n":
+                    connection.sendall(bytes([letter]))
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ServerError) as error:
+            Client(address, model="x", timeout=0.5).status()
+        assert error.value.code == "DEADLINE_EXCEEDED" and time.monotonic() - began < 2
 
 
 def test_rest_needs_no_tensorflow(server, tmp_path: Path) -> None:
@@ -198,3 +229,55 @@ def _has_loopback_6() -> bool:
 def test_an_ipv6_address_without_brackets_is_refused() -> None:
     with pytest.raises(InputError, match=r"in brackets, as \[::1\]:8500, got ::1:8500"):
         Client("::1:8500", model="tiny")
+
+
+def test_unix_sockets(models_folder, tmp_path: Path) -> None:
+    path = tmp_path / "grpc.sock"
+    settings = Settings(port=0, rest_port=None, socket_path=str(path))
+    with Server(models_folder, settings), Client(f"unix:{path}", model="tiny") as client:
+        assert client.predict(IMAGES).logits.shape == (3, 10)
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("https://", "rest_port"), ("", "port")])
+def test_mutual_tls(secure: Server, tls: Path, scheme: str, port: str) -> None:
+    address = f"{scheme}localhost:{getattr(secure, port)}"
+    ca = tls / "ca.crt"
+    known = {"client_certificate": tls / "client.crt", "client_key": tls / "client.key"}
+    with Client(address, model="tiny", certificate=ca, **known) as client:
+        assert client.predict(IMAGES).logits.shape == (3, 10)
+    for certificate, shown in (
+        (ca, {}),
+        (tls / "stranger.crt", known),
+        (
+            ca,
+            {
+                "client_certificate": tls / "stranger.crt",
+                "client_key": tls / "stranger.key",
+            },
+        ),
+    ):
+        with (
+            Client(address, model="tiny", certificate=certificate, timeout=3, **shown) as stranger,
+            pytest.raises(ServerError) as error,
+        ):
+            stranger.status()
+        assert error.value.code in ("UNAVAILABLE", "UNKNOWN")
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http://", "rest_port"), ("", "port")])
+def test_tokens_and_metadata(models_folder, scheme: str, port: str) -> None:
+    with Server(models_folder, Settings(port=0, rest_port=0, token="secret")) as server:
+        address = f"{scheme}127.0.0.1:{getattr(server, port)}"
+        with Client(address, model="tiny", token="secret", metadata=[("X-Id", "7")]) as client:
+            assert client.predict(IMAGES).logits.shape == (3, 10)
+        shown = [("Authorization", "Bearer secret")]
+        with Client(address, model="tiny", metadata=shown) as client:
+            assert client.status() == {3: "AVAILABLE"}
+        for token in (None, "other"):
+            with (
+                Client(address, model="tiny", token=token) as stranger,
+                pytest.raises(ServerError, match="give the server's token") as error,
+            ):
+                stranger.status()
+            assert error.value.code == "UNAUTHENTICATED"
+            assert "secret" not in str(error.value) and "other" not in str(error.value)

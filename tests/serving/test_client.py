@@ -1,17 +1,22 @@
 """The client over gRPC, against a server with the exported signatures."""
 
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import programs
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import tfrobust
 from tfrobust.errors import InputError
 from tfrobust.serving import Client, ServerError
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
 
 NAME = "tiny"
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
@@ -74,14 +79,63 @@ def test_metadata_and_status(client: Client) -> None:
     assert client.status() == {3: "AVAILABLE"}
 
 
-def test_only_what_is_unavailable_is_asked_again(client: Client, service) -> None:
+def test_a_request_that_reached_the_server_is_not_sent_again(client: Client, service) -> None:
     service.unavailable, before = 2, service.asked
-    assert client.predict(IMAGES[:1]).logits.shape == (1, 10)
-    assert service.asked - before == 3
-    before = service.asked
+    with pytest.raises(ServerError, match="try again") as full:
+        client.predict(IMAGES[:1])
+    assert full.value.code == "UNAVAILABLE" and service.asked - before == 1
+    service.unavailable, before = 0, service.asked
     with pytest.raises(ServerError) as refused:
         client.ask("no_such", images=IMAGES)
     assert refused.value.code == "FAILED_PRECONDITION" and service.asked - before == 1
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_a_server_that_comes_late_is_reached(models_folder, scheme: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ports = {"port": 0, "rest_port": port} if scheme else {"port": port, "rest_port": None}
+    found: list[dict[int, str]] = []
+
+    def ask() -> None:
+        with Client(f"{scheme}127.0.0.1:{port}", model=NAME, timeout=30) as late:
+            found.append(late.status())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1)
+    with Server(models_folder, Settings(**ports)):
+        asking.join()
+    assert found == [{3: "AVAILABLE"}]
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_a_server_that_is_not_there_is_told_when_the_time_is_over(scheme: str) -> None:
+    began = time.monotonic()
+    with (
+        Client(f"{scheme}127.0.0.1:9", model=NAME, timeout=1) as nobody,
+        pytest.raises(ServerError, match="is it running") as error,
+    ):
+        nobody.predict(IMAGES)
+    assert error.value.code == "UNAVAILABLE" and not error.value.reached
+    assert time.monotonic() - began < 3
+
+
+def test_large_batches_are_split_and_put_together(client: Client, service) -> None:
+    images = np.random.default_rng(1).random((70, 28, 28, 1), np.float32)
+    before = service.asked
+    found = client.predict(images)
+    assert service.asked - before == 3 and found.logits.shape == (70, 10)
+    own = client.predict(images[40:50])
+    np.testing.assert_allclose(found.logits[40:50], own.logits, atol=1e-5)
+    assert found.class_name[40:50] == own.class_name
+    targets = np.arange(33) % 10
+    explained = client.explain(images[:33], targets, rho=0.05)
+    np.testing.assert_array_equal(explained.target, targets)
+    assert explained.explanation.shape == (33, 28, 28, 1)
+    files = [tf.io.encode_png((image * 255).astype(np.uint8)).numpy() for image in images[:34]]
+    assert client.predict_files(files).logits.shape == (34, 10)
 
 
 def test_errors_say_what_to_do(address: str, client: Client) -> None:
@@ -98,9 +152,6 @@ def test_errors_say_what_to_do(address: str, client: Client) -> None:
     small = Client(address, model=NAME, message_bytes=2000)
     with small, pytest.raises(ServerError, match="raise message_bytes"):
         small.predict(IMAGES)
-    nobody = Client("127.0.0.1:9", model=NAME, timeout=2)
-    with nobody, pytest.raises(ServerError, match=r"is it running|nothing came"):
-        nobody.predict(IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +171,16 @@ def test_images_are_checked_before_they_are_sent(client, service, images, messag
 def test_arguments_are_checked(address: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="above 0"):
         Client(address, model=NAME, timeout=0)
+    with pytest.raises(InputError, match="a version or a version_label, got 1 and 'stable'"):
+        Client(address, model=NAME, version=1, version_label="stable")
+    with pytest.raises(InputError, match="a client_certificate and its client_key, got one"):
+        Client(address, model=NAME, client_key=tmp_path / "x.key")
+    with pytest.raises(InputError, match="got grpc://localhost:8500"):
+        Client("grpc://localhost:8500", model=NAME)
+    with pytest.raises(InputError, match="most_images of at least 1"):
+        Client(address, model=NAME, most_images=0)
+    with pytest.raises(InputError, match="printable ASCII"):
+        Client(address, model=NAME, token="a\nb")
     with pytest.raises(InputError, match="certificate"):
         Client(address, model=NAME, certificate=tmp_path / "none.pem")
     (tmp_path / "text.pem").write_text("no certificate")

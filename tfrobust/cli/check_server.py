@@ -9,8 +9,8 @@ from tfrobust.cli import program
 from tfrobust.errors import InputError, ReportedError
 
 ABOUT = """Checks that a server answers as TF Serving does: every signature of a model, and the
-error code for every kind of wrong request. The server may be TF Serving or tools/serve.py.
-For instance:
+error code for every kind of wrong request. The server may be tools/serve.py, or TF Serving with
+the batching of serving/config/batching.config. For instance:
   PROGRAM --server localhost:8500 --model fashion_mnist_mini"""
 
 FLAGS = flags.FlagValues()
@@ -55,6 +55,7 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
 
     from tfrobust.datasets.pictures import encode_png
     from tfrobust.serving import Client
+    from tfrobust.serving.channel import MOST_IMAGES
 
     signatures = client.metadata()
     yield "GetModelMetadata", "OK", client.metadata
@@ -64,6 +65,12 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     two = np.repeat(image, 2, axis=0)
     yield "Predict, a batch of 1", "OK", lambda: client.predict(image)
     yield "Predict, a batch of 2", "OK", lambda: client.predict(two)
+    ask, wrong = client.ask, "INVALID_ARGUMENT"
+    # As serving/config/batching.config has it. The client splits what is more, by `predict`.
+    whole, more = (np.repeat(image, count, axis=0) for count in (MOST_IMAGES, MOST_IMAGES + 1))
+    yield f"a batch of {len(whole)}", "OK", lambda: ask("serving_default", images=whole)
+    yield f"a batch of {len(more)}", wrong, lambda: ask("serving_default", images=more)
+    yield f"{len(more)} images, by the client", "OK", lambda: client.predict(more)
     if "explain" in signatures:
         yield "Predict, explain", "OK", lambda: client.explain(image)
     if "robustness" in signatures:
@@ -71,7 +78,6 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     if "predict_bytes" in signatures:
         file = encode_png(np.full((*shape[1:3], 1), 127, np.uint8))
         yield "Predict, predict_bytes", "OK", lambda: client.predict_files([file])
-        wrong = "INVALID_ARGUMENT"
         yield "predict_bytes of no picture", wrong, lambda: client.predict_files([b"no picture"])
     other = Client(values.server, model="no such model", timeout=30)
     yield "an unknown model", "NOT_FOUND", lambda: other.predict(image)
@@ -79,7 +85,8 @@ def checks(client: Any, values: Any) -> Iterator[Check]:
     old = Client(values.server, model=values.model, version=10**9, timeout=30)
     yield "an unknown version", "NOT_FOUND", lambda: old.predict(image)
     yield "an unknown signature", "FAILED_PRECONDITION", lambda: client.ask("no such", images=image)
-    ask, wrong = client.ask, "INVALID_ARGUMENT"
+    labelled = Client(values.server, model=values.model, version_label="no such", timeout=30)
+    yield "an unknown label", wrong, lambda: labelled.predict(image)
     yield "pixels that are no numbers", wrong, lambda: ask("serving_default", images=image * np.nan)
     if "explain" in signatures:
         classes = signatures["serving_default"]["outputs"]["logits"][1][-1]

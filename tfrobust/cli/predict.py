@@ -5,7 +5,7 @@ from typing import Any
 
 from absl import flags
 
-from tfrobust.cli import program
+from tfrobust.cli import program, token_file
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -25,6 +25,9 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "version", None, "the model's version; default: the newest", flag_values=FLAGS, lower_bound=0
 )
+flags.DEFINE_string(
+    "version_label", None, "the version's label on the server, as stable", flag_values=FLAGS
+)
 flags.DEFINE_list(
     "image", None, "picture files, separated by commas", flag_values=FLAGS, required=True
 )
@@ -38,6 +41,11 @@ flags.DEFINE_string(
     "PEM file that the server's certificate must be signed by; default: no TLS",
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "client_certificate", None, "PEM of the certificate to show to the server", flag_values=FLAGS
+)
+flags.DEFINE_string("client_key", None, "PEM of that certificate's private key", flag_values=FLAGS)
+flags.DEFINE_string("token_file", None, "a file with the server's token", flag_values=FLAGS)
 flags.DEFINE_float(
     "timeout", 30.0, "seconds that the request may take", flag_values=FLAGS, lower_bound=0.01
 )
@@ -49,6 +57,7 @@ def predict(values: Any) -> None:
 
     paths = [Path(name) for name in values.image]
     pictures.check(paths, values.frame)
+    token = token_file.read(values.token_file)
     program.import_tensorflow()
     from tfrobust.serving import Client
 
@@ -57,7 +66,11 @@ def predict(values: Any) -> None:
         model=values.model,
         version=values.version,
         timeout=values.timeout,
+        version_label=values.version_label,
         certificate=values.certificate,
+        client_certificate=values.client_certificate,
+        client_key=values.client_key,
+        token=token,
     ) as client:
         taken = client.metadata().get("serving_default", {}).get("inputs", {})
         shape = taken["images"][1] if "images" in taken else ()

@@ -1,5 +1,6 @@
 """Serves a folder of models for development."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -7,13 +8,15 @@ from typing import Any
 
 from absl import flags
 
-from tfrobust.cli import program
+from tfrobust.cli import program, token_file
 from tfrobust.errors import InputError
 
 ABOUT = """Serves the models of a folder over TF Serving's gRPC and REST, with a page to try them.
 It is for development. In production use TF Serving (serving/README.md). For instance:
   PROGRAM --models saved_models/
-Then open http://localhost:8501/. New versions in the folder are loaded while it runs."""
+Then open http://localhost:8501/. New versions in the folder are loaded while it runs.
+A SavedModel is a program: whoever made it can run anything on this machine, with your rights. Serve
+only models whose maker you trust."""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -22,7 +25,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "host",
     "127.0.0.1",
-    "the address to listen on; 0.0.0.0 lets every machine in, as no password is asked for",
+    "the address to listen on; 0.0.0.0 lets every machine in: give --token_file or --client_ca",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -37,7 +40,11 @@ flags.DEFINE_integer(
     upper_bound=65535,
 )
 flags.DEFINE_integer(
-    "workers", 2, "how many requests are computed at once", flag_values=FLAGS, lower_bound=1
+    "workers",
+    2,
+    "how many predictions are computed at once, and as many explanations",
+    flag_values=FLAGS,
+    lower_bound=1,
 )
 flags.DEFINE_integer(
     "queue",
@@ -45,6 +52,36 @@ flags.DEFINE_integer(
     "how many more may wait; any further one is refused",
     flag_values=FLAGS,
     lower_bound=0,
+)
+flags.DEFINE_integer(
+    "most_images",
+    32,
+    "the most images of one request, as max_batch_size in serving/config/batching.config",
+    flag_values=FLAGS,
+    lower_bound=1,
+)
+flags.DEFINE_string(
+    "grpc_socket_path", None, "a Unix socket on which gRPC listens as well", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "token_file",
+    None,
+    'a file with a token that clients must show, as "authorization: Bearer TOKEN"',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("certificate", None, "PEM of the certificate, for TLS", flag_values=FLAGS)
+flags.DEFINE_string("key", None, "PEM of the certificate's private key", flag_values=FLAGS)
+flags.DEFINE_string(
+    "client_ca",
+    None,
+    "PEM of the certificate that signed those of the clients to let in",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "allowed_hosts",
+    [],
+    "names by which browsers reach this machine, besides localhost and its own",
+    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "message_bytes", 64 * 2**20, "the largest request", flag_values=FLAGS, lower_bound=1024
@@ -63,6 +100,7 @@ def serve(values: Any) -> None:
     root = Path(values.models)
     if not root.is_dir():
         raise InputError(f"expected --models to be a folder of models; {root} is none")
+    token = token_file.read(values.token_file)
     program.import_tensorflow()
     from tfrobust.serving.local import Server
     from tfrobust.serving.settings import Settings
@@ -73,7 +111,14 @@ def serve(values: Any) -> None:
         rest_port=None if values.rest_port < 0 else values.rest_port,
         workers=values.workers,
         queue=values.queue,
+        socket_path=values.grpc_socket_path,
+        most_images=values.most_images,
         message_bytes=values.message_bytes,
+        token=token,
+        certificate=_path(values.certificate),
+        key=_path(values.key),
+        client_ca=_path(values.client_ca),
+        allowed_hosts=tuple(values.allowed_hosts),
         poll_seconds=values.poll_seconds,
     )
     ended = threading.Event()
@@ -82,9 +127,20 @@ def serve(values: Any) -> None:
     with Server(root, settings) as server:
         print(f"gRPC {settings.address}:{server.port}", flush=True)
         if server.rest_port is not None:
-            print(f"page http://{settings.address}:{server.rest_port}/", flush=True)
+            shown = "#token=…" if token else ""
+            print(
+                f"page {settings.scheme}://{settings.address}:{server.rest_port}/{shown}",
+                flush=True,
+            )
         ended.wait()
         print("stopping, once the requests that came have ended", flush=True)
+    if server.engine.is_busy:
+        # TensorFlow cannot be told to stop within an operation, and Python would wait for it.
+        os._exit(0)
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
+from .answers import Distance as Distance
+from .answers import Explained as Explained
+from .answers import Predicted as Predicted
+from .async_client import AsyncClient as AsyncClient
+from .channel import ServerError as ServerError
 from .client import Client as Client
-from .client import Distance as Distance
-from .client import Explained as Explained
-from .client import Predicted as Predicted
-from .client import ServerError as ServerError

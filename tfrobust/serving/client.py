@@ -6,74 +6,19 @@ TensorFlow. Over REST nothing of TensorFlow is needed.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
 from tfrobust.core.images import checked_images
 from tfrobust.errors import InputError
-from tfrobust.serving.channel import Address, Channel, ServerError, Signatures
+from tfrobust.serving import answers, parts
+from tfrobust.serving.answers import Distance, Explained, Predicted
+from tfrobust.serving.channel import MOST_IMAGES, Address, Channel, ServerError, Signatures
 
 __all__ = ["Client", "Distance", "Explained", "Predicted", "ServerError"]
 
 MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MiB: six explanations of 224 × 224 pixels.
-
-
-class Predicted(NamedTuple):
-    """What a network says of B images.
-
-    Args:
-        logits: float32 (B, K).
-        probabilities: float32 (B, K), the softmax of the logits.
-        class_id: int32 (B,), the class of the largest logit.
-        class_name: the B names of these classes.
-    """
-
-    logits: np.ndarray
-    probabilities: np.ndarray
-    class_id: np.ndarray
-    class_name: list[str]
-
-
-class Explained(NamedTuple):
-    """Adversarial explanations of B images, as `tfrobust.explain` gives them.
-
-    Args:
-        explanation: float32 (B, H, W, C), the image after the change.
-        difference: float32 (B, H, W, C), the change itself.
-        target: int32 (B,), the class that is explained.
-        confidence_before: float32 (B,), the probability of the target for the image.
-        confidence_after: float32 (B,), its probability for the explanation.
-        rmse: float32 (B,), the size of the change: root of the mean square over an image's pixels,
-            which lie in [0, 1].
-    """
-
-    explanation: np.ndarray
-    difference: np.ndarray
-    target: np.ndarray
-    confidence_before: np.ndarray
-    confidence_after: np.ndarray
-    rmse: np.ndarray
-
-
-class Distance(NamedTuple):
-    """How far the decisions on B images are from changing.
-
-    The exported model measures it with the linearised attack.
-
-    Args:
-        rmse: float32 (B,), the size of the smallest perturbation found that changes the decision:
-            root of the mean square over an image's pixels, which lie in [0, 1]. The true distance
-            may be smaller. Infinite where no perturbation was found.
-        found: bool (B,), whether one was found.
-        class_id: int32 (B,), the decision.
-        rival: int32 (B,), the decision after the perturbation; −1 where none was found.
-    """
-
-    rmse: np.ndarray
-    found: np.ndarray
-    class_id: np.ndarray
-    rival: np.ndarray
 
 
 class Client:
@@ -83,18 +28,29 @@ class Client:
     as it may already have been answered.
 
     Args:
-        server: "host:port" of the gRPC port, or "http://host:port" of the REST port. REST takes
-            several times as many bytes.
+        server: "host:port" of the gRPC port, "unix:/path" of a socket on which gRPC listens, or
+            "http://host:port" of the REST port. REST takes several times as many bytes. An IPv6
+            address stands in brackets.
         model: the model's name on the server.
         version: the version's number; None for the newest.
+        version_label: the version's label on the server, such as "stable", in the place of its
+            number.
         timeout: seconds that one request may take, with all its attempts.
         certificate: a PEM file with the certificate that the server's must be signed by. None
             means no TLS over gRPC, which is safe on one machine only, and the system's own
             certificates for "https://".
+        client_certificate: a PEM file with the certificate that this client shows (mTLS).
+        client_key: a PEM file with its private key.
+        token: is shown to the server as "authorization: Bearer <token>". Without TLS everyone
+            between can read it.
+        metadata: further pairs of a name and a value that go along with each request.
         message_bytes: the largest message that is sent or received.
+        most_images: more images than these are asked for in several requests, one after the other,
+            each with its own timeout. TF Serving's batching refuses larger ones.
 
     Raises:
-        InputError: the certificate cannot be read, or a number is out of range.
+        InputError: a certificate or key cannot be read, a number is out of range, or two arguments
+            exclude one another.
     """
 
     def __init__(
@@ -103,19 +59,32 @@ class Client:
         *,
         model: str,
         version: int | None = None,
+        version_label: str | None = None,
         timeout: float = 30.0,
         certificate: str | Path | None = None,
+        client_certificate: str | Path | None = None,
+        client_key: str | Path | None = None,
+        token: str | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
         message_bytes: int = MESSAGE_BYTES,
+        most_images: int = MOST_IMAGES,
     ) -> None:
         address = Address(
             server=server,
             model=model,
             version=version,
+            version_label=version_label,
             timeout=timeout,
             certificate=certificate,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            token=token,
+            metadata=metadata,
             message_bytes=message_bytes,
         )
-        self._channel = _open(address)
+        if most_images < 1:
+            raise InputError(f"expected most_images of at least 1, got {most_images}")
+        self._channel, self._most_images = _open(address), most_images
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +109,7 @@ class Client:
             InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
-        return self._predicted("serving_default", images=checked_images(images))
+        return answers.predicted(self._asked("serving_default", images=checked_images(images)))
 
     def predict_files(self, files: Sequence[bytes]) -> Predicted:
         """Classifies PNG and JPEG files. The server decodes and resizes them.
@@ -154,7 +123,8 @@ class Client:
         Raises:
             ServerError: the server did not answer, or refused, as it does if a file is no picture.
         """
-        return self._predicted("predict_bytes", encoded=np.array(list(files), object))
+        encoded = np.array(list(files), object)
+        return answers.predicted(self._asked("predict_bytes", encoded=encoded))
 
     def robustness(self, images: Any) -> Distance:
         """Asks how far the decisions are from changing.
@@ -169,8 +139,7 @@ class Client:
             InputError: the images have another shape or range.
             ServerError: the server did not answer, or refused.
         """
-        found = self.ask("robustness", images=checked_images(images))
-        return Distance(**{name: found[name] for name in Distance._fields})
+        return answers.distance(self._asked("robustness", images=checked_images(images)))
 
     def explain(
         self, images: Any, targets: Any = -1, *, direction: int = 1, rho: float = 0.1
@@ -192,23 +161,11 @@ class Client:
                 the direction is neither 1 nor −1.
             ServerError: the server did not answer, or refused.
         """
-        if direction not in (1, -1):
-            raise InputError(f"expected the direction 1 or -1, got {direction}")
-        images = checked_images(images)
-        count, wanted = len(images), np.asarray(targets, np.int32)
-        if wanted.shape not in ((), (count,)):
-            raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
-        found = self.ask(
-            "explain",
-            images=images,
-            target=np.broadcast_to(wanted, count),
-            direction=np.full(count, direction, np.int32),
-            rho=np.full(count, rho, np.float32),
-        )
-        return Explained(**{name: found[name] for name in Explained._fields})
+        inputs = answers.explain_inputs(images, targets, direction, rho)
+        return answers.explained(self._asked("explain", **inputs))
 
     def ask(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-        """Calls any signature of the model: named arrays in, named arrays out.
+        """Calls any signature of the model, by one request: named arrays in, named arrays out.
 
         Args:
             signature: its name.
@@ -246,15 +203,16 @@ class Client:
         """
         return self._channel.status()
 
-    def _predicted(self, signature: str, **inputs: np.ndarray) -> Predicted:
-        found = self.ask(signature, **inputs)
-        names = [name.decode() for name in found["class_name"]]
-        return Predicted(found["logits"], found["probabilities"], found["class_id"], names)
+    def _asked(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Calls a signature, in as many requests as the images need."""
+        most_bytes = self._channel.address.message_bytes // self._channel.bytes_for_byte
+        asked = parts.split(inputs, most_images=self._most_images, most_bytes=most_bytes)
+        return parts.join([self._channel.ask(signature, part) for part in asked])
 
 
 def _open(address: Address) -> Channel:
     # Each is imported only if it is used: the REST channel works without TensorFlow and gRPC.
-    if address.server.startswith(("http://", "https://")):
+    if address.is_rest:
         from tfrobust.serving.rest_channel import RestChannel
 
         return RestChannel(address)

@@ -3,17 +3,25 @@
 Error codes and texts are TF Serving's own wherever it has one for the case.
 """
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.errors import reason_of
-from tfrobust.serving.models import Models, Version
+from tfrobust.serving.models import Models
 from tfrobust.serving.settings import Settings
+from tfrobust.serving.version import Version, is_batched
 
 DEFAULT_SIGNATURE = "serving_default"
+# Seconds between two looks whether the client of a waiting request has left.
+LOOK = 0.1
+# Explanations are computed for so many images at a time, which takes no longer for each. Between
+# two blocks a request is dropped whose client has left.
+BLOCK = 8
 
 
 class Refused(Exception):
@@ -29,44 +37,83 @@ class Refused(Exception):
         self.code = code
 
 
+class Announced(NamedTuple):
+    """An input as its message announces it, before it is unpacked.
+
+    Args:
+        dtype: its type.
+        shape: its shape.
+        unpack: gives the array; it raises `Refused` or ValueError if the message holds another.
+    """
+
+    dtype: tf.DType
+    shape: tuple[int, ...]
+    unpack: Callable[[], np.ndarray]
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "Announced":
+        """What an array announces."""
+        dtype = tf.string if array.dtype.kind in "OSU" else tf.dtypes.as_dtype(array.dtype)
+        return cls(dtype, array.shape, lambda: array)
+
+
 class Engine:
     """Answers requests, and bounds how many it works on.
 
+    Predictions do not wait for explanations, which take many times as long.
+
     Args:
         models: the models that it serves.
-        settings: how many requests are computed at once, and how many more may wait. Any further
-            request is refused with UNAVAILABLE.
+        settings: how many requests of either kind are computed at once, and how many more may wait.
+            Any further request is refused with UNAVAILABLE.
     """
 
     def __init__(self, models: Models, settings: Settings) -> None:
-        self.models, self.most_bytes = models, settings.message_bytes
+        self.models = models
+        self._most_bytes, self._most_images = settings.message_bytes, settings.most_images
+        self._begun: set[threading.Event] = set()
+        self._predicting = threading.BoundedSemaphore(settings.workers)
         self._computing = threading.BoundedSemaphore(settings.workers)
         self._room = threading.BoundedSemaphore(settings.workers + settings.queue)
 
-    def find(self, name: str, version: int | None = None) -> Version:
+    def find(self, name: str, version: int | None = None, label: str = "") -> Version:
         """The version that a request asks for.
 
         Args:
             name: the model's name.
             version: the version's number; None for the newest.
+            label: the version's label; "" for none.
 
         Raises:
-            Refused: the name is empty, or there is no such model.
+            Refused: the name is empty, or there is no such model, version or label.
         """
         if not name:
             raise Refused("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+        if label:
+            if version is not None:
+                raise Refused("INVALID_ARGUMENT", "Both version and version_label are given.")
+            version = self._labelled(name, label)
         found = self.models.get(name, version)
         if found is None:
             wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise Refused("NOT_FOUND", f"Servable not found for request: {wanted}")
         return found
 
-    def states(self, name: str, version: int | None = None) -> dict[int, tuple[int, str]]:
+    def _labelled(self, name: str, label: str) -> int:
+        version = self.models.labelled(name, label)
+        if version is None:
+            raise Refused("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+        return version
+
+    def states(
+        self, name: str, version: int | None = None, label: str = ""
+    ) -> dict[int, tuple[int, str]]:
         """The state of each version of a model, or of one.
 
         Args:
             name: the model's name.
             version: the version's number; None for all.
+            label: the version's label; "" for all.
 
         Returns:
             The version's number → its state, and what is wrong with it.
@@ -74,6 +121,8 @@ class Engine:
         Raises:
             Refused: there is no such version.
         """
+        if label:
+            version = self._labelled(name, label)
         states = self.models.status(name)
         if version is not None:
             states = {number: state for number, state in states.items() if number == version}
@@ -82,23 +131,77 @@ class Engine:
         return states
 
     def answer(
-        self, version: Version, signature: str, inputs: Mapping[str, np.ndarray]
+        self,
+        version: Version,
+        signature: str,
+        inputs: Mapping[str, Announced],
+        left: threading.Event,
     ) -> dict[str, np.ndarray]:
         """Calls a signature.
+
+        Inputs are unpacked only once they fit the signature and their turn has come, so that what
+        waits takes no more memory than its messages.
 
         Args:
             version: what `find` gave.
             signature: the signature's name; "" for the default one.
             inputs: an array for each input.
+            left: is set when nobody waits for the answer any more.
 
         Returns:
             An array for each output.
 
         Raises:
-            Refused: there is no such signature, the inputs do not fit it, or too many requests
-                wait.
+            Refused: there is no such signature, the inputs do not fit it, too many requests wait,
+                or nobody waits for the answer.
         """
         signature = signature or DEFAULT_SIGNATURE
+        self._check(version, signature, inputs)
+        if not self._room.acquire(blocking=False):
+            raise Refused("UNAVAILABLE", "The queue is full; try again later")
+        lane = self._predicting if signature == DEFAULT_SIGNATURE else self._computing
+        try:
+            self._begun.add(left)
+            while not lane.acquire(timeout=LOOK):
+                _check_wanted(left)
+            try:
+                return _computed(version, signature, inputs, left)
+            finally:
+                lane.release()
+        except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
+            raise Refused("INVALID_ARGUMENT", reason_of(error)) from None
+        finally:
+            self._begun.discard(left)
+            self._room.release()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is computed or waits."""
+        return bool(self._begun)
+
+    def refuse_examples(self, version: Version, signature: str, kind: str, verb: str) -> None:
+        """Refuses what asks a signature for tf.Examples, in TF Serving's words.
+
+        Raises:
+            Refused: always.
+        """
+        definition = version.signatures.get(signature or DEFAULT_SIGNATURE)
+        if definition is None:
+            words = f"No signature was found with the name: {signature or DEFAULT_SIGNATURE}"
+        else:
+            words = (
+                f"Expected {kind} signature method_name to be tensorflow/serving/{verb}. Was: "
+                f"{definition.method_name}"
+            )
+        raise Refused("INVALID_ARGUMENT", words)
+
+    def drop_all(self) -> None:
+        """Ends all that is computed or waits, as if its clients had left."""
+        for left in list(self._begun):
+            left.set()
+
+    def _check(self, version: Version, signature: str, inputs: Mapping[str, Announced]) -> None:
+        """Refuses inputs that do not fit the signature, or are too many."""
         specs = version.inputs.get(signature)
         if specs is None:
             known = ", ".join(sorted(version.signatures))
@@ -106,43 +209,79 @@ class Engine:
                 "FAILED_PRECONDITION",
                 f'Serving signature name: "{signature}" not found in signature def; it has {known}',
             )
-        tensors = {name: _fitting(name, inputs, spec) for name, spec in specs.items()}
+        for name, spec in specs.items():
+            if name not in inputs:
+                raise Refused("INVALID_ARGUMENT", f"input {name} is missing")
+            _check_fits(name, inputs[name], spec)
         if unknown := sorted(set(inputs) - set(specs)):
             raise Refused(
                 "INVALID_ARGUMENT",
                 f"input(s) {', '.join(unknown)} not in the signature, which takes "
                 f"{', '.join(sorted(specs))}",
             )
-        if not self._room.acquire(blocking=False):
-            raise Refused("UNAVAILABLE", "The queue is full; try again later")
-        try:
-            with self._computing:
-                outputs = version.run(signature, tensors)
-        except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            raise Refused("INVALID_ARGUMENT", reason_of(error)) from None
-        finally:
-            self._room.release()
+        # TF Serving's batching wants the same, in these words.
+        counts = {
+            one.shape[0] for name, one in inputs.items() if one.shape and is_batched(specs[name])
+        }
+        if len(counts) > 1:
+            raise Refused(
+                "INVALID_ARGUMENT",
+                "Batching Run() input tensors must have equal 0th-dimension size, got "
+                f"{sorted(counts)}",
+            )
+        if counts == {0}:
+            raise Refused("INVALID_ARGUMENT", "expected at least one image, got none")
+        if counts and max(counts) > self._most_images:
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"Task size {max(counts)} is larger than maximum input batch size "
+                f"{self._most_images}",
+            )
+        for name, one in inputs.items():
+            if math.prod(one.shape) * max(one.dtype.size or 1, 1) > self._most_bytes:
+                raise Refused("INVALID_ARGUMENT", f"input {name}: too large, {list(one.shape)}")
+
+
+def _computed(
+    version: Version, signature: str, inputs: Mapping[str, Announced], left: threading.Event
+) -> dict[str, np.ndarray]:
+    """Unpacks the inputs, and calls the signature for all images or for a block after the other."""
+    _check_wanted(left)
+    arrays = {name: one.unpack() for name, one in inputs.items()}
+    count = next((len(array) for array in arrays.values() if array.ndim), 0)
+    if count <= BLOCK or signature == DEFAULT_SIGNATURE or not version.is_by_image(signature):
+        outputs = version.run(signature, _tensors(version, signature, arrays))
         return {name: np.asarray(value.numpy()) for name, value in outputs.items()}
+    found: list[dict[str, np.ndarray]] = []
+    for start in range(0, count, BLOCK):
+        _check_wanted(left)
+        block = {name: array[start : start + BLOCK] for name, array in arrays.items()}
+        outputs = version.run(signature, _tensors(version, signature, block))
+        found.append({name: np.asarray(value.numpy()) for name, value in outputs.items()})
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
 
-def _fitting(name: str, inputs: Mapping[str, np.ndarray], spec: tf.TensorSpec) -> tf.Tensor:
-    """An input as a tensor.
+def _tensors(
+    version: Version, signature: str, arrays: Mapping[str, np.ndarray]
+) -> dict[str, tf.Tensor]:
+    specs = version.inputs[signature]
+    return {name: tf.constant(array, specs[name].dtype) for name, array in arrays.items()}
 
-    Raises:
-        Refused: the input is missing, or has another type or shape than its signature says.
-    """
-    if name not in inputs:
-        raise Refused("INVALID_ARGUMENT", f"input {name} is missing")
-    value, dtype = inputs[name], spec.dtype
-    is_text = value.dtype.kind in "OSU"
-    fits = is_text if dtype == tf.string else value.dtype == dtype.as_numpy_dtype
-    if not fits:
-        raise Refused(
-            "INVALID_ARGUMENT", f"input {name}: expected {dtype.name}, got {value.dtype.name}"
-        )
-    if not spec.shape.is_compatible_with(value.shape):
+
+def _check_wanted(left: threading.Event) -> None:
+    if left.is_set():
+        raise Refused("CANCELLED", "The client has left, or the server stops")
+
+
+def _check_fits(name: str, announced: Announced, spec: tf.TensorSpec) -> None:
+    """Refuses an input of another type or shape than its signature says."""
+    if announced.dtype != spec.dtype:
         raise Refused(
             "INVALID_ARGUMENT",
-            f"input {name}: expected shape {spec.shape.as_list()}, got {list(value.shape)}",
+            f"input {name}: expected {spec.dtype.name}, got {announced.dtype.name}",
         )
-    return tf.constant(value, dtype)
+    if not spec.shape.is_compatible_with(announced.shape):
+        raise Refused(
+            "INVALID_ARGUMENT",
+            f"input {name}: expected shape {spec.shape.as_list()}, got {list(announced.shape)}",
+        )

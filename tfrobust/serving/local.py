@@ -5,6 +5,7 @@ itself, which batches requests, exports metrics and scales.
 """
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +33,7 @@ class Server:
 
     def __init__(self, root: Path, settings: Settings | None = None) -> None:
         settings = settings or Settings()
+        self._grace = settings.grace
         with contextlib.ExitStack() as undo:
             self._models = Models(root, poll_seconds=settings.poll_seconds)
             undo.callback(self._models.close)
@@ -54,9 +56,17 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Takes no more requests, lets those that came end, and stops."""
+        """Takes no more requests, lets those that came end, and stops.
+
+        What has not ended after the settings' grace is dropped.
+        """
+        late = threading.Timer(self._grace, self.engine.drop_all)
+        late.daemon = True
+        late.start()
         ended = self._grpc.stop()
         if self._rest:
             self._rest.close()
         ended.wait()
+        late.cancel()
+        self.engine.drop_all()
         self._models.close()

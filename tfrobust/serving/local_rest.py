@@ -1,74 +1,86 @@
 """TF Serving's REST routes over an engine, and a page for people."""
 
-import base64
+import asyncio
 import functools
 import json
+import logging
+import math
+import re
 import socket
+import ssl
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-import numpy as np
-import tensorflow as tf
 import uvicorn
 from anyio import CapacityLimiter, to_thread
-from starlette.applications import Starlette
-from starlette.requests import Request
+from google.protobuf import json_format
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
-from tensorflow.core.framework import types_pb2
+from starlette.types import Receive, Scope, Send
 
 from tfrobust.errors import ReportedError
-from tfrobust.serving.engine import DEFAULT_SIGNATURE, Engine, Refused
+from tfrobust.serving import rest_json
+from tfrobust.serving.browser_guard import BrowserGuard
+from tfrobust.serving.connections import impatient_protocol
+from tfrobust.serving.engine import Announced, Engine, Refused
 from tfrobust.serving.models import AVAILABLE, END, LOADING
 from tfrobust.serving.settings import Settings
+from tfrobust.serving.version import Version
 
 PAGE = Path(__file__).with_name("page.html")
 STATES = {LOADING: "LOADING", AVAILABLE: "AVAILABLE", END: "END"}
-# TF Serving turns gRPC's codes into these over HTTP.
+# TF Serving's ToHTTPStatusCode.
 HTTP = {
     "NOT_FOUND": 404,
     "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 412,
+    "FAILED_PRECONDITION": 400,
     "UNAVAILABLE": 503,
     "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
 }
 POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
+# TF Serving's kPredictionApiRegex and kModelStatusApiRegex. "labels" alone is ours, for the page.
+WHICH = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+POST = re.compile(WHICH + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
+GET = re.compile(WHICH + r"(?:/(?P<verb>metadata|labels))?", re.IGNORECASE)
+KINDS = {"classify": "classification", "regress": "regression"}
+# All bodies that come or wait at one time may take so many times the largest.
+BODIES = 4
 
 
 class RestServer:
-    """Listens on `port` for HTTP requests, in a thread of its own."""
+    """Listens on `port` for HTTP requests, in a thread of its own.
+
+    Raises:
+        ReportedError: the port is taken.
+    """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self._most = engine, settings.message_bytes
+        self._held = 0
         # AnyIO's own limit of 40 would keep the queue from ever being full.
         self._threads = CapacityLimiter(settings.threads)
+        # Parsed JSON takes many times its bytes, so only one body is parsed at a time.
+        self._parsing = threading.Lock()
         listening = _listening(settings)
         self.port: int = listening.getsockname()[1]
-        one = "/v1/models/{name:str}"
-        numbered = one + "/versions/{version:int}"
-        routes = [
-            Route("/", self._page),
-            # The page asks for these two. TF Serving does not have them.
-            Route("/v1/models", self._list),
-            Route(one + "/labels", self._labels),
-        ]
-        for path in (numbered, one):
-            routes += [
-                Route(path + ":predict", self._predict, methods=["POST"]),
-                Route(path + "/metadata", self._metadata),
-                Route(path, self._status),
-            ]
         config = uvicorn.Config(
-            Starlette(routes=routes),
+            BrowserGuard(self._app, settings.allowed_hosts, settings.token, open_paths=["/"]),
+            http=impatient_protocol(),
+            ws="none",
+            lifespan="off",
             log_level="error",
-            timeout_graceful_shutdown=10,
-            # This bounds the bodies that are read, too.
-            limit_concurrency=settings.threads,
+            timeout_graceful_shutdown=math.ceil(settings.grace),
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.key,
+            ssl_ca_certs=None if settings.client_ca is None else str(settings.client_ca),
+            ssl_cert_reqs=ssl.CERT_REQUIRED if settings.client_ca else ssl.CERT_NONE,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -81,83 +93,89 @@ class RestServer:
         self._server.should_exit = True
         self._thread.join()
 
-    async def _page(self, request: Request) -> Response:
-        return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": POLICY})
-
-    async def _list(self, request: Request) -> Response:
-        return _json({"models": self._engine.models.names()})
-
-    async def _labels(self, request: Request) -> Response:
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            return _json({"labels": self._engine.find(request.path_params["name"]).labels})
+            response = await self._route(Request(scope, receive))
         except Refused as refused:
-            return _refusal(refused)
+            response = _refusal(refused)
+        except ClientDisconnect:
+            return
+        except Exception:
+            logging.exception("a request was not answered")
+            response = _json({"error": "the server failed; its log says more"}, 500)
+        await response(scope, receive, send)
 
-    async def _status(self, request: Request) -> Response:
-        name, version = request.path_params["name"], request.path_params.get("version")
-        try:
-            states = self._engine.states(name, version)
-        except Refused as refused:
-            return _refusal(refused)
-        status = [
-            {
-                "version": str(number),
-                "state": STATES[state],
-                "status": {"error_code": "UNKNOWN" if fault else "OK", "error_message": fault},
-            }
-            for number, (state, fault) in sorted(states.items(), reverse=True)
-        ]
-        return _json({"model_version_status": status})
+    async def _route(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode("latin-1")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method == "GET" and path == "/":
+            return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": POLICY})
+        if method == "GET" and path == "/v1/models":  # TF Serving does not have it.
+            return _json({"models": self._engine.models.names()})
+        told = {"GET": GET, "POST": POST}.get(method, GET).fullmatch(path)
+        if method not in ("GET", "POST") or told is None:
+            if path.lower().startswith("/v1/"):
+                raise Refused("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+            raise Refused("NOT_FOUND", f"there is nothing at {path}")
+        which = _which(told)
+        if method == "POST" and told["verb"].lower() == "predict":
+            return await self._predict(request, which)
+        return self._answer_at_once(told["verb"], which)
 
-    async def _metadata(self, request: Request) -> Response:
-        try:
-            name = request.path_params["name"]
-            version = self._engine.find(name, request.path_params.get("version"))
-        except Refused as refused:
-            return _refusal(refused)
+    def _answer_at_once(self, verb: str | None, which: dict[str, Any]) -> Response:
+        """Answers what needs no computing."""
+        verb = verb and verb.lower()
+        if verb in KINDS:
+            self._engine.refuse_examples(self._engine.find(**which), "", KINDS[verb], verb)
+        if verb == "metadata":
+            return _metadata(self._engine.find(**which), which["name"])
+        if verb == "labels":
+            return _json({"labels": self._engine.find(**which).labels})
+        return _status(self._engine.states(**which))
 
-        signatures = {
-            key: {"inputs": _specs(one.inputs), "outputs": _specs(one.outputs)}
-            for key, one in version.signatures.items()
-        }
-        spec = {"name": name, "signature_name": "", "version": str(version.number)}
-        return _json(
-            {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}}
-        )
-
-    async def _predict(self, request: Request) -> Response:
+    async def _predict(self, request: Request, which: dict[str, Any]) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._most:
-                return _refusal(
-                    Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
-                )
-        name, version = request.path_params["name"], request.path_params.get("version")
-        work = functools.partial(self._answer, bytes(body), name, version)
-        return await to_thread.run_sync(work, limiter=self._threads)
-
-    def _answer(self, body: bytes, name: str, number: int | None) -> Response:
+        left = threading.Event()
         try:
-            version = self._engine.find(name, number)
-            asked = _parsed(body)
-            signature = asked.get("signature_name") or DEFAULT_SIGNATURE
-            specs = version.inputs.get(signature, {}) if isinstance(signature, str) else {}
-            by_row = "instances" in asked
-            values = _rows(asked["instances"]) if by_row else asked["inputs"]
-            if not isinstance(values, dict):
-                values = {next(iter(specs), "inputs"): values}
-            inputs = {key: _array(key, value, specs.get(key)) for key, value in values.items()}
-            outputs = self._engine.answer(version, str(signature), inputs)
+            async for chunk in request.stream():
+                body += chunk
+                self._held += len(chunk)
+                if len(body) > self._most:
+                    raise Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
+                if self._held > BODIES * self._most:
+                    raise Refused("UNAVAILABLE", "Too many large requests come; try again later")
+            zipped = request.headers.get("content-encoding", "").lower() == "gzip"
+            work = functools.partial(self._answer, bytes(body), zipped, which, left)
+            watching = asyncio.create_task(_watch(request, left))
+            try:
+                return await to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+            finally:
+                watching.cancel()
+        finally:
+            left.set()
+            self._held -= len(body)
+
+    def _answer(
+        self, body: bytes, zipped: bool, which: dict[str, Any], left: threading.Event
+    ) -> Response:
+        try:
+            version = self._engine.find(**which)
+            with self._parsing:
+                asked = rest_json.read(
+                    rest_json.unzipped(body, self._most) if zipped else body, version
+                )
+            inputs = {name: Announced.of(array) for name, array in asked.inputs.items()}
+            outputs = self._engine.answer(version, asked.signature, inputs, left)
         except Refused as refused:
             return _refusal(refused)
-        plain = {key: _plain(value) for key, value in outputs.items()}
-        if not by_row:
-            return _json({"outputs": next(iter(plain.values())) if len(plain) == 1 else plain})
-        if len(plain) == 1:
-            return _json({"predictions": next(iter(plain.values()))})
-        rows = zip(*plain.values(), strict=True)
-        return _json({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
+        return _json(rest_json.write(outputs, by_row=asked.by_row))
+
+
+async def _watch(request: Request, left: threading.Event) -> None:
+    """Waits for the client to leave."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    left.set()
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -181,85 +199,41 @@ def _listening(settings: Settings) -> socket.socket:
         ) from None
 
 
-def _specs(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {
-            "dtype": types_pb2.DataType.Name(one.dtype),
-            "tensor_shape": {"dim": [{"size": str(dim.size)} for dim in one.tensor_shape.dim]},
+def _which(told: re.Match[str]) -> dict[str, Any]:
+    """The model and version that a path names.
+
+    Raises:
+        Refused: the version is no number of 64 bits.
+    """
+    number = None if told["version"] is None else int(told["version"])
+    if number is not None and number >= 2**63:
+        raise Refused(
+            "INVALID_ARGUMENT", f"Failed to convert version: {told['version']} to numeric."
+        )
+    return {"name": unquote(told["name"]), "version": number, "label": unquote(told["label"] or "")}
+
+
+def _status(states: dict[int, tuple[int, str]]) -> Response:
+    status = [
+        {
+            "version": str(number),
+            "state": STATES[state],
+            "status": {"error_code": "UNKNOWN" if fault else "OK", "error_message": fault},
         }
-        for name, one in tensors.items()
+        for number, (state, fault) in sorted(states.items(), reverse=True)
+    ]
+    return _json({"model_version_status": status})
+
+
+def _metadata(version: Version, name: str) -> Response:
+    signatures = {
+        key: json_format.MessageToDict(
+            definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        for key, definition in version.signatures.items()
     }
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    """A request's JSON.
-
-    Raises:
-        Refused: the body is no JSON, or has neither rows nor inputs, or both.
-    """
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
-    if not isinstance(asked, dict) or ("instances" in asked) == ("inputs" in asked):
-        raise Refused("INVALID_ARGUMENT", "expected a JSON object with 'instances' or 'inputs'")
-    return asked
-
-
-def _rows(instances: Any) -> Any:
-    """Turns rows into one list for each input; rows of a single input stay as they are.
-
-    Raises:
-        Refused: there are no rows, or they name different inputs.
-    """
-    if not isinstance(instances, list) or not instances:
-        raise Refused("INVALID_ARGUMENT", "expected 'instances' as a list that is not empty")
-    if not isinstance(instances[0], dict) or set(instances[0]) == {"b64"}:
-        return instances
-    names = set(instances[0])
-    if any(not isinstance(row, dict) or set(row) != names for row in instances):
-        raise Refused("INVALID_ARGUMENT", f"expected every instance to have {sorted(names)}")
-    return {name: [row[name] for row in instances] for name in names}
-
-
-def _array(name: str, value: Any, spec: tf.TensorSpec | None) -> np.ndarray:
-    """JSON's lists as an array of the type that the signature names.
-
-    Raises:
-        Refused: the lists make no array, or not one of that type.
-    """
-    try:
-        if spec is not None and spec.dtype == tf.string:
-            return np.array(_texts(value), object)
-        array = np.array(value)
-        if array.dtype.kind not in "biuf":
-            raise Refused("INVALID_ARGUMENT", f"input {name}: expected numbers in even lists")
-        if spec is None:
-            return array
-        fitting = array.astype(spec.dtype.as_numpy_dtype)
-        if spec.dtype.is_integer and not np.array_equal(fitting, array):
-            raise Refused("INVALID_ARGUMENT", f"input {name}: expected {spec.dtype.name}s")
-        return fitting
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
-
-
-def _texts(value: Any) -> Any:
-    """Strings as bytes. {"b64": …} can hold any bytes."""
-    if isinstance(value, list):
-        return [_texts(one) for one in value]
-    if isinstance(value, dict) and set(value) == {"b64"}:
-        return base64.b64decode(value["b64"], validate=True)
-    if isinstance(value, str):
-        return value.encode()
-    raise ValueError('expected strings, or {"b64": …}')
-
-
-def _plain(value: np.ndarray) -> Any:
-    """An array as JSON's lists. Bytes become text."""
-    if value.dtype.kind in "OS":
-        return [one.decode("utf-8", "replace") for one in value.ravel()]
-    return value.tolist()
+    spec = {"name": name, "signature_name": "", "version": str(version.number)}
+    return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}})
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -1,56 +1,21 @@
-"""The models of a folder, each by its newest version. New versions are taken up while it serves."""
+"""The models of a folder. New versions are taken up while it serves."""
 
+import dataclasses
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfrobust.core import version_folders
 from tfrobust.errors import InputError, reason_of
+from tfrobust.serving.policy import Policy
+from tfrobust.serving.version import SAVED_MODEL, Version, fingerprint
 
-SAVED_MODEL = "saved_model.pb"
 # States by their numbers in tensorflow_serving/apis/get_model_status.proto.
 LOADING, AVAILABLE, END = 20, 30, 50
-
-
-class Version:
-    """One loaded version of a model.
-
-    Args:
-        folder: holds the SavedModel; its name is the version's number.
-
-    Attributes:
-        number: the version's number.
-        signatures: name → SignatureDef of each signature that answers something.
-        inputs: the signature's name → the input's name → TensorSpec.
-        labels: the names of the classes; empty if the export does not give them.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.number = int(folder.name)
-        proto = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL).read_bytes())
-        self._loaded = tf.saved_model.load(str(folder))
-        self.signatures = {
-            name: definition
-            for name, definition in proto.meta_graphs[0].signature_def.items()
-            if name in self._loaded.signatures
-        }
-        self.inputs = {
-            name: {
-                key: tf.TensorSpec(one.tensor_shape, tf.dtypes.as_dtype(one.dtype), key)
-                for key, one in definition.inputs.items()
-            }
-            for name, definition in self.signatures.items()
-        }
-        labels = folder / "assets.extra" / "labels.txt"
-        self.labels = labels.read_text().splitlines() if labels.is_file() else []
-
-    def run(self, signature: str, inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
-        """Calls a signature: named tensors in, named tensors out."""
-        return self._loaded.signatures[signature](**inputs)
+# Seconds after which a version that could not be loaded is tried again, if it looks as it did. One
+# that has changed, as it was still being copied, is tried at once.
+RETRY = 60.0
 
 
 class Models:
@@ -58,12 +23,17 @@ class Models:
 
     An export renames its version into place when it is whole, and it is loaded then. The old
     version answers until the new one is loaded, and finishes the requests that it has begun. If a
-    version cannot be loaded, a line says so and the old one stays.
+    version cannot be loaded, a line says so, the old one stays, and it is tried again. If the
+    newest is deleted, the one before it answers again. The last one of a model stays even if all
+    its folders are deleted.
 
     Args:
         root: the folder.
         poll_seconds: seconds between two looks.
         tell: is called with each line for people.
+
+    Attributes:
+        root: the folder.
 
     Raises:
         InputError: the folder holds no model that can be loaded.
@@ -72,12 +42,16 @@ class Models:
     def __init__(
         self, root: Path, *, poll_seconds: float = 2.0, tell: Callable[[str], None] = print
     ) -> None:
-        self._root, self._tell, self._poll = root, tell, poll_seconds
-        self._current: dict[str, Version] = {}
+        self.root, self._tell, self._poll = root, tell, poll_seconds
+        self._loaded: dict[str, dict[int, Version]] = {}
+        self._policies: dict[str, Policy] = {}
         self._states: dict[str, dict[int, tuple[int, str]]] = {}
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._failed: dict[Path, tuple[float, object]] = {}
+        # One look at a time: the watching thread's, and those that a new policy asks for.
+        self._looking, self._lock = threading.Lock(), threading.Lock()
+        self._stop = threading.Event()
         self._look()
-        if not self._current:
+        if not self._loaded:
             raise InputError(
                 f"expected models in {root}, as <name>/<version>/{SAVED_MODEL}; there is none that "
                 "can be loaded. Train or export one, or name another folder"
@@ -86,15 +60,25 @@ class Models:
         self._thread.start()
 
     def get(self, name: str, version: int | None = None) -> Version | None:
-        """The version that answers; None if there is none of that name or number."""
+        """The version that answers; None if there is none of that name or number.
+
+        Args:
+            name: the model's name.
+            version: the version's number; None for the newest.
+        """
         with self._lock:
-            found = self._current.get(name)
-        return found if found and version in (None, found.number) else None
+            loaded = self._loaded.get(name, {})
+            return loaded.get(max(loaded, default=0) if version is None else version)
+
+    def labelled(self, name: str, label: str) -> int | None:
+        """The number of the version that has a label; None if there is none."""
+        with self._lock:
+            return self._policies.get(name, Policy()).labels.get(label)
 
     def names(self) -> list[str]:
         """The names of all models that are served."""
         with self._lock:
-            return sorted(self._current)
+            return sorted(self._loaded)
 
     def status(self, name: str) -> dict[int, tuple[int, str]]:
         """The version's number → its state, and what is wrong with it.
@@ -104,43 +88,97 @@ class Models:
         with self._lock:
             return dict(self._states.get(name, {}))
 
+    def configure(self, policies: Mapping[str, Policy]) -> None:
+        """Chooses which versions are served, and what they are called.
+
+        Args:
+            policies: by the models' names. The others keep theirs.
+
+        Raises:
+            LookupError: a label is for a version that does not answer, once those that the policies
+                ask for are loaded. Then nothing has changed.
+        """
+        with self._lock:
+            before = dict(self._policies)
+            self._policies |= {
+                name: dataclasses.replace(policy, labels={}) for name, policy in policies.items()
+            }
+        try:
+            self._look()
+            for name, policy in policies.items():
+                for number in policy.labels.values():
+                    if self.get(name, number) is None:
+                        raise LookupError(
+                            f"Request to assign label to version {number} of model {name}, which "
+                            "is not currently available for inference"
+                        )
+        except BaseException:
+            with self._lock:
+                self._policies = before
+            self._look()
+            raise
+        with self._lock:
+            self._policies |= policies
+
     def close(self) -> None:
-        """Stops watching."""
+        """Stops watching. A version that is being loaded is not waited for long."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(timeout=1)
 
     def _look(self) -> None:
-        for folder in sorted(self._root.iterdir() if self._root.is_dir() else []):
-            whole = [
-                number
-                for number in version_folders.numbers(folder)
-                if (folder / str(number) / SAVED_MODEL).is_file()
-            ]
-            if whole:
-                self._take_up(folder.name, folder / str(max(whole)))
+        with self._looking:
+            for folder in sorted(self.root.iterdir() if self.root.is_dir() else []):
+                whole = [
+                    number
+                    for number in version_folders.numbers(folder)
+                    if (folder / str(number) / SAVED_MODEL).is_file()
+                ]
+                if whole:
+                    self._bring_about(folder, whole)
 
-    def _take_up(self, name: str, folder: Path) -> None:
-        number = int(folder.name)
+    def _bring_about(self, folder: Path, whole: list[int]) -> None:
+        """Loads the versions of a model that are wanted, then lets go of the others."""
+        name = folder.name
         with self._lock:
-            states = self._states.setdefault(name, {})
-            if number in states:
-                return
-            states[number] = LOADING, ""
+            candidates, count = self._policies.get(name, Policy()).choose(whole)
+        answering: set[int] = set()
+        # In the place of one that cannot be loaded the next older one is taken.
+        for number in candidates:
+            if len(answering) < count and (
+                self.get(name, number) is not None or self._take_up(name, folder / str(number))
+            ):
+                answering.add(number)
+        with self._lock:
+            loaded = self._loaded.get(name, {})
+            for number in set(loaded) - answering if answering else ():
+                del loaded[number]
+                self._states[name][number] = END, ""
+                self._tell(f"{name} {number} answers no more")
+
+    def _take_up(self, name: str, folder: Path) -> bool:
+        """Loads a version, unless it failed and nothing has changed; says whether it did."""
+        number, looks = int(folder.name), fingerprint(folder)
+        tried, looked = self._failed.get(folder, (0.0, None))
+        if looks == looked and time.monotonic() < tried + RETRY:
+            return False
+        with self._lock:
+            self._states.setdefault(name, {})[number] = LOADING, ""
         try:
             version = Version(folder)
         except Exception as error:  # A damaged file can raise anything.
             reason = reason_of(error)
-            self._tell(f"{name} {number} cannot be loaded, and is passed over: {reason}")
+            if folder not in self._failed:
+                self._tell(f"{name} {number} cannot be loaded, and is passed over: {reason}")
+            self._failed[folder] = time.monotonic(), looks
             with self._lock:
-                states[number] = END, reason
-            return
+                self._states[name][number] = END, reason
+            return False
+        self._failed.pop(folder, None)
         with self._lock:
-            before = self._current.get(name)
-            self._current[name] = version
-            states[number] = AVAILABLE, ""
-            if before is not None:
-                states[before.number] = END, ""
+            self._loaded.setdefault(name, {})[number] = version
+            self._states[name][number] = AVAILABLE, ""
         self._tell(f"{name} {number} answers {', '.join(sorted(version.signatures))}")
+        return True
 
     def _watch(self) -> None:
         while not self._stop.wait(self._poll):

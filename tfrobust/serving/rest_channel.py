@@ -3,9 +3,7 @@
 import base64
 import http.client
 import json
-import random
 import ssl
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,19 +12,14 @@ from typing import Any
 import numpy as np
 
 from tfrobust.errors import InputError
-from tfrobust.serving.channel import (
-    ATTEMPTS,
-    FIRST_WAIT,
-    LONGEST_WAIT,
-    Address,
-    Channel,
-    ServerError,
-    Signatures,
-)
+from tfrobust.serving.channel import Address, Channel, ServerError, Signatures, until_reached
+from tfrobust.serving.http_deadline import NotConnected, opener
 
 # TF Serving's REST port turns gRPC's codes into these.
 CODES = {
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     412: "FAILED_PRECONDITION",
     413: "RESOURCE_EXHAUSTED",
@@ -63,32 +56,37 @@ class RestChannel(Channel):
         address: whom to ask; its server is "http://host:port" or "https://host:port".
 
     Raises:
-        InputError: the certificate cannot be read.
+        InputError: a certificate or key cannot be read.
     """
+
+    # float32 as decimal text takes up to 14 letters, with its comma, and some brackets.
+    bytes_for_byte = 5
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
         self._signatures: Signatures | None = None
-        certificate = address.read_certificate()
+        certificate = address.read(address.certificate)
         try:
-            self._tls = ssl.create_default_context(
+            tls = ssl.create_default_context(
                 cadata=None if certificate is None else certificate.decode()
             )
-        except (ssl.SSLError, ValueError) as error:
+            if address.client_certificate is not None:
+                tls.load_cert_chain(address.client_certificate, address.client_key)
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"expected a certificate (PEM) at {address.certificate}: {error}"
+                f"expected certificates and keys (PEM) at {address.certificate}, "
+                f"{address.client_certificate}, {address.client_key}: {error}"
             ) from None
+        self._opener = opener(tls)
         self._url = (
             f"{address.server.rstrip('/')}/v1/models/{urllib.parse.quote(address.model, safe='')}"
         )
         if address.version is not None:
             self._url += f"/versions/{address.version}"
-
-    @property
-    def proxy_variables(self) -> tuple[str, ...]:
-        """The environment variables that can name a proxy, of which the first one set counts."""
-        scheme = self.address.server.partition(":")[0]
-        return (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+        if address.version_label is not None:
+            self._url += f"/labels/{urllib.parse.quote(address.version_label, safe='')}"
+        scheme = address.server.partition(":")[0]
+        self._proxy_variables = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 
     def close(self) -> None:
         """Does nothing, as every request has a connection of its own."""
@@ -97,7 +95,7 @@ class RestChannel(Channel):
         """Calls a signature: named arrays in, named arrays out."""
         values = {name: _to_json(value) for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": values}).encode()
-        found = self._call(":predict", body)["outputs"]
+        found = self._told(self._call(":predict", body), "outputs")
         if self._signatures is None:
             # JSON does not say which types the numbers have.
             self._signatures = self.metadata()
@@ -109,7 +107,7 @@ class RestChannel(Channel):
 
     def metadata(self) -> Signatures:
         """The model's signatures."""
-        found = self._call("/metadata")["metadata"]["signature_def"]["signature_def"]
+        found = self._told(self._call("/metadata"), "metadata", "signature_def", "signature_def")
         return {
             name: {"inputs": _specs(one["inputs"]), "outputs": _specs(one["outputs"])}
             for name, one in found.items()
@@ -118,51 +116,69 @@ class RestChannel(Channel):
 
     def status(self) -> dict[int, str]:
         """The state of each version, by its number."""
-        found = self._call("")["model_version_status"]
+        found = self._told(self._call(""), "model_version_status")
         return {int(one["version"]): one["state"] for one in found}
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
-        """Sends a request, again if the server did not take it, and reads its JSON."""
+        """Sends a request, again if it did not reach the server, and reads its JSON."""
         if body is not None and len(body) > self.address.message_bytes:
-            raise self.failure("RESOURCE_EXHAUSTED", f"the request takes {len(body)} bytes")
-        deadline = time.monotonic() + self.address.timeout
-        attempt = 1
-        while True:
-            try:
-                return self._once(path, body, deadline)
-            except ServerError as error:
-                wait = random.random() * min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
-                late = time.monotonic() + wait >= deadline
-                if error.code != "UNAVAILABLE" or late or attempt == ATTEMPTS:
-                    raise
-            attempt += 1
-            time.sleep(wait)
+            raise self._failure("RESOURCE_EXHAUSTED", f"the request takes {len(body)} bytes")
+        return until_reached(self.address, lambda seconds: self._once(path, body, seconds))
 
-    def _once(self, path: str, body: bytes | None, deadline: float) -> Any:
-        request = urllib.request.Request(self._url + path, body)
+    def _told(self, found: Any, *names: str) -> Any:
+        """A field of an answer."""
+        for name in names:
+            if not isinstance(found, dict) or name not in found:
+                raise self._failure("UNKNOWN", f"no {name!r}; is TF Serving's REST there?")
+            found = found[name]
+        return found
+
+    def _once(self, path: str, body: bytes | None, seconds: float) -> Any:
+        request = urllib.request.Request(self._url + path, body, dict(self.address.headers))
         if body is not None:
             request.add_header("Content-Type", "application/json")
         most = self.address.message_bytes
-        left = max(0.001, deadline - time.monotonic())
         try:
-            with urllib.request.urlopen(request, timeout=left, context=self._tls) as answer:
+            with self._opener.open(request, timeout=seconds) as answer:
                 text = answer.read(most + 1)
         except urllib.error.HTTPError as error:
-            reason = _reason(error.read(most)) or f"HTTP {error.code}"
-            raise self.failure(CODES.get(error.code, "UNKNOWN"), reason) from None
+            raise self._refusal(error) from None
         except (OSError, http.client.HTTPException) as error:
-            cause = getattr(error, "reason", error)
-            if isinstance(cause, TimeoutError):
-                raise self.failure("DEADLINE_EXCEEDED", "the time is over") from None
-            # A request that was refused never reached the server, so it may be sent again.
-            refused = isinstance(cause, ConnectionRefusedError)
-            raise self.failure("UNAVAILABLE" if refused else "UNKNOWN", str(cause)) from None
+            raise self._disconnected(getattr(error, "reason", error)) from None
         if len(text) > most:
-            raise self.failure("RESOURCE_EXHAUSTED", "the answer is larger than message_bytes")
+            raise self._failure("RESOURCE_EXHAUSTED", "the answer is larger than message_bytes")
         try:
             return json.loads(text)
         except ValueError:
-            raise self.failure("UNKNOWN", "no JSON; is TF Serving's REST there?") from None
+            raise self._failure("UNKNOWN", "no JSON; is TF Serving's REST there?") from None
+
+    def _refusal(self, error: urllib.error.HTTPError) -> ServerError:
+        """What a status other than 200 means."""
+        try:
+            reason = _reason(error.read(self.address.message_bytes))
+        except (OSError, http.client.HTTPException):
+            reason = None
+        if 300 <= error.code < 400:
+            reason = f"it redirects to {error.headers.get('Location')}, which is not followed"
+        return self._failure(CODES.get(error.code, "UNKNOWN"), reason or f"HTTP {error.code}")
+
+    def _disconnected(self, cause: BaseException | str) -> ServerError:
+        """What a connection that failed means."""
+        reached = not isinstance(cause, NotConnected)
+        if isinstance(cause, NotConnected):
+            cause = cause.cause
+            # A certificate that is not trusted now is not trusted later.
+            reached = isinstance(cause, ssl.SSLError)
+        if isinstance(cause, TimeoutError):
+            return self._failure("DEADLINE_EXCEEDED", "the time is over", reached=reached)
+        unavailable = not reached or isinstance(cause, ssl.SSLError)
+        code = "UNAVAILABLE" if unavailable else "UNKNOWN"
+        return self._failure(code, str(cause), reached=reached)
+
+    def _failure(self, code: str, reason: str, *, reached: bool = True) -> ServerError:
+        return self.address.failure(
+            code, reason, reached=reached, proxy_variables=self._proxy_variables
+        )
 
 
 def _reason(text: bytes) -> str | None:
