@@ -29,6 +29,30 @@ def test_shift_is_the_crop_of_the_edge_padded_image(shape, down, right):
     np.testing.assert_array_equal(augment.shift(tf.constant(images), offsets), expected)
 
 
+def test_turns_are_those_of_pillow_inside_the_picture():
+    smooth = np.asarray(Image.fromarray(random_images((1, 8, 8, 1))[0, ..., 0]).resize((41, 31)))
+    for degrees in (-7, 3.5, 7):
+        # Pillow turns counter-clockwise, about the same middle.
+        expected = np.asarray(Image.fromarray(smooth).rotate(-degrees, Image.Resampling.BILINEAR))
+        angle = tf.constant([np.deg2rad(degrees)], tf.float32)
+        found = augment.turned(tf.constant(smooth[None, ..., None]), angle)[0, ..., 0].numpy()
+        inside = np.s_[6:-6, 6:-6]
+        difference = found[inside].astype(int) - expected[inside]
+        assert np.abs(difference).max() <= 2
+    same = augment.turned(tf.constant(smooth[None, ..., None]), tf.zeros(1))
+    np.testing.assert_array_equal(same[0, ..., 0], smooth)
+
+
+def test_contrast_is_within_its_bounds_and_keeps_the_order_of_greys():
+    images = np.arange(60, 190, dtype=np.uint8).reshape(1, 13, 10, 1).repeat(50, 0)
+    changed = augment.contrast(tf.constant(images), tf.constant([1, 2])).numpy().astype(float)
+    spread = np.ptp(changed, axis=(1, 2, 3)) / 129
+    assert 0.79 < spread.min() < 0.85 and 1.18 < spread.max() < 1.26
+    moved = changed.mean((1, 2, 3)) - images.mean()
+    assert np.abs(moved).max() < 13.5 and moved.min() < -8 and moved.max() > 8
+    assert (np.diff(changed.reshape(50, -1)) >= 0).all()
+
+
 def test_shift_moves_each_image_by_its_own_offset():
     images = random_images((2, 6, 6, 1))
     both = augment.shift(tf.constant(images), tf.constant([[1, -2], [-3, 4]]))

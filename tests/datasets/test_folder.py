@@ -54,6 +54,24 @@ def test_mixed_sizes_become_224_and_a_wish_is_granted(tmp_path):
     assert load(tmp_path, image_size=16).test_arrays(2)[0].shape == (2, 16, 16, 1)
 
 
+def test_how_pictures_are_brought_to_one_size_is_obeyed_and_said(tmp_path, monkeypatch):
+    for label in ("a", "b"):
+        for number in range(3):
+            save(tmp_path / label / f"{number}.png", 200, size=(10, 30))
+    said = {"crop": "24 × 24 pixels by their middle", "letterbox": "24 × 24 pixels between margins"}
+    for memory in (10**9, 1):
+        monkeypatch.setattr(folder_module, "MEMORY_BYTES", memory)
+        for fit, words in said.items():
+            data = load(tmp_path, image_size=24, fit=fit)
+            batch, _ = next(iter(data.train(2, seed=0, augmentation="none")))
+            for images in (data.test_arrays(None)[0], batch.numpy()):
+                assert (images[:, 0] == 0).all() == (fit == "letterbox")
+                assert images[:, 12].min() > 0.7
+            assert (data.info.fit, words in data.info.provenance) == (fit, True)
+    with pytest.raises(InputError, match="fit must be one of crop, letterbox; got 'squash'"):
+        load(tmp_path, fit="squash")
+
+
 def test_train_and_test_folders_are_obeyed(tmp_path):
     for part, value in (("train", 50), ("validation", 150)):
         for label in ("a", "b"):

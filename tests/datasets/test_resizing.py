@@ -17,6 +17,19 @@ def test_the_aspect_and_the_middle_are_kept() -> None:
     assert fit(np.zeros((1, 100_000, 3), np.uint8), (64, 64)).shape == (64, 64, 3)
 
 
+def test_a_letterbox_keeps_all_of_the_picture() -> None:
+    wide = np.full((20, 60, 1), 200, np.uint8)
+    wide[:, :30] = 100
+    framed = fit(wide, (30, 30), "letterbox")
+    np.testing.assert_array_equal(framed[:10], 0)
+    np.testing.assert_array_equal(framed[20:], 0)
+    np.testing.assert_array_equal(framed[10:20, :14], 100)
+    np.testing.assert_array_equal(framed[10:20, 16:], 200)
+    assert fit(np.ones((1, 100_000, 3), np.uint8), (64, 64), "letterbox")[31].any()
+    square = np.random.default_rng(0).integers(0, 256, (50, 50, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(fit(square, (20, 20), "letterbox"), fit(square, (20, 20)))
+
+
 @pytest.mark.parametrize("size", [28, 224, 299])
 def test_any_size_fits_any_other(size: int) -> None:
     # Rounding once carried the crop's box a hair outside for sides such as 29 and 225.

@@ -171,6 +171,7 @@ def test_another_seed_picks_other_test_images(data):
         ({"batch_size": 4, "seed": 2**31}, "seed must be"),
         ({"batch_size": 4, "seed": 0, "start_step": -1}, "start_step must be"),
         ({"batch_size": 4, "seed": 0, "augmentation": "flop"}, "crop_flip.*got 'flop'"),
+        ({"batch_size": 4, "seed": 0, "balance": "even"}, "sampling; got 'even'"),
     ],
 )
 def test_wrong_arguments_are_refused(data, arguments, message):

@@ -22,9 +22,11 @@ SIZE = (16, 12)
 
 
 @functools.cache  # to trace takes a second
-def graph(size: tuple[int, int], channels: int, bits: int | None = None) -> Callable:
+def graph(
+    size: tuple[int, int], channels: int, bits: int | None = None, how: str = "crop"
+) -> Callable:
     return tf.function(
-        lambda files: decoded(files, size, channels, bits),
+        lambda files: decoded(files, size, channels, bits, how),
         input_signature=[tf.TensorSpec((None,), tf.string)],
         autograph=False,
     )
@@ -68,15 +70,16 @@ def test_many_files_at_once_in_a_session(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image, fit(file.pixels, SIZE), err_msg=file.name)
 
 
-def test_any_size_fits_any_other_as_pillow_does() -> None:
+@pytest.mark.parametrize("how", ["crop", "letterbox"])
+def test_any_size_fits_any_other_as_pillow_does(how: str) -> None:
     random = np.random.default_rng(0)
     for size in ((8, 8), (32, 50), (97, 40)):
-        function = graph(size, 3)
+        function = graph(size, 3, how=how)
         shapes = [tuple(random.integers(1, 130, 2)) for _ in range(12)] + [(1, 4000), (4000, 1)]
         images = [random.integers(0, 256, (*shape, 3)).astype(np.uint8) for shape in shapes]
         files = [saved(Image.fromarray(image), "PNG") for image in images]
         for image, found in zip(images, in_bytes(function(tf.constant(files))), strict=True):
-            np.testing.assert_array_equal(found, fit(image, size))
+            np.testing.assert_array_equal(found, fit(image, size, how))
 
 
 def test_bits_of_a_model_are_those_of_its_training_images() -> None:

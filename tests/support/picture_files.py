@@ -267,6 +267,15 @@ def deep_files() -> list[PictureFile]:
         PictureFile(
             "16 bits grey.tif", saved(grey, "TIFF"), eight(samples[..., :1]), in_graph=False
         ),
+        *(
+            PictureFile(f"16 bits {name} grey.tif", content, eight(samples[..., :1]), False)
+            for name, content in {
+                "LZW": saved(grey, "TIFF", compression="tiff_lzw"),
+                "deflated": saved(grey, "TIFF", compression="tiff_adobe_deflate"),
+                "big-endian": big_endian_tiff(samples[..., 0]),
+                "of two pages": saved(grey, "TIFF", save_all=True, append_images=[grey_12]),
+            }.items()
+        ),
         PictureFile(
             "16 bits negative.tif",
             saved(grey, "TIFF", tiffinfo={262: 0}),
@@ -283,6 +292,17 @@ def deep_files() -> list[PictureFile]:
             "12 bits grey.tif", tiff_of_12_bits(twelve[..., 0]), eight(twelve[..., :1], 4095), False
         ),
     ]
+
+
+def big_endian_tiff(samples: np.ndarray) -> bytes:
+    """A grey TIFF of 16 bits whose numbers begin with their larger byte."""
+    height, width = samples.shape
+    data = samples.astype(">u2").tobytes()
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    tags[279] = len(data)
+    table = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = b"MM\0*" + struct.pack(">I", 8 + len(data))
+    return head + data + struct.pack(">H", len(tags)) + table + bytes(4)
 
 
 def tiff_of_12_bits(samples: np.ndarray) -> bytes:

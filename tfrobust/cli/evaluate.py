@@ -12,6 +12,7 @@ from absl import flags
 from tfrobust.cli import network, program, workers
 from tfrobust.core import shipped
 from tfrobust.core.bounds import checked_bounds
+from tfrobust.datasets.names import FITS
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -42,6 +43,9 @@ flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
 flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
+flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
+flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
 flags.DEFINE_enum(
     "preset",
@@ -161,7 +165,11 @@ def _write(report: "AraReport", folder: Path) -> None:
 
 def _command(values: Any, folder: Path) -> list[str]:
     """This command as a worker runs it. Its shard is still to be added."""
-    same = (*network.NAMES, "dataset", "data_dir", "bits", "frame", "images", "preset", "bounds")
+    same = (
+        *network.NAMES,
+        *("dataset", "data_dir", "bits", "frame", "labels", "group", "fit"),
+        *("images", "preset", "bounds"),
+    )
     given = {name: values[name].value for name in same if values[name].value is not None}
     told = {name: ",".join(one) if isinstance(one, list) else one for name, one in given.items()}
     words = [f"--{name}={value}" for name, value in {**told, "output": folder}.items()]
@@ -218,6 +226,9 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         class_names=network.class_names(values),
         bits=values.bits,
         frame=values.frame,
+        labels=values.labels,
+        group=values.group,
+        fit=values.fit,
     )
     print(*notes, sep="\n", end="\n" if notes else "")
     images, labels = source.test_arrays(values.images)

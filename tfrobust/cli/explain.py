@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 from tfrobust.cli import network, program
+from tfrobust.datasets.names import FITS
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -42,6 +43,9 @@ flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
 flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
+flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
+flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
 flags.DEFINE_string(
     "dataset", None, "test images of this data set, instead of --image", flag_values=FLAGS
 )
@@ -142,7 +146,7 @@ def explain(values: Any) -> None:
         )
     known = network.class_names(values)
     found = (
-        _pictures(paths, classifier.image_shape, values.bits, values.frame)
+        _pictures(paths, classifier.image_shape, values)
         if paths
         else _test_images(values, classifier, known)
     )
@@ -209,15 +213,13 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _pictures(
-    paths: list[Path], shape: tuple[int, int, int], bits: int | None, frame: int | None
-) -> Images:
+def _pictures(paths: list[Path], shape: tuple[int, int, int], values: Any) -> Images:
     from tfrobust.cli import pictures
 
     stems = [path.stem for path in paths]
     # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
     names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
-    return Images(names, pictures.read(paths, shape, bits, frame), None)
+    return Images(names, pictures.read(paths, shape, values), None)
 
 
 def _test_images(values: Any, classifier: "Classifier", class_names: list[str] | None) -> Images:
@@ -232,6 +234,9 @@ def _test_images(values: Any, classifier: "Classifier", class_names: list[str] |
         class_names=class_names,
         bits=values.bits,
         frame=values.frame,
+        labels=values.labels,
+        group=values.group,
+        fit=values.fit,
     )
     for text in notes:
         pictures.note(f"note: {text}")

@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import network, program
+from tfrobust.datasets.names import FITS
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -30,6 +31,7 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
+flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
 flags.DEFINE_list(
     "forms",
     FORMS,
@@ -57,7 +59,14 @@ def export(values: Any) -> None:
             f"model card beside {values.model} names them"
         )
     try:
-        folder = write(classifier, output, class_names=names, forms=values.forms, bits=values.bits)
+        folder = write(
+            classifier,
+            output,
+            class_names=names,
+            forms=values.forms,
+            bits=values.bits,
+            fit=values.fit,
+        )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None
     print(f"model {folder}/")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,19 +69,13 @@ def readable(path: Path, most: int, frame: int | None = None) -> list[Path]:
     return found
 
 
-def read(
-    paths: Sequence[Path],
-    shape: tuple[int, int, int],
-    bits: int | None,
-    frame: int | None = None,
-) -> np.ndarray:
+def read(paths: Sequence[Path], shape: tuple[int, int, int], values: Any) -> np.ndarray:
     """Reads pictures in a network's size.
 
     Args:
         paths: readable pictures.
         shape: height, width and channels of the result.
-        bits: as for `datasets.pictures.read`.
-        frame: as for `check`.
+        values: the flags --bits, --frame and --fit.
 
     Returns:
         float32 (N, H, W, C) in [0, 1].
@@ -91,17 +86,18 @@ def read(
     images = []
     for path in paths:
         try:
-            picture = pictures.read(path, shape[2], bits=bits, frame=frame)
+            picture = pictures.read(path, shape[2], bits=values.bits, frame=values.frame)
         except pictures.PictureError as error:
             raise InputError(f"{path} cannot be read: {_flags(error)}") from None
         if picture.shape[:2] != shape[:2]:
+            part = "its middle" if values.fit == "crop" else "all of it, between margins,"
             note(
-                f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; its middle "
-                f"is resized to the network's {shape[0]} × {shape[1]}"
+                f"note: {path} has {picture.shape[0]} × {picture.shape[1]} pixels; {part} is "
+                f"resized to the network's {shape[0]} × {shape[1]}"
             )
-        if pictures.inspect(path, frame=frame).transparent:
+        if pictures.inspect(path, frame=values.frame).transparent:
             note(f"note: {path} has transparent pixels; they are laid on white")
-        images.append(fit(picture, shape[:2]))
+        images.append(fit(picture, shape[:2], values.fit))
     return np.stack(images).astype(np.float32) / 255
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import program, token_file
+from tfrobust.datasets.names import FITS
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -35,6 +36,7 @@ flags.DEFINE_integer(
     "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
 )
 flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
 flags.DEFINE_string(
     "certificate",
     None,
@@ -79,7 +81,7 @@ def predict(values: Any) -> None:
                 f"expected {values.model} at {values.server} to take images (B, H, W, C) of one "
                 f"size, got {taken}"
             )
-        found = client.predict(pictures.read(paths, shape[1:], values.bits, values.frame))
+        found = client.predict(pictures.read(paths, shape[1:], values))
     for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
         print(f"{path}: {name}, {shares.max():.1%}")
 

@@ -30,6 +30,12 @@ BITS = (
     "it; 16 if they are meant to be dark"
 )
 
+LABELS = "a CSV with the label of each file of a folder; default: the sub-folders are the classes"
+GROUP = (
+    "what must not be on both sides of a folder's split: column:NAME of the CSV, dicom:PatientID, "
+    "pattern:REGEX of file names, or none"
+)
+FIT = "how pictures of other proportions are brought to one size: by their middle, or with margins"
 FRAME = "which frame of DICOM files to read, from 1; default: the only one"
 
 

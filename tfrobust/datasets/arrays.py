@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets.augment import augment
-from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, Stream, step_seed, to_floats
+from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource
+from tfrobust.datasets.stream import Stream, order_of, step_seed, to_floats
 
 
 class ArraySource(DataSource):
@@ -17,6 +19,7 @@ class ArraySource(DataSource):
         train: gives images uint8 (N, H, W, C) and labels int32 (N,). It is called at first use.
         test: likewise for the test images, in an order in which the first ones are a fair sample.
         skipped: the names of files that are left out.
+        weights: of the training images, float (N,); None if they are equal.
     """
 
     def __init__(
@@ -25,8 +28,10 @@ class ArraySource(DataSource):
         train: Callable[[], Arrays],
         test: Callable[[], Arrays],
         skipped: tuple[str, ...] = (),
+        weights: np.ndarray | None = None,
     ) -> None:
         super().__init__(info, skipped)
+        self._own_weights = weights
         self._read_train = train
         self._read_test = test
 
@@ -38,19 +43,22 @@ class ArraySource(DataSource):
     def _test_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
         return _on_host(self._read_test())
 
+    def _training_labels(self) -> np.ndarray:
+        return self._train_tensors[1].numpy()
+
     def _training_batches(self, stream: Stream) -> tf.data.Dataset:
         images, labels = self._train_tensors
-        last = self.info.train_images - 1
+        order = order_of(stream, labels.numpy())
+        columns = [labels] if stream.weights is None else [labels, tf.constant(stream.weights)]
         batch_size, seed = stream.batch_size, stream.seed
         steps = self.steps_per_epoch(batch_size)
 
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
             epoch, step_in_epoch = step // steps, step % steps
             positions = step_in_epoch * batch_size + tf.range(batch_size, dtype=tf.int64)
-            order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-            indices = tf.random.experimental.index_shuffle(positions, order_seed, last)
+            indices = order(positions, epoch)
             chosen = augment(tf.gather(images, indices), stream.augmentation, step_seed(seed, step))
-            return to_floats(chosen, tf.gather(labels, indices))
+            return to_floats(chosen, *(tf.gather(column, indices) for column in columns))
 
         return tf.data.Dataset.range(stream.start_step, tf.int64.max).map(
             batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

@@ -4,9 +4,12 @@ All functions but `crop_of_jpeg` change batches of decoded images, and keep thei
 seed is an integer tensor of shape (2,), as TensorFlow's stateless random operations take it.
 """
 
+import math
+
 import tensorflow as tf
 
 PADDING = 4
+MOST_DEGREES, MOST_CONTRAST, MOST_BRIGHTNESS = 7, 1.25, 0.05
 AREA_RANGE = (0.08, 1.0)
 ASPECT_RANGE = (3 / 4, 4 / 3)
 
@@ -17,15 +20,19 @@ def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
     Args:
         images: uint8 (B, H, W, C).
         augmentation: "none"; "crop" for `replicate_crop`; "crop_flip" for `replicate_crop` and
-            `flip`; "imagenet" for `resized_crop` and `flip`.
+            `flip`; "imagenet" for `resized_crop` and `flip`; "radiograph" for `replicate_crop`,
+            `rotate` and `contrast`, without a flip, as the body's sides differ.
         seed: int64 (2,).
 
     Returns:
         uint8 (B, H, W, C).
     """
     crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
-    if augmentation in ("crop", "crop_flip"):
+    if augmentation in ("crop", "crop_flip", "radiograph"):
         images = replicate_crop(images, crop_seed)
+    if augmentation == "radiograph":
+        rotate_seed, contrast_seed = tf.unstack(tf.random.split(flip_seed, 2))
+        images = contrast(rotate(images, rotate_seed), contrast_seed)
     if augmentation == "imagenet":
         images = resized_crop(images, crop_seed)
     if augmentation in ("crop_flip", "imagenet"):
@@ -84,6 +91,58 @@ def flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """
     chosen = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < 0.5
     return tf.where(chosen, tf.reverse(images, axis=[2]), images)
+
+
+def rotate(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Turns each image about its middle by up to 7 degrees either way, and repeats edge pixels.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        seed: integer (2,).
+
+    Returns:
+        As `images`, bilinearly interpolated.
+    """
+    most = MOST_DEGREES * math.pi / 180
+    angles = tf.random.stateless_uniform((tf.shape(images)[0],), seed, -most, most)
+    return turned(images, angles)
+
+
+def turned(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
+    """Turns images uint8 (B, H, W, C) clockwise by angles float32 (B,), in radians."""
+    shape = tf.shape(images)
+    bottom, right = (tf.cast(side - 1, tf.float32) for side in (shape[1], shape[2]))
+    sine, cosine, zero = tf.sin(angles), tf.cos(angles), tf.zeros_like(angles)
+    # Pixel (x, y) of the result is taken from (cos·x + sin·y + a, −sin·x + cos·y + b).
+    across = (right - (cosine * right + sine * bottom)) / 2
+    down = (bottom - (cosine * bottom - sine * right)) / 2
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.stack([cosine, sine, across, -sine, cosine, down, zero, zero], axis=1),
+        output_shape=shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    return tf.ensure_shape(tf.cast(tf.round(moved), images.dtype), images.shape)
+
+
+def contrast(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Multiplies each image's differences to its mean by 0.8 to 1.25, and shifts it by up to 5 %.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        seed: integer (2,).
+
+    Returns:
+        As `images`.
+    """
+    drawn = tf.random.stateless_uniform((2, tf.shape(images)[0], 1, 1, 1), seed, -1.0, 1.0)
+    factor, shift_by = MOST_CONTRAST ** drawn[0], MOST_BRIGHTNESS * 255 * drawn[1]
+    pixels = tf.cast(images, tf.float32)
+    mean = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
+    changed = tf.round((pixels - mean) * factor + mean + shift_by)
+    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), images.dtype)
 
 
 def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

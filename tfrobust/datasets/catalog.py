@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from tfrobust.datasets.arrays import ArraySource
 from tfrobust.datasets.records import Records, RecordSource
+from tfrobust.datasets.several_labels import SeveralLabels
 from tfrobust.datasets.source import DatasetInfo, DataSource, channel_statistics
 from tfrobust.datasets.tfds_builder import image_and_label, open_builder, prepare
 from tfrobust.errors import InputError
@@ -71,29 +72,34 @@ def load_catalog(
         InputError: the set is unknown, cannot be had, or is not about image classification.
     """
     builder = open_builder(name, data_dir)
-    image_key, label_key, shape = image_and_label(builder)
+    image_key, label, shape = image_and_label(builder)
     prepare(builder, name, data_dir)
     if builder.info.file_format.value != "tfrecord":
         raise InputError(
             f"{name} in {builder.data_dir} is stored as {builder.info.file_format.value}; "
             "expected tfrecord. Build it again with: tfds build --file_format=tfrecord"
         )
-    splits = choose_splits(builder, image_key, label_key, held_out)
+    splits = choose_splits(builder, image_key, label, held_out)
     sizes = (image_size, image_size) if image_size else shape[:2]
     height, width = (DEFAULT_SIZE if size is None else size for size in sizes)
     image_shape = (height, width, shape[2])
     count = splits.test.count + (splits.train.count if splits.train else 0)
     in_memory = None not in shape and count * height * width * shape[2] <= MEMORY_BYTES
     mean, std = statistics(builder.name, splits, image_shape)
+    if isinstance(label, SeveralLabels):
+        class_names = label.class_names
+    else:
+        class_names = tuple(builder.info.features[label].names)
     info = DatasetInfo(
         name=name.replace("/", "_").replace(":", "_"),
         image_shape=image_shape,
-        class_names=tuple(builder.info.features[label_key].names),
+        class_names=class_names,
         train_images=splits.train.count if splits.train else 0,
         test_images=splits.test.count,
         provenance=provenance(builder, splits),
         mean=mean,
         std=std,
+        multi_label=isinstance(label, SeveralLabels),
     )
     # Sets such as cifar10_1 are for testing only. `DataSource.train` refuses them by their
     # train_images of 0.
@@ -105,7 +111,9 @@ def load_catalog(
     )
 
 
-def choose_splits(builder: Any, image_key: str, label_key: str, held_out: int = 0) -> Splits:
+def choose_splits(
+    builder: Any, image_key: str, label: str | SeveralLabels, held_out: int = 0
+) -> Splits:
     """Chooses the splits to train and to test on.
 
     The split "train" is trained on. The split "test" is tested on; "validation" if there is no
@@ -114,7 +122,7 @@ def choose_splits(builder: Any, image_key: str, label_key: str, held_out: int = 
     Args:
         builder: a prepared tfds.core.DatasetBuilder.
         image_key: the name of the image feature.
-        label_key: the name of the label feature.
+        label: the name of the label feature, or where several labels are.
         held_out: if not 0, the last so many training images are tested on instead.
 
     Returns:
@@ -123,7 +131,7 @@ def choose_splits(builder: Any, image_key: str, label_key: str, held_out: int = 
     Raises:
         InputError: no images are left to test on, or to train on.
     """
-    splits = _own_splits(builder, image_key, label_key)
+    splits = _own_splits(builder, image_key, label)
     if not held_out:
         return splits
     count = splits.train.count if splits.train else 0
@@ -133,22 +141,22 @@ def choose_splits(builder: Any, image_key: str, label_key: str, held_out: int = 
         )
     rest, held = f"train[:{count - held_out}]", f"train[{count - held_out}:{count}]"
     return Splits(
-        Records.of_split(builder.info.splits, rest, image_key, label_key),
-        Records.of_split(builder.info.splits, held, image_key, label_key),
+        Records.of_split(builder.info.splits, rest, image_key, label),
+        Records.of_split(builder.info.splits, held, image_key, label),
         rest,
         held,
     )
 
 
-def _own_splits(builder: Any, image_key: str, label_key: str) -> Splits:
+def _own_splits(builder: Any, image_key: str, label: str | SeveralLabels) -> Splits:
     available = builder.info.splits
 
     def records(split: str) -> Records:
-        return Records.of_split(available, split, image_key, label_key)
+        return Records.of_split(available, split, image_key, label)
 
     train_name = "train" if "train" in available else ""
     for test_name in ("test", "validation"):
-        if test_name in available and records(test_name).first()[1] >= 0:
+        if test_name in available and records(test_name).is_labelled():
             train = records(train_name) if train_name else None
             return Splits(train, records(test_name), train_name, test_name)
     if not train_name:
@@ -183,7 +191,7 @@ def statistics(
 def provenance(builder: Any, splits: Splits) -> str:
     """Writes the sentence about the set for cards and reports."""
     title = TITLES.get(builder.name, builder.name)
-    if builder.name in LOSSLESS and splits.test.first()[0].startswith(b"\xff\xd8"):
+    if builder.name in LOSSLESS and splits.test.first().startswith(b"\xff\xd8"):
         title += " (JPEG copy)"
     train = ""
     if splits.train:

@@ -14,6 +14,7 @@ from tfrobust.datasets import dicom_levels
 from tfrobust.datasets.headers import Header, PictureError
 
 PREAMBLE, MAGIC, META = 128, b"DICM", 2
+SUFFIXES = (".dcm", ".dicom")  # many files have none
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 # What a deflated file may hold when it is unpacked: it says its size only inside.

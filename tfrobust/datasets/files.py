@@ -17,7 +17,9 @@ from tfrobust.datasets.left_out import LeftOut
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
 from tfrobust.datasets.source import DatasetInfo
+from tfrobust.datasets.stream import Stream, order_of
 from tfrobust.datasets.streamed import StreamedSource
+from tfrobust.errors import InputError
 
 
 class FileSource(StreamedSource):
@@ -47,6 +49,7 @@ class FileSource(StreamedSource):
         self._told, self._root, self._left_out = info.provenance, root, left_out
         super().__init__(info)
         self._train = _columns(parts.get("train", ()))
+        self._own_weights = own_weights(parts.get("train", ()))
         self._test = _columns(parts["test"])
         if "validation" in parts:
             pictures = parts["validation"]
@@ -69,16 +72,20 @@ class FileSource(StreamedSource):
         """The names of files that could not be read by now and are left out."""
         return self._left_out.names
 
-    def _training_records(
-        self, seed: int, first_epoch: int, skip: int, per_epoch: int
-    ) -> tf.data.Dataset:
-        paths, labels = self._train
-        last = self.info.train_images - 1
+    def _training_labels(self) -> np.ndarray:
+        return self._train[1].numpy()
 
-        def record(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            order_seed = tf.stack([tf.constant(seed, tf.int64), number // per_epoch])
-            index = tf.random.experimental.index_shuffle(number % per_epoch, order_seed, last)
-            return paths[index], labels[index]
+    def _training_records(
+        self, stream: Stream, first_epoch: int, skip: int, per_epoch: int
+    ) -> tf.data.Dataset:
+        order = order_of(stream, self._training_labels())
+        columns = [*self._train]
+        if stream.weights is not None:
+            columns.append(tf.constant(stream.weights))
+
+        def record(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            index = order(number % per_epoch, number // per_epoch)
+            return tuple(column[index] for column in columns)
 
         return tf.data.Dataset.range(first_epoch * per_epoch + skip, tf.int64.max).map(record)
 
@@ -92,7 +99,7 @@ class FileSource(StreamedSource):
             image = self._read(path)
             if image is None:
                 return np.zeros(shape, np.uint8), False
-            return fit(image, shape[:2]), True
+            return fit(image, shape[:2], self._info.fit), True
 
         def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             image, is_read = tf.numpy_function(read_or_not, [path], (tf.uint8, tf.bool))
@@ -108,7 +115,7 @@ class FileSource(StreamedSource):
         shape = self.info.image_shape
 
         def read_fitted(path: bytes) -> np.ndarray:
-            return fit(self._read_or_next(path), shape[:2])
+            return fit(self._read_or_next(path), shape[:2], self._info.fit)
 
         return tf.numpy_function(read_fitted, [record], tf.uint8, stateful=False)
 
@@ -139,13 +146,27 @@ class FileSource(StreamedSource):
             return image
         paths, labels = (column.numpy() for column in self._train)
         place = int(np.flatnonzero(paths == path)[0])
-        own = np.flatnonzero(labels == labels[place])
+        same = labels == labels[place]
+        own = np.flatnonzero(same if same.ndim == 1 else same.all(1))
         for other in np.roll(own, -1 - int(np.searchsorted(own, place))):
             image = self._read(paths[other])
             if image is not None:
                 return image
-        name = self._info.class_names[labels[place]]
+        held = [labels[place]] if labels.ndim == 1 else np.flatnonzero(labels[place])
+        name = ", ".join(self._info.class_names[label] for label in held)
         raise OSError(f"no training image of the class {name!r} can be read any more")
+
+
+def own_weights(pictures: Sequence[Picture]) -> np.ndarray | None:
+    """The weights of pictures, float (N,); None if they are equal.
+
+    Raises:
+        InputError: all are 0.
+    """
+    found = np.array([picture.weight for picture in pictures])
+    if len(found) and not found.any():
+        raise InputError("expected a weight above 0 for some image to train on, got 0 for all")
+    return found if len(set(found)) > 1 else None
 
 
 def _columns(pictures: Sequence[Picture]) -> tuple[tf.Tensor, tf.Tensor]:

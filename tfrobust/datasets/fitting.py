@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tfrobust.datasets.loading import load
+from tfrobust.datasets.names import Fit
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
 
@@ -31,6 +32,9 @@ def load_fitting(
     class_names: Sequence[str] | None = None,
     bits: int | None = None,
     frame: int | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    group: str | None = None,
+    fit: Fit = "crop",
 ) -> Fitting:
     """Opens a data set for a network.
 
@@ -43,6 +47,9 @@ def load_fitting(
         class_names: the names of these classes; None if they are not known.
         bits: as for `load`.
         frame: as for `load`.
+        labels: as for `load`.
+        group: as for `load`.
+        fit: as for `load`.
 
     Returns:
         The data set and notes about it.
@@ -51,13 +58,27 @@ def load_fitting(
         InputError: the set has other images or another number of classes than the network, or the
             same classes in another order.
     """
-    opened = partial(load, name, data_dir=data_dir, bits=bits, frame=frame)
+    opened = partial(
+        load,
+        name,
+        data_dir=data_dir,
+        bits=bits,
+        frame=frame,
+        labels=labels,
+        group=group,
+        fit=fit,
+    )
     source, notes = opened(), []
     own = source.info.image_shape
     height, width, _ = image_shape
     if height is not None and own[:2] != (height, width) and height == width:
         source = opened(image_size=height)
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
+    if source.info.multi_label:
+        raise InputError(
+            f"expected images of one class each; those of {name} may have several labels, which is "
+            "not supported yet"
+        )
     found = source.info.image_shape
     if any(wanted not in (None, size) for wanted, size in zip(image_shape, found, strict=True)):
         raise InputError(

@@ -1,23 +1,28 @@
 """A user's own images: `folder:/path`, with one sub-folder for each class, or train/ and test/.
 
-Images are resized to one size without being distorted. graph_decoding.py says how each kind of file
-is read. In a folder without train/ and test/ the file names decide the split; see folder_split.py.
+A CSV may say the labels instead; see labels_table.py. Images are resized to one size without being
+distorted. graph_decoding.py says how each kind of file is read. In a folder without train/ and
+test/ the file names decide the split, and groups stay together; see folder_split.py.
 """
 
 import dataclasses
 import logging
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from tfrobust.datasets.arrays import ArraySource
-from tfrobust.datasets.files import FileSource
+from tfrobust.datasets.files import FileSource, own_weights
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Folder, Picture, scan
 from tfrobust.datasets.folder_split import require_every_class, split
+from tfrobust.datasets.groups import grouped, number_of_groups, parse_way
+from tfrobust.datasets.labels_scan import scan_table
+from tfrobust.datasets.labels_table import read_table
 from tfrobust.datasets.left_out import LeftOut
-from tfrobust.datasets.names import folder_path
+from tfrobust.datasets.names import Fit, folder_path
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
 from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, channel_statistics
@@ -28,17 +33,24 @@ SAMPLE_IMAGES = 1000
 STREAMED_SAMPLE_IMAGES = 200
 
 
-def load_folder(
-    name: str, image_size: int | None, bits: int | None = None, frame: int | None = None
-) -> DataSource:
+class Reading(NamedTuple):
+    """How a folder is read; `loading.load` says what each field means."""
+
+    bits: int | None = None
+    frame: int | None = None
+    labels: Path | None = None
+    group: str | None = None
+    fit: Fit = "crop"
+
+
+def load_folder(name: str, image_size: int | None, reading: Reading) -> DataSource:
     """Opens a user's folder of images.
 
     Args:
         name: "folder:/path".
         image_size: height and width in pixels. None for the size of the images if they all share
             one of at most 256, and for 224 otherwise.
-        bits: how many bits of each sample carry the picture in 16-bit files that do not say it.
-        frame: which frame of DICOM files is read, from 1; None for the only one.
+        reading: what the user says of it.
 
     Returns:
         The data set: in memory up to 1 GB of pixels, otherwise reading files as they are needed.
@@ -46,29 +58,35 @@ def load_folder(
 
     Raises:
         InputError: there is no such folder, it has fewer than two classes, a class has no
-            readable image, or `bits` is needed.
+            readable image, `bits` is needed, or the CSV of labels or the groups are wrong.
     """
-    folder = scan(folder_path(name))
+    root, way = folder_path(name), parse_way(reading.group)
+    if reading.labels is None:
+        folder = scan(root)
+    else:
+        column = way.value if way is not None and way.kind == "column" else None
+        folder = scan_table(root, read_table(reading.labels, column))
     left_out = LeftOut(folder.passed_over)
-    found = survey(folder, left_out, frame)
-    parts = split(folder, found.readable, left_out.names)
+    found = survey(folder, left_out, reading.frame)
+    folder = grouped(folder, found.readable, way)
+    parts = split(folder, left_out)
     shape = found.shape(image_size)
-    bits = bits_of(folder, found.deep, bits, frame)
+    resized = found.sizes != {shape[:2]}
+    reading = reading._replace(bits=bits_of(folder, found.deep, reading.bits, reading.frame))
     if len(found.readable) * int(np.prod(shape)) > MEMORY_BYTES:
-        sample, _, _ = read_all(
-            parts["train"][:STREAMED_SAMPLE_IMAGES], shape, bits, frame, left_out
-        )
-        info = _info(folder, parts, shape, bits, frame, sample)
+        some = parts["train"][:STREAMED_SAMPLE_IMAGES]
+        sample, _, _ = read_all(some, shape, reading, left_out)
+        info = _info(folder, parts, shape, reading, sample, resized)
         source: DataSource = FileSource(info, folder.root, parts, left_out)
     else:
         arrays: dict[Split, Arrays] = {}
         for part in parts:
-            images, labels, parts[part] = read_all(parts[part], shape, bits, frame, left_out)
+            images, labels, parts[part] = read_all(parts[part], shape, reading, left_out)
             arrays[part] = images, labels
-        require_every_class(folder, parts, left_out.names)
-        info = _info(folder, parts, shape, bits, frame, arrays["train"][0][:SAMPLE_IMAGES])
+        require_every_class(folder, parts, left_out)
+        info = _info(folder, parts, shape, reading, arrays["train"][0][:SAMPLE_IMAGES], resized)
         info = dataclasses.replace(info, provenance=f"{info.provenance}; {left_out}")
-        source = _in_memory(info, arrays, left_out.names)
+        source = _in_memory(info, arrays, left_out.names, own_weights(parts["train"]))
     left_out.log()
     for note in folder.notes:
         logging.getLogger(__name__).warning("%s: %s", folder.root, note)
@@ -76,28 +94,24 @@ def load_folder(
 
 
 def read_all(
-    pictures: list[Picture],
-    shape: Shape,
-    bits: int | None,
-    frame: int | None,
-    left_out: LeftOut,
+    pictures: list[Picture], shape: Shape, reading: Reading, left_out: LeftOut
 ) -> tuple[np.ndarray, np.ndarray, list[Picture]]:
     """Reads pictures into memory.
 
     Args:
         pictures: in the order in which they are wanted.
         shape: the height, width and channels to bring them to.
-        bits: as for `load_folder`.
-        frame: as for `load_folder`.
+        reading: its bits and its frame.
         left_out: the pictures that cannot be decoded are added here.
 
     Returns:
-        Images uint8 (N, *shape), labels int32 (N,), and the pictures that they are.
+        Images uint8 (N, *shape), labels int32 (N,) or (N, K), and the pictures that they are.
     """
     images = np.empty((len(pictures), *shape), np.uint8)
 
     def read_fitted(path: Path) -> np.ndarray:
-        return fit(read(path, shape[2], bits=bits, frame=frame), shape[:2])
+        image = read(path, shape[2], bits=reading.bits, frame=reading.frame)
+        return fit(image, shape[:2], reading.fit)
 
     done: list[Picture] = []
     for picture, image in each(read_fitted, pictures, left_out):
@@ -107,9 +121,12 @@ def read_all(
 
 
 def _in_memory(
-    info: DatasetInfo, arrays: dict[Split, Arrays], skipped: tuple[str, ...]
+    info: DatasetInfo,
+    arrays: dict[Split, Arrays],
+    skipped: tuple[str, ...],
+    weights: np.ndarray | None,
 ) -> DataSource:
-    source = ArraySource(info, lambda: arrays["train"], lambda: arrays["test"], skipped)
+    source = ArraySource(info, lambda: arrays["train"], lambda: arrays["test"], skipped, weights)
     if "validation" in arrays:
         images, labels = arrays["validation"]
         alone = info.of_validation(len(images))
@@ -123,28 +140,54 @@ def _info(
     folder: Folder,
     parts: dict[Split, list[Picture]],
     shape: Shape,
-    bits: int | None,
-    frame: int | None,
+    reading: Reading,
     sample: np.ndarray,
+    resized: bool,
 ) -> DatasetInfo:
     mean, std = channel_statistics(sample)
-    counts = [f"{len(parts['train'])} training and {len(parts['test'])} test images"]
-    if "validation" in parts:
-        counts.append(f"{len(parts['validation'])} for validation")
-    way = "as its sub-folders say" if folder.splits else "a fifth of each class by file name"
     return DatasetInfo(
         name=re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.root.name).strip("._") or "folder",
         image_shape=shape,
         class_names=folder.class_names,
         train_images=len(parts["train"]),
         test_images=len(parts["test"]),
-        provenance=(
-            f"The user's own folder {folder.root.name!r}: {', '.join(counts)}, of "
-            f"{len(folder.class_names)} classes (test images: {way})"
-            + (f"; frame {frame} of DICOM files" if frame else "")
-        ),
+        provenance=_provenance(folder, parts, reading, shape if resized else None),
         mean=mean,
         std=std,
-        bits=bits,
-        frame=frame,
+        bits=reading.bits,
+        frame=reading.frame,
+        fit=reading.fit,
+        multi_label=folder.table is not None and folder.table.multi_label,
     )
+
+
+def _provenance(
+    folder: Folder,
+    parts: dict[Split, list[Picture]],
+    reading: Reading,
+    resized_to: Shape | None,
+) -> str:
+    counts = [f"{len(parts['train'])} training and {len(parts['test'])} test images"]
+    if "validation" in parts:
+        counts.append(f"{len(parts['validation'])} for validation")
+    of, way, kinds = "", "a fifth of each class by file name", "classes"
+    if folder.table is not None:
+        of = f" with the labels of {folder.table.path.name!r}"
+        kinds = "labels" if folder.table.multi_label else "classes"
+    if folder.splits:
+        way = "as its sub-folders say" if folder.table is None else "as the CSV says"
+    elif folder.grouped_by or kinds == "labels":
+        way = f"about a fifth of each {'label' if kinds == 'labels' else 'class'}"
+    told = (
+        f"The user's own folder {folder.root.name!r}{of}: {', '.join(counts)}, of "
+        f"{len(folder.class_names)} {kinds} (test images: {way})"
+    )
+    if resized_to is not None:
+        how = "by their middle" if reading.fit == "crop" else "between margins"
+        told += f", brought to {resized_to[0]} × {resized_to[1]} pixels {how}"
+    if folder.grouped_by:
+        count = number_of_groups(folder.pictures)
+        told += f"; none of {count} groups by {folder.grouped_by} is on both sides"
+    if reading.frame is not None:
+        told += f"; frame {reading.frame} of DICOM files"
+    return "; ".join([told, *folder.counts])

@@ -67,7 +67,7 @@ def layout(root: Path) -> Layout:
     if len(names) < 2:
         raise InputError(_too_few(root, next(iter(parts.values())), names))
     for name in names:
-        _require_plain(name)
+        require_plain(name)
     return Layout(parts, tuple(names), tuple(notes))
 
 
@@ -146,11 +146,15 @@ def _too_few(root: Path, part: Path, names: Sequence[str]) -> str:
     return f"{part} must have one sub-folder for each class, at least two; {found}. {advice}"
 
 
-def _require_plain(name: str) -> None:
-    """Refuses a class name that JSON, SVG or a terminal cannot carry."""
+def require_plain(name: str) -> None:
+    """Refuses a class name that JSON, SVG or a terminal cannot carry.
+
+    Raises:
+        InputError: says how to change it.
+    """
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         raise InputError(
-            f"the class folder {shown!r} has a name that reports cannot show: it is not UTF-8, or "
-            "has control characters. Rename the folder"
+            f"the class {shown!r} has a name that reports cannot show: it is not UTF-8, or has "
+            "control characters. Rename it"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfrobust.datasets.folder_layout import LEFTOVERS, Split, layout
 from tfrobust.datasets.headers import SUFFIXES
+from tfrobust.datasets.labels_table import Table
 from tfrobust.errors import InputError
 
 
@@ -18,23 +19,34 @@ class Picture:
 
     Args:
         file: where it is.
-        label: the index of its class.
+        label: the index of its class; or 0 or 1 for each label where it may have several.
         name: the path relative to the user's folder, with "/", as reports can show it.
         key: a hash of class and file name, in [0, 1). It decides the order, and the split where
             the folders do not.
-        split: what the folders say; None if `split_by_hash` is to decide.
+        split: what the folders or the CSV say; None if `folder_split` is to decide.
+        group: what it must stay together with, such as a patient's number; None if it is alone.
+        weight: of it in the training's loss.
     """
 
     file: str
-    label: int
+    label: int | tuple[int, ...]
     name: str
     key: float
     split: Split | None
+    group: str | None = None
+    weight: float = 1.0
 
     @property
     def path(self) -> Path:
         """The file."""
         return Path(self.file)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The numbers of its classes: one, or those whose label it has."""
+        if isinstance(self.label, int):
+            return (self.label,)
+        return tuple(number for number, has in enumerate(self.label) if has)
 
 
 @dataclass(frozen=True)
@@ -43,11 +55,14 @@ class Folder:
 
     Args:
         root: the folder.
-        class_names: sorted, in the order of the labels.
+        class_names: in the order of the labels.
         pictures: all files that are pictures by their names, in the order of their names.
-        splits: what the folders say that there is; empty if `split_by_hash` is to decide.
+        splits: what the folders or the CSV say that there is; empty if `folder_split` is to decide.
         passed_over: how many of each kind were found that are no pictures, such as {".txt": 3}.
         notes: sentences about what may surprise the user.
+        table: the CSV that says the labels; None if sub-folders do.
+        counts: phrases for reports about what of the CSV is left out.
+        grouped_by: what says the groups of the pictures; None if nothing does.
     """
 
     root: Path
@@ -56,13 +71,16 @@ class Folder:
     splits: tuple[Split, ...]
     passed_over: Counter[str]
     notes: tuple[str, ...]
+    table: Table | None = None
+    counts: tuple[str, ...] = ()
+    grouped_by: str | None = None
 
 
 def scan(root: Path) -> Folder:
     """Lists a folder that has one sub-folder for each class, or train/ and test/ with such.
 
-    Files are pictures if their names end as those of PNG, JPEG, WebP, BMP, TIFF or GIF files.
-    Others are counted, except hidden ones. Pictures may lie in deeper folders; links to such
+    Files are pictures if their names end as those of PNG, JPEG, WebP, BMP, TIFF, GIF or DICOM
+    files. Others are counted, except hidden ones. Pictures may lie in deeper folders; links to such
     folders are counted and not followed, because they may lead in circles.
 
     Args:
@@ -97,18 +115,18 @@ def shown(name: str) -> str:
 def _pictures(
     root: Path, part: Path, name: str, label: int, split: Split | None, passed_over: Counter[str]
 ) -> Iterator[Picture]:
-    for file in _files(str(part / name), passed_over):
+    for file in files_below(str(part / name), passed_over):
         suffix = os.path.splitext(file)[1].lower()
         if suffix not in SUFFIXES:
             passed_over[shown(suffix) or "without a suffix"] += 1
             continue
-        key = _key(os.path.relpath(file, part).replace(os.sep, "/"))
+        key = key_of(os.path.relpath(file, part).replace(os.sep, "/"))
         yield Picture(
             file, label, shown(os.path.relpath(file, root).replace(os.sep, "/")), key, split
         )
 
 
-def _files(folder: str, passed_over: Counter[str]) -> Iterator[str]:
+def files_below(folder: str, passed_over: Counter[str]) -> Iterator[str]:
     """The regular files below a folder: those of each folder by name, then deeper ones."""
     folders = [folder]
     while folders:
@@ -131,7 +149,8 @@ def _files(folder: str, passed_over: Counter[str]) -> Iterator[str]:
         folders += reversed(deeper)
 
 
-def _key(name: str) -> float:
+def key_of(name: str) -> float:
+    """A hash of a name, in [0, 1)."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     # A float holds 53 bits exactly, so the quotient stays below 1.
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53

@@ -6,20 +6,25 @@ bytes in 32 bits, and rounds after each side. The graph repeats this exactly.
 
 import tensorflow as tf
 
+from tfrobust.datasets.names import Fit
+
 WEIGHT_BITS = 22
 
 
-def fit(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Brings an image to a size and keeps its aspect: what does not fit is cut off evenly.
+def fit(image: tf.Tensor, size: tuple[int, int], how: Fit = "crop") -> tf.Tensor:
+    """Brings an image to a size and keeps its aspect.
 
     Args:
         image: uint8 (H, W, C).
         size: the wanted height and width, in pixels.
+        how: "crop" or "letterbox", as for `resizing.fit`.
 
     Returns:
         uint8 (*size, C), smoothed where it shrinks.
     """
     own = tf.cast(tf.shape(image)[:2], tf.float64)
+    if how == "letterbox":
+        return _letterboxed(image, own, size)
     scale = tf.reduce_min(own / tf.constant(size, tf.float64))
     low = tf.maximum((own - scale * size) / 2, 0.0)
     high = tf.minimum(low + scale * size, own)
@@ -35,12 +40,23 @@ def fit(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return tf.ensure_shape(image, (*size, image.shape[-1]))
 
 
+def _letterboxed(image: tf.Tensor, own: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    scale = tf.reduce_max(own / tf.constant(size, tf.float64))
+    inner = _whole(tf.maximum(tf.round(own / scale), 1.0))
+    zero = tf.zeros((), tf.float64)
+    image = _resized(image, 1, zero, own[1], inner[1])
+    image = _resized(image, 0, zero, own[0], inner[0])
+    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    image = tf.image.pad_to_bounding_box(image, top, left, *size)
+    return tf.ensure_shape(image, (*size, image.shape[-1]))
+
+
 def _whole(numbers: tf.Tensor) -> list[tf.Tensor]:
     return tf.unstack(tf.cast(numbers, tf.int32))
 
 
 def _resized(
-    image: tf.Tensor, axis: int, low: tf.Tensor, high: tf.Tensor, wanted: int
+    image: tf.Tensor, axis: int, low: tf.Tensor, high: tf.Tensor, wanted: int | tf.Tensor
 ) -> tf.Tensor:
     """Resizes one side: each new pixel is a weighted sum of old ones.
 
@@ -75,7 +91,7 @@ def _resized(
 
 
 def _weights(
-    own: tf.Tensor, low: tf.Tensor, high: tf.Tensor, wanted: int
+    own: tf.Tensor, low: tf.Tensor, high: tf.Tensor, wanted: int | tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Which pixels each new pixel is made of, as Pillow's `precompute_coeffs` has it.
 
@@ -85,9 +101,9 @@ def _weights(
     """
     # Pillow keeps the box in single precision and computes the rest in double precision.
     low, high = tf.cast(low, tf.float32), tf.cast(high, tf.float32)
-    scale = tf.cast(high - low, tf.float64) / wanted
+    scale = tf.cast(high - low, tf.float64) / tf.cast(wanted, tf.float64)
     reach = tf.maximum(scale, 1.0)
-    centre = tf.cast(low, tf.float64) + (tf.range(wanted, dtype=tf.float64) + 0.5) * scale
+    centre = tf.cast(low, tf.float64) + (tf.cast(tf.range(wanted), tf.float64) + 0.5) * scale
     first = tf.maximum(tf.cast(centre - reach + 0.5, tf.int32), 0)
     stop = tf.minimum(tf.cast(centre + reach + 0.5, tf.int32), own)
     place = first + tf.range(tf.reduce_max(stop - first))[:, None]

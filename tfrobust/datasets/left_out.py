@@ -25,6 +25,12 @@ class LeftOut:
         with self._lock:
             return tuple(sorted(self._reasons))
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why they cannot be read, by their names."""
+        with self._lock:
+            return dict(self._reasons)
+
     def add(self, name: str, reason: str) -> bool:
         """Leaves out a picture; → whether it is new here."""
         with self._lock:

@@ -4,9 +4,10 @@ Importing this module does not import TensorFlow. `load` does.
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfrobust.datasets.names import EMBEDDED, FOLDER_PREFIX, validate
+from tfrobust.datasets.names import EMBEDDED, FITS, FOLDER_PREFIX, Fit, validate
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -22,6 +23,9 @@ def load(
     held_out: int = 0,
     bits: int | None = None,
     frame: int | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    group: str | None = None,
+    fit: Fit = "crop",
 ) -> "DataSource":
     """Opens a data set.
 
@@ -40,6 +44,14 @@ def load(
             picture: from 9 to 16, such as 12 for radiographs. None for 16; pictures that would then
             be nearly black are refused.
         frame: for a folder with DICOM files of several frames: which one to read, from 1.
+        labels: for a folder: a CSV that says the label of each file, and perhaps its group, split
+            and weight (`datasets/labels_table.py`), where no sub-folders say it.
+        group: for a folder: what must not be on both sides of the split, such as patients.
+            "column:NAME" of the CSV, "dicom:PatientID" or another element, "pattern:REGEX" of the
+            file names, of which the groups count if it has some; or "none". None for a column that
+            is called group or patient, and else for the PatientID of DICOM files.
+        fit: for a folder with pictures of other proportions than the data set's: "crop" cuts their
+            middle out, "letterbox" keeps all of them between black margins.
 
     Returns:
         The data set. Large sets stay on disk, small ones are read at first use.
@@ -58,6 +70,15 @@ def load(
         raise InputError(f"bits must be from {MIN_BITS} to {MAX_BITS}, got {bits!r}")
     if frame is not None and (isinstance(frame, bool) or not isinstance(frame, int) or frame < 1):
         raise InputError(f"frame must be a whole number of at least 1, got {frame!r}")
+    if fit not in FITS:
+        raise InputError(f"fit must be one of {', '.join(FITS)}; got {fit!r}")
+    if (labels is not None or group is not None or fit != "crop") and not name.startswith(
+        FOLDER_PREFIX
+    ):
+        raise InputError(
+            f"expected {FOLDER_PREFIX}/path with `labels`, `group` and `fit`, got {name}"
+        )
+    table = None if labels is None else Path(labels).expanduser()
     if name == EMBEDDED:
         from tfrobust.datasets.embedded import load_embedded
 
@@ -68,9 +89,9 @@ def load(
                 f"expected a data set by its name with held_out, got {name}: put the images that "
                 "are not to be trained on into a folder `test` beside `train`"
             )
-        from tfrobust.datasets.folder import load_folder
+        from tfrobust.datasets.folder import Reading, load_folder
 
-        return load_folder(name, image_size, bits, frame)
+        return load_folder(name, image_size, Reading(bits, frame, table, group, fit))
     from tfrobust.datasets.catalog import load_catalog
 
     return load_catalog(name, data_dir, image_size, held_out)

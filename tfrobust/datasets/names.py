@@ -14,15 +14,21 @@ from tfrobust.errors import InputError
 
 EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"
-Augmentation = Literal["none", "crop", "crop_flip", "imagenet"]
+Augmentation = Literal["none", "crop", "crop_flip", "imagenet", "radiograph"]
 AUGMENTATIONS = get_args(Augmentation)
+Balance = Literal["none", "weights", "sampling"]
+BALANCES = get_args(Balance)
+# How a picture of other proportions is brought to a size.
+Fit = Literal["crop", "letterbox"]
+FITS = get_args(Fit)
 
-# These sets of tensorflow-datasets 4.9.10 pair one uint8 image with one class label. To ask tfds
-# itself would take three seconds, as it imports TensorFlow.
+# These sets of tensorflow-datasets 4.9.10 pair one uint8 image with one class label, or with
+# several by an adapter of `several_labels`. To ask tfds itself would take three seconds, as it
+# imports TensorFlow.
 CATALOG_TEXT = """
 beans binary_alpha_digits caltech101 caltech_birds2010 caltech_birds2011 cars196 cassava
-cats_vs_dogs cifar10 cifar100 cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n
-citrus_leaves cmaterdb coil100 colorectal_histology controlled_noisy_web_labels
+cats_vs_dogs chexpert cifar10 cifar100 cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n
+citrus_leaves cmaterdb coco coil100 colorectal_histology controlled_noisy_web_labels
 curated_breast_imaging_ddsm cycle_gan deep_weeds diabetic_retinopathy_detection dmlab
 domainnet dtd emnist eurosat fashion_mnist food101 geirhos_conflict_stimuli
 horses_or_humans i_naturalist2017 i_naturalist2018 imagenet2012 imagenet2012_corrupted

@@ -11,12 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets.augment import central_window, crop_of_jpeg, cut, random_window, resize
+from tfrobust.datasets.several_labels import SeveralLabels
 from tfrobust.datasets.source import Arrays, DatasetInfo
+from tfrobust.datasets.stream import Stream
 from tfrobust.datasets.streamed import StreamedSource
 
 PARALLEL_FILES = 16
 SHUFFLE_BYTES = 256 * 2**20
 CENTRAL_FRACTION = 0.875
+LOOKED_AT = 100  # images of which some has a label, if they have any
 READ_BUFFER = 8 * 2**20
 
 
@@ -31,7 +34,8 @@ class Records:
         count: the number of examples in all.
         mean_bytes: the mean size of an example.
         image_key: the name of the feature with the encoded image.
-        label_key: the name of the feature with the class.
+        label: the name of the feature with the class; or where the labels of an image are, if it
+            may have several.
     """
 
     paths: tuple[str, ...]
@@ -40,17 +44,19 @@ class Records:
     count: int
     mean_bytes: int
     image_key: str
-    label_key: str
+    label: str | SeveralLabels
 
     @classmethod
-    def of_split(cls, splits: Any, name: str, image_key: str, label_key: str) -> "Records":
+    def of_split(
+        cls, splits: Any, name: str, image_key: str, label: str | SeveralLabels
+    ) -> "Records":
         """Finds the records of a split of TensorFlow Datasets.
 
         Args:
             splits: the builder's info.splits.
             name: a whole split such as "test", or a slice such as "train[:80%]".
             image_key: the name of the image feature.
-            label_key: the name of the label feature.
+            label: as the field of this name.
 
         Returns:
             The split's records.
@@ -65,7 +71,7 @@ class Records:
             # A slice does not know its bytes, so the mean is taken over the whole split.
             mean_bytes=max(int(whole.num_bytes) // max(whole.num_examples, 1), 1),
             image_key=image_key,
-            label_key=label_key,
+            label=label,
         )
 
     def head(self, count: int) -> "Records":
@@ -78,19 +84,32 @@ class Records:
         return self._parts(tf.range(len(self.paths))).flat_map(_read_part)
 
     def parse(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Splits an encoded example, string (), into the image's bytes and the label, int32 ()."""
-        features = {
-            self.image_key: tf.io.FixedLenFeature((), tf.string),
-            self.label_key: tf.io.FixedLenFeature((), tf.int64),
-        }
-        parsed = tf.io.parse_single_example(example, features)
-        return parsed[self.image_key], tf.cast(parsed[self.label_key], tf.int32)
+        """Splits an encoded example, string (), into the image's bytes and its label.
 
-    def first(self) -> tuple[bytes, int]:
-        """The bytes of the first image, and its label. Without examples, b"" and −1."""
-        for image, label in self.in_order().map(self.parse).take(1):
-            return image.numpy(), int(label)
-        return b"", -1
+        The label is a class, int32 (), or 0 or 1 for each of several labels, int32 (K,).
+        """
+        image = tf.io.FixedLenFeature((), tf.string)
+        if isinstance(self.label, SeveralLabels):
+            several = tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True)
+            features = {self.image_key: image, self.label.key: several}
+            parsed = tf.io.parse_single_example(example, features)
+            return parsed[self.image_key], self.label.vector(parsed[self.label.key])
+        features = {self.image_key: image, self.label: tf.io.FixedLenFeature((), tf.int64)}
+        parsed = tf.io.parse_single_example(example, features)
+        return parsed[self.image_key], tf.cast(parsed[self.label], tf.int32)
+
+    def first(self) -> bytes:
+        """The bytes of the first image; without examples, b""."""
+        for image, _ in self.in_order().map(self.parse).take(1):
+            return bytes(image.numpy())
+        return b""
+
+    def is_labelled(self) -> bool:
+        """Whether the labels are no secret, as those of test images may be."""
+        several = isinstance(self.label, SeveralLabels)
+        some = self.in_order().map(self.parse).take(LOOKED_AT if several else 1)
+        labels = [label.numpy() for _, label in some]
+        return any(label.any() if several else label >= 0 for label in labels)
 
     def shuffled(self, seed: int, epoch: tf.Tensor) -> tf.data.Dataset:
         """Encoded examples in an order that depends on seed and epoch alone.
@@ -131,7 +150,7 @@ class Records:
             image_shape: the height, width and channels to bring the images to.
 
         Returns:
-            Images uint8 (N, *image_shape) and labels int32 (N,), in stored order.
+            Images uint8 (N, *image_shape) and labels int32 (N,) or (N, K), in stored order.
         """
         height, width, channels = image_shape
 
@@ -144,7 +163,9 @@ class Records:
             return tf.ensure_shape(image, image_shape), label
 
         images = np.empty((self.count, *image_shape), np.uint8)
-        labels = np.empty(self.count, np.int32)
+        label = self.label
+        number = (len(label.class_names),) if isinstance(label, SeveralLabels) else ()
+        labels = np.empty((self.count, *number), np.int32)
         decoded = self.in_order().map(
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
@@ -180,13 +201,13 @@ class RecordSource(StreamedSource):
         self._test = test
 
     def _training_records(
-        self, seed: int, first_epoch: int, skip: int, per_epoch: int
+        self, stream: Stream, first_epoch: int, skip: int, per_epoch: int
     ) -> tf.data.Dataset:
         records = self._train
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             done = tf.where(epoch == first_epoch, tf.constant(skip, tf.int64), 0)
-            return records.shuffled(seed, epoch).take(per_epoch).skip(done)
+            return records.shuffled(stream.seed, epoch).take(per_epoch).skip(done)
 
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
         return epochs.flat_map(one_epoch).map(records.parse)

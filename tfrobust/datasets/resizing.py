@@ -1,4 +1,4 @@
-"""Brings a picture to a network's size: its middle of the wanted aspect, resized bilinearly.
+"""Brings a picture to a network's size: its middle of the wanted aspect, or all of it with margins.
 
 `graph_resizing.fit` does the same inside a TensorFlow graph and gives the same pixels.
 """
@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from tfrobust.datasets.names import Fit
 
 
 class Span(NamedTuple):
@@ -26,21 +28,36 @@ class Span(NamedTuple):
     high: float
 
 
-def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Brings an image to a size and keeps its aspect: what does not fit is cut off evenly.
+def fit(image: np.ndarray, size: tuple[int, int], how: Fit = "crop") -> np.ndarray:
+    """Brings an image to a size and keeps its aspect.
 
     Args:
         image: uint8 (H, W, C) with 1 or 3 channels.
         size: the wanted height and width, in pixels.
+        how: "crop" cuts off evenly what does not fit; "letterbox" keeps all of the image, between
+            black margins of equal width.
 
     Returns:
-        uint8 (*size, C), smoothed where it shrinks.
+        uint8 (*size, C), resized bilinearly, and smoothed where it shrinks.
     """
     height, width, channels = image.shape
     if (height, width) == size:
         return image
+    if how == "letterbox":
+        scale = max(height / size[0], width / size[1])
+        inner = max(round(height / scale), 1), max(round(width / scale), 1)
+        top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        framed = np.zeros((*size, channels), np.uint8)
+        framed[top : top + inner[0], left : left + inner[1]] = _resized(
+            image, inner, Span(0, height, 0.0, float(height)), Span(0, width, 0.0, float(width))
+        )
+        return framed
     scale = min(height / size[0], width / size[1])
-    rows, columns = _span(height, size[0], scale), _span(width, size[1], scale)
+    return _resized(image, size, _span(height, size[0], scale), _span(width, size[1], scale))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], rows: Span, columns: Span) -> np.ndarray:
+    channels = image.shape[-1]
     part = image[rows.start : rows.stop, columns.start : columns.stop]
     picture = Image.fromarray(part[..., 0] if channels == 1 else part)
     # One side at a time, because versions of Pillow begin with different sides.

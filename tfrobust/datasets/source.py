@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets.names import AUGMENTATIONS
+from tfrobust.datasets.names import AUGMENTATIONS, BALANCES, Balance, Fit
+from tfrobust.datasets.order import image_weights
+from tfrobust.datasets.stream import Stream, to_floats
 from tfrobust.errors import InputError
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -32,6 +34,9 @@ class DatasetInfo:
         bits: how many bits of each sample carry the picture in 16-bit files that do not say it;
             None if there are no such files.
         frame: which frame of DICOM files is read, from 1; None for the only one.
+        fit: how pictures of other proportions are brought to `image_shape`: "crop" or "letterbox".
+        multi_label: whether an image may have several of the classes. Its labels are then 0 or 1
+            for each of them, (N, K), and else the number of its class, (N,).
     """
 
     name: str
@@ -44,6 +49,8 @@ class DatasetInfo:
     std: tuple[float, ...]
     bits: int | None = None
     frame: int | None = None
+    fit: Fit = "crop"
+    multi_label: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -76,17 +83,6 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    """Which training batches are wanted; see `DataSource.train` for the fields."""
-
-    batch_size: int
-    seed: int
-    augmentation: str
-    start_step: int
-    rows: tuple[int, int]
-
-
 class DataSource(ABC):
     """An opened data set.
 
@@ -105,6 +101,7 @@ class DataSource(ABC):
         self.info = info
         self.validation: DataSource | None = None
         self._skipped = skipped
+        self._own_weights: np.ndarray | None = None
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -146,22 +143,27 @@ class DataSource(ABC):
         augmentation: str = "crop_flip",
         start_step: int = 0,
         rows: tuple[int, int] | None = None,
+        balance: Balance = "none",
     ) -> tf.data.Dataset:
         """An endless stream of training batches, which are shuffled anew in each epoch.
 
         Args:
             batch_size: images in a batch.
             seed: of the order and of the augmentation, in [0, 2**31).
-            augmentation: "none", "crop", "crop_flip" or "imagenet"; see `augment.augment`.
+            augmentation: "none", "crop", "crop_flip", "imagenet" or "radiograph"; see
+                `augment.augment`.
             start_step: the number of the first batch. Those before it are skipped without being
                 decoded.
             rows: for one host of several: the first row to give of every batch, and the last + 1.
                 The other rows are not decoded. None gives all rows.
+            balance: "sampling" shows each class equally often; "weights" makes them weigh the same
+                in the loss; "none" takes the classes as they come.
 
         Returns:
-            Batches of images float32 (B, H, W, C) in [0, 1] and labels int32 (B,), where B is
-            batch_size or the number of rows. Batch k depends on seed, k, batch_size and
-            augmentation alone. All its images are of one epoch.
+            Batches of images float32 (B, H, W, C) in [0, 1] and labels int32 (B,), or (B, K) of a
+            multi-label set, where B is batch_size or the number of rows. With weights, by `balance`
+            or by the set's own, also weights float32 (B,), which are 1 on average. Batch k depends
+            on seed, k and these arguments alone. All its images are of one epoch.
 
         Raises:
             InputError: an argument is out of its range.
@@ -175,6 +177,20 @@ class DataSource(ABC):
             raise InputError(
                 f"augmentation must be one of {', '.join(AUGMENTATIONS)}; got {augmentation!r}"
             )
+        if balance not in BALANCES:
+            raise InputError(f"balance must be one of {', '.join(BALANCES)}; got {balance!r}")
+        labels = None if balance == "none" else self._training_labels()
+        if balance != "none" and (labels is None or labels.ndim != 1):
+            raise InputError(
+                f"expected `balance` to be none for {self.info.name}, whose images "
+                + ("are read in their stored order" if labels is None else "have several labels")
+                + f", got {balance!r}"
+            )
+        weights = None
+        if balance == "weights" or self._own_weights is not None:
+            weights = image_weights(
+                self.info.train_images, self._own_weights, labels if balance == "weights" else None
+            )
         first, last = rows or (0, batch_size)
         if not 0 <= first < last <= batch_size:
             raise InputError(f"rows must lie within a batch of {batch_size}, got {rows}")
@@ -185,10 +201,12 @@ class DataSource(ABC):
                 augmentation=augmentation,
                 start_step=start_step,
                 rows=(first, last),
+                balance=balance,
+                weights=weights,
             )
         )
         if last - first < batch_size:
-            batches = batches.map(lambda images, labels: (images[first:last], labels[first:last]))
+            batches = batches.map(lambda *batch: tuple(part[first:last] for part in batch))
         return batches.prefetch(tf.data.AUTOTUNE)
 
     def test(
@@ -252,6 +270,10 @@ class DataSource(ABC):
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
 
+    def _training_labels(self) -> np.ndarray | None:
+        """The labels of all training images, int (N,) or (N, K); None where they are not known."""
+        return None
+
     @abstractmethod
     def _training_batches(self, stream: Stream) -> tf.data.Dataset:
         """The stream's whole batches. Rows outside of `stream.rows` may hold any pixels."""
@@ -264,17 +286,6 @@ class DataSource(ABC):
         if limit is not None:
             _require_whole("limit", limit, 1)
         return min(limit or self.info.test_images, self.info.test_images)
-
-
-def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The seed of all that is random in one batch: int64 (2,)."""
-    # An epoch's order is seeded by (seed, epoch). The offset keeps the two kinds of seeds apart.
-    return tf.stack([tf.constant(seed + 2**32, tf.int64), tf.cast(step, tf.int64)])
-
-
-def to_floats(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turns uint8 images of any shape into float32 in [0, 1]. Labels stay as they are."""
-    return tf.cast(images, tf.float32) / 255, labels
 
 
 def _require_whole(name: str, value: int, least: int) -> None:

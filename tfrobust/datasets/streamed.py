@@ -5,7 +5,8 @@ from abc import abstractmethod
 import tensorflow as tf
 
 from tfrobust.datasets.augment import augment, flip
-from tfrobust.datasets.source import DataSource, Stream, step_seed, to_floats
+from tfrobust.datasets.source import DataSource
+from tfrobust.datasets.stream import Stream, step_seed, to_floats
 
 
 class StreamedSource(DataSource):
@@ -16,18 +17,19 @@ class StreamedSource(DataSource):
 
     @abstractmethod
     def _training_records(
-        self, seed: int, first_epoch: int, skip: int, per_epoch: int
+        self, stream: Stream, first_epoch: int, skip: int, per_epoch: int
     ) -> tf.data.Dataset:
         """Endless training records. The order of an epoch is a function of seed and epoch.
 
         Args:
-            seed: of the order.
+            stream: its seed, balance and weights.
             first_epoch: the epoch to begin with.
             skip: how many records of that epoch to leave out.
             per_epoch: how many records of an epoch to give.
 
         Returns:
-            Elements of a record, string (), and its label, int32 ().
+            Elements of a record, string (), its label, int32 () or (K,), and its weight, float32
+            (), if the stream has weights.
         """
 
     @abstractmethod
@@ -48,13 +50,11 @@ class StreamedSource(DataSource):
         steps = self.steps_per_epoch(batch_size)
         epoch, step_in_epoch = divmod(stream.start_step, steps)
         records = self._training_records(
-            seed, epoch, step_in_epoch * batch_size, steps * batch_size
+            stream, epoch, step_in_epoch * batch_size, steps * batch_size
         )
 
-        def decode(
-            position: tf.Tensor, record: tuple[tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded, label = record
+        def decode(position: tf.Tensor, record: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+            encoded, *columns = record
 
             def image() -> tf.Tensor:
                 if is_imagenet:
@@ -62,24 +62,22 @@ class StreamedSource(DataSource):
                 return self._whole_image(encoded)
 
             if rows == (0, batch_size):
-                return tf.ensure_shape(image(), self.info.image_shape), label
+                return tf.ensure_shape(image(), self.info.image_shape), *columns
             row = position % batch_size
             decoded = tf.cond(
                 (row >= rows[0]) & (row < rows[1]),
                 image,
                 lambda: tf.zeros(self.info.image_shape, tf.uint8),
             )
-            return tf.ensure_shape(decoded, self.info.image_shape), label
+            return tf.ensure_shape(decoded, self.info.image_shape), *columns
 
-        def change(
-            step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            images, labels = batch
+        def change(step: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+            images, *columns = batch
             if is_imagenet:
                 images = flip(images, step_seed(seed, step))
             else:
                 images = augment(images, stream.augmentation, step_seed(seed, step))
-            return to_floats(images, labels)
+            return to_floats(images, *columns)
 
         examples = records.enumerate(stream.start_step * batch_size).map(
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

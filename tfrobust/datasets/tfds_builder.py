@@ -14,6 +14,7 @@ from tfrobust.datasets.names import (
     not_prepared,
     unknown_name,
 )
+from tfrobust.datasets.several_labels import SeveralLabels, adapted
 from tfrobust.errors import InputError, reason_of
 
 
@@ -43,21 +44,26 @@ def open_builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         raise InputError(f"TensorFlow Datasets cannot open {name!r}: {_brief(error)}") from error
 
 
-def image_and_label(builder: Any) -> tuple[str, str, tuple[int | None, int | None, int]]:
+def image_and_label(
+    builder: Any,
+) -> tuple[str, str | SeveralLabels, tuple[int | None, int | None, int]]:
     """Finds which of a set's features are the image and its class.
 
     Args:
         builder: a tfds.core.DatasetBuilder.
 
     Returns:
-        The image's key, the label's key, and the image's shape (H, W, C), in which None stands for
-        a size that varies.
+        The image's key, the label's key or where several labels are, and the image's shape
+        (H, W, C), in which None stands for a size that varies.
 
     Raises:
         InputError: the set does not pair one 8-bit image, grey or in colour, with one class.
     """
     import tensorflow_datasets as tfds
 
+    several = adapted(builder)
+    if several is not None:
+        return "image", several, builder.info.features["image"].shape
     keys = builder.info.supervised_keys or ("image", "label")
     features = builder.info.features
     known = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust.datasets.graph_decoding import decode, kinds, size_of
 from tfrobust.datasets.graph_resizing import fit
+from tfrobust.datasets.names import Fit
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 50_000_000
@@ -15,9 +16,13 @@ MOST_PIXELS_OF_ALL = 4 * MOST_PIXELS
 
 
 def decoded(
-    encoded: tf.Tensor, size: tuple[int, int], channels: int, bits: int | None = None
+    encoded: tf.Tensor,
+    size: tuple[int, int],
+    channels: int,
+    bits: int | None = None,
+    how: Fit = "crop",
 ) -> tf.Tensor:
-    """Decodes files, and brings each to a size: its middle of the wanted aspect, resized.
+    """Decodes files, and brings each to a size.
 
     The files are decoded one after the other, so that only one whole picture is held at a time.
 
@@ -28,6 +33,7 @@ def decoded(
         channels: 1 or 3.
         bits: how many bits of a 16-bit sample carry the picture, where a file does not say it;
             None: all 16, and files that are so dark that they may have fewer are refused.
+        how: "crop" or "letterbox", as for `resizing.fit`.
 
     Returns:
         float32 (B, H, W, channels) in [0, 1]. What cannot be decoded ends the graph with
@@ -35,7 +41,7 @@ def decoded(
     """
     with tf.device("CPU:0"):
         images = tf.map_fn(
-            lambda file: fit(decode(file, channels, bits=bits), size),
+            lambda file: fit(decode(file, channels, bits=bits), size, how),
             _within_budget(encoded),
             parallel_iterations=1,
             fn_output_signature=tf.TensorSpec((*size, channels), tf.uint8),

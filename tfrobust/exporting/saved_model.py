@@ -17,6 +17,7 @@ from tfrobust.core.images import checked_images
 from tfrobust.core.input_range import Range
 from tfrobust.core.interruption import deferred
 from tfrobust.core.loading import KERAS_FILE
+from tfrobust.datasets.names import Fit
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting import card, extras, onnx, parity
 from tfrobust.exporting.arguments import (
@@ -47,6 +48,7 @@ def export(
     forms: Sequence[str] = tuple(FILES),
     explainer: bool = True,
     bits: int | None = None,
+    fit: Fit = "crop",
 ) -> Path:
     """Writes a network as the next version, in forms that give the same answers.
 
@@ -83,6 +85,8 @@ def export(
         explainer: whether "explainer" is among the forms. It takes most of the time.
         bits: how many bits of each sample carried the picture in the 16-bit files that it was
             trained on (`DatasetInfo.bits`); `predict_bytes` reads such files likewise.
+        fit: how `predict_bytes` brings pictures of other proportions to the network's size
+            (`DatasetInfo.fit`).
 
     Returns:
         `<directory>/<version>`.
@@ -106,7 +110,7 @@ def export(
     left_out = not_wanted(forms, explainer)
     with versions.staging(directory) as folder:
         with deferred() as look:
-            signatures = _write_saved_model(network, folder, names, bits)
+            signatures = _write_saved_model(network, folder, names, bits, fit)
             look()
             for form, file in FILES.items():
                 if file not in left_out:
@@ -229,12 +233,16 @@ def _compared(
 
 
 def _write_saved_model(
-    network: keras.Model, folder: Path, class_names: Sequence[str], bits: int | None
+    network: keras.Model,
+    folder: Path,
+    class_names: Sequence[str],
+    bits: int | None,
+    fit: Fit = "crop",
 ) -> dict[str, Any]:
     """Writes the SavedModel, and gives the types and shapes of its signatures for the card."""
     functions = {
         name: function.get_concrete_function()
-        for name, function in signatures_of(network, class_names, bits).items()
+        for name, function in signatures_of(network, class_names, bits, fit).items()
     }
     # keras.export.ExportArchive would store the weights twice. A module that owns the variables
     # themselves stores them once.

@@ -10,6 +10,7 @@ from tfrobust.attacks.nearest_decision import nearest_decision
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
+from tfrobust.datasets.names import Fit
 from tfrobust.explanations.adversarial import walk
 from tfrobust.exporting.decoding import decoded
 
@@ -58,7 +59,10 @@ def explain_inputs(shape: tuple[int | None, ...]) -> list[tf.TensorSpec]:
 
 
 def signatures_of(
-    network: keras.Model, class_names: Sequence[str], bits: int | None = None
+    network: keras.Model,
+    class_names: Sequence[str],
+    bits: int | None = None,
+    fit: Fit = "crop",
 ) -> dict[str, Any]:
     """Makes the signatures of an exported model.
 
@@ -69,6 +73,7 @@ def signatures_of(
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
         class_names: K names.
         bits: as for `decoding.decoded`.
+        fit: as for `decoding.decoded`.
 
     Returns:
         By name:
@@ -119,7 +124,7 @@ def signatures_of(
         return {"rmse": rmse, "found": found, "class_id": class_id, "rival": rival}
 
     def predict_bytes(encoded: tf.Tensor) -> Tensors:
-        return classified(decoded(encoded, (height, width), channels, bits))
+        return classified(decoded(encoded, (height, width), channels, bits, fit))
 
     made: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
         "serving_default": (serving_default, [images]),

@@ -41,6 +41,11 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     Raises:
         InputError: the configuration does not fit the data or the devices; the field is named.
     """
+    if info.multi_label:
+        raise InputError(
+            f"expected images of one class each to train on; those of {info.name} may have several "
+            "labels, which is not supported yet"
+        )
     keras.utils.set_random_seed(config.seed)
     made = network.make(config.network, info, precision=config.training.precision)
     guess = math.log(info.num_classes)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust.datasets import DataSource
+from tfrobust.datasets.names import Balance
 from tfrobust.errors import ReportedError
 from tfrobust.runs import cluster
 
@@ -89,6 +90,7 @@ def batches(
     seed: int,
     augmentation: str,
     start_step: int,
+    balance: Balance = "none",
 ) -> Any:
     """The batches of a training. Each device gets its own part of every batch.
 
@@ -99,10 +101,11 @@ def batches(
         seed: as for `DataSource.train`.
         augmentation: as for `DataSource.train`.
         start_step: as for `DataSource.train`.
+        balance: as for `DataSource.train`.
 
     Returns:
-        An endless iterator over (images, labels), for `strategy.run`. Device i of n gets the i-th
-        part of the rows that a single device would get.
+        An endless iterator over images, labels and perhaps weights, for `strategy.run`. Device i of
+        n gets the i-th part of the rows that a single device would get.
     """
     replicas = strategy.num_replicas_in_sync
 
@@ -113,6 +116,7 @@ def batches(
             seed=seed,
             augmentation=augmentation,
             start_step=start_step,
+            balance=balance,
             rows=(context.input_pipeline_id * rows, (context.input_pipeline_id + 1) * rows),
         )
         if replicas > context.num_input_pipelines:

@@ -160,6 +160,7 @@ class _Loop:
             config.training.batch_size,
             seed=config.seed,
             augmentation=config.data.augmentation,
+            balance=config.data.balance,
             start_step=first,
         )
         watchers.on_train_begin()
@@ -211,10 +212,9 @@ class _Loop:
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.began
 
-    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        values = dict(self.classifier.optimize(images, labels))
-        values[LABEL_RANGE] = tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)])
-        return values
+    def _replica_step(self, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        ends = tf.reduce_min(batch[1]), tf.reduce_max(batch[1])
+        return {**self.classifier.optimize(*batch), LABEL_RANGE: tf.stack(ends)}
 
     def _end_epoch(
         self, epoch: int, log: MetricsLog, watchers: keras.callbacks.CallbackList

@@ -182,6 +182,24 @@ def folder() -> Config:
     )
 
 
+def radiographs() -> Config:
+    """Your own radiographs: never flipped, turned and lightened a little, kept whole, balanced.
+
+    Command: ``python tools/train.py --recipe radiographs --dataset folder:/path/to/images``, with
+    ``--labels labels.csv`` if no sub-folders say the classes.
+    Result: it depends on the images. A real study needs a larger ``--image_size``, ``--width`` and
+    more ``--epochs``.
+    """
+    return folder().replace(
+        {
+            "name": "radiographs",
+            "data.augmentation": "radiograph",
+            "data.fit": "letterbox",
+            "data.balance": "sampling",
+        }
+    )
+
+
 RECIPES = {
     recipe.__name__: recipe
     for recipe in (
@@ -195,6 +213,7 @@ RECIPES = {
         imagenet2012_resnet50,
         imagenet2012_resnet18,
         folder,
+        radiographs,
     )
 }
 _BY_DATASET = {

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrobust.datasets.names import Augmentation
+from tfrobust.datasets.names import Augmentation, Balance, Fit
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 from tfrobust.models.names import ARCHITECTURES, Activation
@@ -44,12 +44,30 @@ class DataConfig:
     """Which frame of a folder's DICOM files is read, from 1. Default: the only one; files of
     several are left out."""
 
+    labels: str | None = None
+    """A CSV that says the label of each file of a folder, and perhaps its group, split and weight.
+    Default: the sub-folders are the classes."""
+
+    group: str | None = None
+    """What must not be on both sides of a folder's split: column:NAME of the CSV, dicom:PatientID,
+    pattern:REGEX of the file names, or none. Default: a column called group or patient, else the
+    PatientID of DICOM files."""
+
+    fit: Fit = "crop"
+    """How pictures of a folder that have other proportions are brought to one size: crop cuts their
+    middle out, letterbox keeps all of them between black margins."""
+
     held_out: Number = 0
     """So many training images, the last ones, are not trained on but measured in the place of the
     test images. Use it to choose between configurations."""
 
+    balance: Balance = "none"
+    """What is done about rare classes: sampling shows each class equally often, weights makes them
+    weigh the same in the classification loss."""
+
     augmentation: Augmentation = "crop_flip"
-    """How training images are varied; imagenet is a random resized crop and a flip."""
+    """How training images are varied; imagenet is a random resized crop and a flip, radiograph
+    a shift, a small rotation and a change of contrast."""
 
 
 @record("network")

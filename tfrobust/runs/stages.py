@@ -108,6 +108,9 @@ def run(
         held_out=data.held_out,
         bits=data.bits,
         frame=data.frame,
+        labels=data.labels,
+        group=data.group,
+        fit=data.fit,
     )
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
@@ -237,6 +240,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         figures=figures,
         picture=run.folder / PICTURE if is_drawable(run) else None,
         bits=info.bits,
+        fit=info.fit,
     )
 
 
