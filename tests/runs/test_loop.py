@@ -10,6 +10,7 @@ import pytest
 
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
+from tfrobust.datasets.arrays import ArraySource
 from tfrobust.errors import InputError
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.config import Config
@@ -88,6 +89,27 @@ def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
     tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_a_balanced_training_is_another_and_resumes_to_the_same_bytes(
+    source: DataSource, tmp_path: Path, balance: str
+) -> None:
+    images, labels = source.test_arrays(None)
+    chosen = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:20]])
+    arrays = (images[chosen] * 255).astype(np.uint8), labels[chosen]
+    info = dataclasses.replace(source.info, train_images=len(chosen), test_images=len(chosen))
+    rare = ArraySource(info, lambda: arrays, lambda: arrays)
+    config = CONFIG.replace({"data.balance": balance, "training.max_steps": 4})
+    whole = trained(config, rare, tmp_path / "whole", jit=False)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, rare, tmp_path / "cut", interrupt=2, jit=False)
+    cut = trained(config, rare, tmp_path / "cut", jit=False)
+    plain = trained(config.replace({"data.balance": "none"}), rare, tmp_path / "plain", jit=False)
+    kernels = [one.network.trainable_variables[0].numpy() for one in (whole, cut, plain)]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert np.abs(kernels[0] - kernels[2]).max() > 1e-6
 
 
 class Weights(keras.callbacks.Callback):
