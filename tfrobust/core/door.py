@@ -2,11 +2,12 @@
 
 import functools
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from tfrobust.core import logits, outputs
+from tfrobust.core import logits, outputs, saved_model
 from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import Range, checked_range, read_range
@@ -35,7 +36,8 @@ def as_classifier(
         model: a Keras classifier of images, (B, H, W, C) or (B, C, H, W), that ends in logits, a
             softmax or sigmoids; a function in TensorFlow of images (B, H, W, C) that gives such
             outputs (B, K); a PyTorch module of images (B, C, H, W), which is put into its
-            evaluation mode; or a Classifier, such as `tfrobust.load` gives for an ONNX file.
+            evaluation mode; what `tf.saved_model.load` gives; or a Classifier, such as
+            `tfrobust.load` gives for an ONNX file.
         input_range: the lowest and the highest pixel that the network takes, as (0, 255) or
             (-1, 1). The Classifier takes pixels from 0 to 1 all the same. None to read it from the
             first layers of a Keras network, and else for (0, 1).
@@ -111,6 +113,8 @@ def _on_network(
 
 
 def _of_function(model: Any) -> Classifier:
+    if isinstance(getattr(model, "signatures", None), Mapping):
+        return saved_model.of_loaded(model)
     if not callable(model):
         kind = type(model).__name__
         raise InputError(

@@ -33,30 +33,43 @@ def read(folder: Path) -> Classifier:
         owner = tf.saved_model.load(str(folder))
     except Exception as error:  # what a damaged file raises is anything at all
         raise InputError(f"expected a SavedModel; {folder} cannot be read: {error}") from None
-    found = {name: _signature(owner, one) for name, one in owner.signatures.items()}
-    right = {name: one for name, one in found.items() if one is not None}
-    usual = [right[name] for name in USUAL if name in right]
+    return of_loaded(owner, folder.name)
+
+
+def of_loaded(owner: Any, name: str = "SavedModel") -> Classifier:
+    """The classifier that a loaded SavedModel is by one of its signatures.
+
+    Args:
+        owner: what `tf.saved_model.load` gave.
+        name: what reports and errors call it.
+
+    Raises:
+        InputError: it has no such signature, or several of which none has the usual name.
+    """
+    found = {key: _signature(owner, one) for key, one in owner.signatures.items()}
+    right = {key: one for key, one in found.items() if one is not None}
+    usual = [right[key] for key in USUAL if key in right]
     if len(right) > 1 and not usual:
         raise InputError(
-            f"expected at {folder} one signature that classifies images, or one of the name "
+            f"expected of {name} one signature that classifies images, or one of the name "
             f"{USUAL[0]}, got {sorted(right)}. Give the one that you mean as a function: "
             "tfrobust.as_classifier(lambda images: loaded.signatures[name](images)[output])"
         )
     if not right:
         told = {
-            name: f"{_specs(one.structured_input_signature[1])} → {_specs(one.structured_outputs)}"
-            for name, one in owner.signatures.items()
+            key: f"{_specs(one.structured_input_signature[1])} → {_specs(one.structured_outputs)}"
+            for key, one in owner.signatures.items()
         }
         raise InputError(
-            f"expected at {folder} a signature with one input, images (None, height, width, "
+            f"expected of {name} a signature with one input, images (None, height, width, "
             f"channels), and one output (None, classes), or one of the name logits; got {told}"
         )
     signature = (usual or list(right.values()))[0]
-    asked = FunctionLogits(signature, folder.name)
+    asked = FunctionLogits(signature, name)
     whole = signature.dtype.is_floating
     return Classifier(
         asked if whole else asked.told(BYTES, None, None),
-        name=folder.name,
+        name=name,
         input_shape=signature.input_shape,
         num_classes=2 if signature.count == 1 else signature.count,
         has_gradient=whole and _has_gradient(signature),
