@@ -1,5 +1,6 @@
 """Keras files that were made to harm: refused before anything is unpacked."""
 
+import resource
 import shutil
 import zipfile
 from pathlib import Path
@@ -50,6 +51,23 @@ def test_what_unpacks_to_far_more_is_refused(
     assert bomb.stat().st_size < 2**20
     with pytest.raises(InputError, match=said):
         keras_file.read(bomb)
+
+
+def test_far_more_weights_than_are_stored(saved: Path) -> None:
+    wide = saved.with_name("wide.keras")
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(wide, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content.replace(b'"units": 2', b'"units": 1000000000'))
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"stores its weights; .* has 5000000000, and"):
+        keras_file.read(wide)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < began + 500_000  # of 20 GB
+    # What was only counted is not made later.
+    assert keras_file.read(saved).count_params() == 10
+    with keras.StatelessScope():
+        pass
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < began + 500_000
 
 
 def test_a_damaged_directory_is_refused(saved: Path) -> None:

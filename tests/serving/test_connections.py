@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tfrobust.serving import connections
+from tfrobust.serving import connections, local_grpc
 from tfrobust.serving.local import Server
 from tfrobust.serving.settings import Settings
 
@@ -22,6 +22,7 @@ def impatient(models_folder) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "SECONDS", 1.0)
         patch.setattr(connections, "MOST_CONNECTIONS", 40)
+        patch.setattr(local_grpc, "HANDSHAKE_MS", 1000)
         with Server(models_folder, Settings(port=0, rest_port=0)) as server:
             yield server
 
@@ -45,7 +46,7 @@ def still_open(clients: list[socket.socket]) -> int:
     for client in clients:
         client.settimeout(0.01)
         try:
-            count += client.recv(1) != b""
+            count += client.recv(65_536) != b""
         except TimeoutError:
             count += 1
         except OSError:
@@ -66,6 +67,15 @@ def test_half_open_connections_shut_nobody_out_and_are_closed(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert answered(impatient)
+
+
+def test_grpc_connections_that_send_nothing_are_closed(impatient: Server) -> None:
+    clients = [socket.create_connection(("127.0.0.1", impatient.port)) for _ in range(20)]
+    deadline = time.monotonic() + 10
+    # gRPC says its settings first, so what it sent is read before the end is seen.
+    while still_open(clients):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_request_that_drips_is_closed(impatient: Server) -> None:

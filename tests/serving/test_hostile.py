@@ -15,6 +15,9 @@ from tfrobust.serving.local import Server
 
 NAME = "tiny"
 DTYPES = [1, 2, 3, 7, 9, 10, 14, 0, 99]  # of types.proto: float, double, int32, string, …
+SIZES = [
+    [1, 28, 28, 1], [1], [0], [2**40], [-3, 28, 28, 1], [], [2], [20_000, 28, 28, 1], [20_000],
+]  # fmt: skip
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
 PNG = tf.io.encode_png((IMAGES[0] * 255).astype(np.uint8)).numpy()
 # The same picture, which claims to have 60,000 × 60,000 pixels.
@@ -36,12 +39,16 @@ def hostile(draw) -> predict_pb2.PredictRequest:
     request.model_spec.signature_name = draw(st.sampled_from(names))
     if draw(st.integers(0, 9)) == 0:
         request.model_spec.version.value = draw(st.integers(-(2**62), 2**62))
+    elif draw(st.integers(0, 9)) == 0:
+        request.model_spec.version_label = "stable"
+    if draw(st.integers(0, 9)) == 0:
+        request.output_filter.extend(draw(st.lists(st.sampled_from(["logits", "x"]), max_size=2)))
     for name in draw(
         st.lists(st.sampled_from(["images", "target", "direction", "rho", "encoded"]))
     ):
         tensor = request.inputs[name]
         tensor.dtype = draw(st.sampled_from(DTYPES))
-        sizes = draw(st.sampled_from([[1, 28, 28, 1], [1], [0], [2**40], [-3, 28, 28, 1], [], [2]]))
+        sizes = draw(st.sampled_from(SIZES))
         del tensor.tensor_shape.dim[:]
         for size in sizes:
             tensor.tensor_shape.dim.add(size=size)

@@ -134,13 +134,13 @@ def test_metadata_status_and_health(channel, server) -> None:
 
 def test_a_full_queue_is_unavailable(models_folder) -> None:
     with Server(models_folder, Settings(port=0, rest_port=None, workers=1, queue=0)) as server:
-        server.engine._room.acquire()
+        server.engine._predictions.room.acquire()
         with Client(f"127.0.0.1:{server.port}", model=NAME, timeout=0.5) as client:
             with pytest.raises(ServerError) as error:
                 client.predict(IMAGES)
             # The client asks again until its time is up.
             assert error.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-            server.engine._room.release()
+            server.engine._predictions.room.release()
         with Client(f"127.0.0.1:{server.port}", model=NAME) as client:
             assert client.predict(IMAGES).logits.shape == (3, 10)
 

@@ -1,6 +1,7 @@
 """Serves a folder of models for development."""
 
 import os
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -17,6 +18,8 @@ It is for development. In production use TF Serving (serving/README.md). For ins
 Then open http://localhost:8501/. New versions in the folder are loaded while it runs.
 A SavedModel is a program: whoever made it can run anything on this machine, with your rights. Serve
 only models whose maker you trust."""
+
+OPEN_FILES = 65_536
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -93,6 +96,13 @@ flags.DEFINE_float(
     flag_values=FLAGS,
     lower_bound=0.05,
 )
+flags.DEFINE_float(
+    "grace",
+    10.0,
+    "seconds that requests get to end when the server stops",
+    flag_values=FLAGS,
+    lower_bound=0.0,
+)
 
 
 def serve(values: Any) -> None:
@@ -120,7 +130,13 @@ def serve(values: Any) -> None:
         client_ca=_path(values.client_ca),
         allowed_hosts=tuple(values.allowed_hosts),
         poll_seconds=values.poll_seconds,
+        grace=values.grace,
     )
+    # Every connection takes a file, and the usual limit of 1,024 is soon reached.
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if few != resource.RLIM_INFINITY:
+        wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, wanted), most))
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

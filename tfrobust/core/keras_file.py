@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from tfrobust.core import keras_archive
 from tfrobust.core.logits import unwrapped
 from tfrobust.errors import InputError
 
@@ -14,11 +15,6 @@ TRUST = (
     "If you trust its maker, load it yourself, keras.saving.load_model(path, safe_mode=False), "
     "and give the model"
 )
-
-# The configurations of Keras' largest networks take half a megabyte.
-MOST_CONFIG_BYTES = 64 * 2**20
-# Weights do not shrink to less than half, and those of a new network hold zeros besides.
-MOST_TIMES_UNPACKED = 20
 
 OLD = (
     "it was saved by Keras 2, whose .keras files Keras 3 cannot read. Load it there (pip install "
@@ -33,12 +29,13 @@ def read(path: Path) -> keras.Model:
         path: a .keras or .h5 file.
 
     Raises:
-        InputError: it is no such file, it is damaged, or there is code in it.
+        InputError: it is no such file, it is damaged, there is code in it, or a small file would
+            take gigabytes.
     """
     if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
         raise InputError(f"expected a .keras file; {path} is cut off, or is another file")
     if path.suffix.lower() == ".keras":
-        _check_unpacked(path)
+        keras_archive.check(path)
     # What a damaged file raises is anything at all.
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -49,31 +46,6 @@ def read(path: Path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model; {path} holds a {type(model).__name__}")
     return unwrapped(model)
-
-
-def _check_unpacked(path: Path) -> None:
-    """Refuses an archive of a few kilobytes that unpacks to gigabytes, before it is unpacked.
-
-    Raises:
-        InputError: it does, or is damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = file.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError(f"expected a .keras file; {path} is damaged: {error}") from None
-    whole = sum(member.file_size for member in members)
-    config = sum(member.file_size for member in members if member.filename.endswith(".json"))
-    if config > MOST_CONFIG_BYTES:
-        raise InputError(
-            "expected a .keras file with a configuration of at most "
-            f"{MOST_CONFIG_BYTES >> 20} MiB; that of {path} unpacks to {config >> 20} MiB"
-        )
-    if whole > MOST_CONFIG_BYTES + MOST_TIMES_UNPACKED * path.stat().st_size:
-        raise InputError(
-            f"expected a .keras file that unpacks to at most {MOST_TIMES_UNPACKED} times its size; "
-            f"{path} unpacks to {whole >> 20} MiB"
-        )
 
 
 def _saved_by(path: Path) -> str:

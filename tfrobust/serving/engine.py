@@ -3,9 +3,10 @@
 Error codes and texts are TF Serving's own wherever it has one for the case.
 """
 
+import contextlib
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,33 @@ class Announced(NamedTuple):
         return cls(dtype, array.shape, lambda: array)
 
 
+class _Lane:
+    """Bounds how many requests are computed at once, and how many wait."""
+
+    def __init__(self, workers: int, queue: int) -> None:
+        self.room = threading.BoundedSemaphore(workers + queue)
+        self._computing = threading.BoundedSemaphore(workers)
+
+    @contextlib.contextmanager
+    def turn(self, left: threading.Event) -> Iterator[None]:
+        """Waits for a turn.
+
+        Raises:
+            Refused: too many wait, or the client has left.
+        """
+        if not self.room.acquire(blocking=False):
+            raise Refused("UNAVAILABLE", "The queue is full; try again later")
+        try:
+            while not self._computing.acquire(timeout=LOOK):
+                _check_wanted(left)
+            try:
+                yield
+            finally:
+                self._computing.release()
+        finally:
+            self.room.release()
+
+
 class Engine:
     """Answers requests, and bounds how many it works on.
 
@@ -72,9 +100,8 @@ class Engine:
         self.models = models
         self._most_bytes, self._most_images = settings.message_bytes, settings.most_images
         self._begun: set[threading.Event] = set()
-        self._predicting = threading.BoundedSemaphore(settings.workers)
-        self._computing = threading.BoundedSemaphore(settings.workers)
-        self._room = threading.BoundedSemaphore(settings.workers + settings.queue)
+        self._predictions = _Lane(settings.workers, settings.queue)
+        self._explanations = _Lane(settings.workers, settings.queue)
 
     def find(self, name: str, version: int | None = None, label: str = "") -> Version:
         """The version that a request asks for.
@@ -157,22 +184,15 @@ class Engine:
         """
         signature = signature or DEFAULT_SIGNATURE
         self._check(version, signature, inputs)
-        if not self._room.acquire(blocking=False):
-            raise Refused("UNAVAILABLE", "The queue is full; try again later")
-        lane = self._predicting if signature == DEFAULT_SIGNATURE else self._computing
+        lane = self._predictions if signature == DEFAULT_SIGNATURE else self._explanations
+        self._begun.add(left)
         try:
-            self._begun.add(left)
-            while not lane.acquire(timeout=LOOK):
-                _check_wanted(left)
-            try:
+            with lane.turn(left):
                 return _computed(version, signature, inputs, left)
-            finally:
-                lane.release()
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
             raise Refused("INVALID_ARGUMENT", reason_of(error)) from None
         finally:
             self._begun.discard(left)
-            self._room.release()
 
     @property
     def is_busy(self) -> bool:

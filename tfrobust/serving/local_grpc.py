@@ -39,6 +39,8 @@ HEALTHY = (
     "tensorflow.serving.PredictionService",
     "tensorflow.serving.ModelService",
 )
+# A connection that has not begun to speak HTTP/2 by then is closed.
+HANDSHAKE_MS = 10_000
 HEALTH_METHODS = "/grpc.health.v1.Health/"
 
 
@@ -52,6 +54,7 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", settings.message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 # With it, a second server on the same port would get some of its requests.
                 ("grpc.so_reuseport", 0),
             ],

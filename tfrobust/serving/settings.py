@@ -16,7 +16,7 @@ class Settings:
         rest_port: the port of REST and of the page; 0 takes a free one, None serves neither.
         socket_path: a Unix socket on which gRPC listens as well.
         workers: how many predictions are computed at once, and as many explanations.
-        queue: how many more may wait. Any further request is refused.
+        queue: how many more of each may wait. Any further request is refused.
         most_images: the most images of one request, as max_batch_size of TF Serving's batching.
             `Client` splits what is more.
         message_bytes: the largest request.
@@ -49,8 +49,8 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """One for each request that is computed or waits, and some to refuse others."""
-        return self.workers + self.queue + 4
+        """One for each prediction and explanation that is computed or waits, and some to refuse."""
+        return 2 * (self.workers + self.queue) + 4
 
     @property
     def bare_host(self) -> str:
