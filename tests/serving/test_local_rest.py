@@ -12,8 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrobust.serving import rest_json
-from tfrobust.serving.engine import Refused
 from tfrobust.serving.local import Server
+from tfrobust.serving.refused import Refused
 
 NAME = "tiny"
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)

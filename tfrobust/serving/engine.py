@@ -3,39 +3,25 @@
 Error codes and texts are TF Serving's own wherever it has one for the case.
 """
 
-import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.errors import reason_of
+from tfrobust.serving.lane import Lane, check_wanted
 from tfrobust.serving.models import Models
+from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import Version, is_batched
 
 DEFAULT_SIGNATURE = "serving_default"
-# Seconds between two looks whether the client of a waiting request has left.
-LOOK = 0.1
 # Explanations are computed for so many images at a time, which takes no longer for each. Between
 # two blocks a request is dropped whose client has left.
 BLOCK = 8
-
-
-class Refused(Exception):
-    """A request that is not answered.
-
-    Args:
-        code: gRPC's name of the reason, such as "NOT_FOUND".
-        message: for people.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Announced(NamedTuple):
@@ -58,33 +44,6 @@ class Announced(NamedTuple):
         return cls(dtype, array.shape, lambda: array)
 
 
-class _Lane:
-    """Bounds how many requests are computed at once, and how many wait."""
-
-    def __init__(self, workers: int, queue: int) -> None:
-        self.room = threading.BoundedSemaphore(workers + queue)
-        self._computing = threading.BoundedSemaphore(workers)
-
-    @contextlib.contextmanager
-    def turn(self, left: threading.Event) -> Iterator[None]:
-        """Waits for a turn.
-
-        Raises:
-            Refused: too many wait, or the client has left.
-        """
-        if not self.room.acquire(blocking=False):
-            raise Refused("UNAVAILABLE", "The queue is full; try again later")
-        try:
-            while not self._computing.acquire(timeout=LOOK):
-                _check_wanted(left)
-            try:
-                yield
-            finally:
-                self._computing.release()
-        finally:
-            self.room.release()
-
-
 class Engine:
     """Answers requests, and bounds how many it works on.
 
@@ -100,8 +59,8 @@ class Engine:
         self.models = models
         self._most_bytes, self._most_images = settings.message_bytes, settings.most_images
         self._begun: set[threading.Event] = set()
-        self._predictions = _Lane(settings.workers, settings.queue)
-        self._explanations = _Lane(settings.workers, settings.queue)
+        self._predictions = Lane(settings.workers, settings.queue)
+        self._explanations = Lane(settings.workers, settings.queue)
 
     def find(self, name: str, version: int | None = None, label: str = "") -> Version:
         """The version that a request asks for.
@@ -266,7 +225,7 @@ def _computed(
     version: Version, signature: str, inputs: Mapping[str, Announced], left: threading.Event
 ) -> dict[str, np.ndarray]:
     """Unpacks the inputs, and calls the signature for all images or for a block after the other."""
-    _check_wanted(left)
+    check_wanted(left)
     arrays = {name: one.unpack() for name, one in inputs.items()}
     count = next((len(array) for array in arrays.values() if array.ndim), 0)
     if count <= BLOCK or signature == DEFAULT_SIGNATURE or not version.is_by_image(signature):
@@ -274,7 +233,7 @@ def _computed(
         return {name: np.asarray(value.numpy()) for name, value in outputs.items()}
     found: list[dict[str, np.ndarray]] = []
     for start in range(0, count, BLOCK):
-        _check_wanted(left)
+        check_wanted(left)
         block = {name: array[start : start + BLOCK] for name, array in arrays.items()}
         outputs = version.run(signature, _tensors(version, signature, block))
         found.append({name: np.asarray(value.numpy()) for name, value in outputs.items()})
@@ -286,11 +245,6 @@ def _tensors(
 ) -> dict[str, tf.Tensor]:
     specs = version.inputs[signature]
     return {name: tf.constant(array, specs[name].dtype) for name, array in arrays.items()}
-
-
-def _check_wanted(left: threading.Event) -> None:
-    if left.is_set():
-        raise Refused("CANCELLED", "The client has left, or the server stops")
 
 
 def _check_fits(name: str, announced: Announced, spec: tf.TensorSpec) -> None:

@@ -25,8 +25,9 @@ from tensorflow_serving.apis import (
 )
 
 from tfrobust.errors import ReportedError
-from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine, Refused
+from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine
 from tfrobust.serving.policy import policies_of
+from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import Version
 

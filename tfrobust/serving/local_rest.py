@@ -24,8 +24,9 @@ from tfrobust.errors import ReportedError
 from tfrobust.serving import rest_json
 from tfrobust.serving.browser_guard import BrowserGuard
 from tfrobust.serving.connections import impatient_protocol
-from tfrobust.serving.engine import Announced, Engine, Refused
+from tfrobust.serving.engine import Announced, Engine
 from tfrobust.serving.models import AVAILABLE, END, LOADING
+from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import Version
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.serving.engine import DEFAULT_SIGNATURE, Refused
+from tfrobust.serving.engine import DEFAULT_SIGNATURE
+from tfrobust.serving.refused import Refused
 from tfrobust.serving.version import Version
 
 # Python's lists and numbers take many times the bytes of their text: so many for each.
