@@ -34,6 +34,7 @@ def dicom(
     file = io.BytesIO()
     data = FileDataset(file, {}, file_meta=meta, preamble=b"\0" * 128)
     is_colour = samples.ndim == 3 and samples.shape[-1] == 3
+    data.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
     data.PatientName, data.PatientBirthDate = SECRET, "19700101"
     if patient is not None:
         data.PatientID = patient

@@ -84,6 +84,7 @@ flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
 
 def evaluate(values: Any) -> None:
     """Checks the flags, then attacks."""
+    from tfrobust.datasets.groups import read_labels
     from tfrobust.datasets.names import validate
 
     shard = _shard(values)
@@ -94,6 +95,7 @@ def evaluate(values: Any) -> None:
     if not values.model.startswith(shipped.PREFIX):
         values.model = str(shipped.find(values.model))
     validate(values.dataset, values.data_dir)
+    read_labels(values.labels, values.group)
     folder = Path(values.output or default_folder(values.model, values.dataset))
     program.check_writable(folder)
     if values.fresh:

@@ -128,9 +128,11 @@ def explain(values: Any) -> None:
     if values.dataset is None:
         paths = pictures.readable(Path(values.image), values.images, values.frame)
     else:
+        from tfrobust.datasets.groups import read_labels
         from tfrobust.datasets.names import validate
 
         validate(values.dataset, values.data_dir)
+        read_labels(values.labels, values.group)
     program.import_tensorflow()
     from tfrobust import explanations
     from tfrobust.core.files import write_atomically

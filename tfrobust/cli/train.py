@@ -92,10 +92,12 @@ def train(values: Any) -> None:
 
 
 def _train(values: Any) -> None:
+    from tfrobust.datasets.groups import read_labels
     from tfrobust.datasets.names import validate
 
     config = chosen_config(values)
     validate(config.data.name, config.data.data_dir)
+    read_labels(config.data.labels, config.data.group)
     hosts = cluster.read()
     if hosts is not None and values.cpu_devices > 1:
         raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")

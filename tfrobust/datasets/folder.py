@@ -7,6 +7,7 @@ test/ the file names decide the split, and groups stay together; see folder_spli
 
 import dataclasses
 import logging
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +19,8 @@ from tfrobust.datasets.files import FileSource, own_weights
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Folder, Picture, scan
 from tfrobust.datasets.folder_split import require_every_class, split
-from tfrobust.datasets.groups import grouped, number_of_groups, parse_way
+from tfrobust.datasets.groups import grouped, number_of_groups, read_labels
 from tfrobust.datasets.labels_scan import scan_table
-from tfrobust.datasets.labels_table import read_table
 from tfrobust.datasets.left_out import LeftOut
 from tfrobust.datasets.names import Fit, folder_path
 from tfrobust.datasets.pictures import read
@@ -38,7 +38,7 @@ class Reading(NamedTuple):
 
     bits: int | None = None
     frame: int | None = None
-    labels: Path | None = None
+    labels: str | os.PathLike[str] | None = None
     group: str | None = None
     fit: Fit = "crop"
 
@@ -60,12 +60,9 @@ def load_folder(name: str, image_size: int | None, reading: Reading) -> DataSour
         InputError: there is no such folder, it has fewer than two classes, a class has no
             readable image, `bits` is needed, or the CSV of labels or the groups are wrong.
     """
-    root, way = folder_path(name), parse_way(reading.group)
-    if reading.labels is None:
-        folder = scan(root)
-    else:
-        column = way.value if way is not None and way.kind == "column" else None
-        folder = scan_table(root, read_table(reading.labels, column))
+    root = folder_path(name)
+    table, way = read_labels(reading.labels, reading.group)
+    folder = scan(root) if table is None else scan_table(root, table)
     left_out = LeftOut(folder.passed_over)
     found = survey(folder, left_out, reading.frame)
     folder = grouped(folder, found.readable, way)

@@ -4,6 +4,7 @@ A group's name may be a patient's, so neither errors nor reports tell it; they n
 """
 
 import dataclasses
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple
 from tfrobust.datasets import dicom
 from tfrobust.datasets.folder_scan import Folder, Picture
 from tfrobust.datasets.headers import SUFFIXES, PictureError
+from tfrobust.datasets.labels_table import Table, read_table
 from tfrobust.datasets.left_out import LeftOut
 from tfrobust.datasets.survey import each
 from tfrobust.errors import InputError
@@ -75,6 +77,28 @@ def parse_way(group: str | None) -> Way | None:
     raise InputError(f"expected `group` to be {FORMS}; got {group!r}")
 
 
+def read_labels(
+    labels: str | os.PathLike[str] | None, group: str | None
+) -> tuple[Table | None, Way | None]:
+    """Reads what a CSV and the user say of labels and groups. It needs no TensorFlow.
+
+    Args:
+        labels: the CSV; None if there is none.
+        group: as for `parse_way`.
+
+    Raises:
+        InputError: as `labels_table.read_table` and `parse_way`, or a column is named and there is
+            no CSV.
+    """
+    way = parse_way(group)
+    column = way.value if way is not None and way.kind == "column" else None
+    if labels is not None:
+        return read_table(Path(labels).expanduser(), column), way
+    if column is not None:
+        raise InputError("expected `labels`, a CSV, where `group` is one of its columns")
+    return None, way
+
+
 def grouped(folder: Folder, pictures: Sequence[Picture], way: Way | None) -> Folder:
     """Groups pictures.
 
@@ -93,8 +117,6 @@ def grouped(folder: Folder, pictures: Sequence[Picture], way: Way | None) -> Fol
         InputError: a picture has no such group, or folders or the CSV put pictures of one group on
             both sides.
     """
-    if way is not None and way.kind == "column" and folder.table is None:
-        raise InputError("expected `labels`, a CSV, where `group` is one of its columns")
     if way is not None and way.kind in ("dicom", "pattern"):
         found = _by(way, pictures)
         unknown = [picture.name for picture, name in zip(pictures, found, strict=True) if not name]

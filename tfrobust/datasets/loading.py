@@ -4,7 +4,6 @@ Importing this module does not import TensorFlow. `load` does.
 """
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrobust.datasets.names import EMBEDDED, FITS, FOLDER_PREFIX, Fit, validate
@@ -78,7 +77,6 @@ def load(
         raise InputError(
             f"expected {FOLDER_PREFIX}/path with `labels`, `group` and `fit`, got {name}"
         )
-    table = None if labels is None else Path(labels).expanduser()
     if name == EMBEDDED:
         from tfrobust.datasets.embedded import load_embedded
 
@@ -91,7 +89,7 @@ def load(
             )
         from tfrobust.datasets.folder import Reading, load_folder
 
-        return load_folder(name, image_size, Reading(bits, frame, table, group, fit))
+        return load_folder(name, image_size, Reading(bits, frame, labels, group, fit))
     from tfrobust.datasets.catalog import load_catalog
 
     return load_catalog(name, data_dir, image_size, held_out)
