@@ -60,6 +60,8 @@ def read(body: bytes, version: Version) -> Asked:
             "INVALID_ARGUMENT",
             f'Serving signature name: "{signature}" not found in signature def',
         )
+    if not specs:
+        raise Refused("INVALID_ARGUMENT", f"Failed to get input map for signature: {signature}")
     by_row = "instances" in asked
     values = _rows(asked["instances"]) if by_row else asked["inputs"]
     if not isinstance(values, dict) or _is_base64(values):
