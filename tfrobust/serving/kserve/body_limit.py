@@ -1,0 +1,68 @@
+"""How much KServe's REST server reads: its SDK has no limit of its own."""
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tfrobust.serving.rest_json import LIST_BYTES, MOST_PARSED_BYTES, VALUE_BYTES
+
+# All bodies that come or wait at one time may take so many times the largest.
+BODIES = 4
+
+
+class BodyLimit:
+    """An ASGI middleware that refuses bodies that are too large, with 413 and 503.
+
+    Args:
+        app: what answers the requests that are let through.
+        most: the most bytes of a body.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, or lets through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body, parsed, more = bytearray(), 0, True
+        refusal: tuple[int, str] | None = None
+        try:
+            while more and refusal is None:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                chunk = message.get("body", b"")
+                more = message.get("more_body", False)
+                body += chunk
+                self._held += len(chunk)
+                lists = chunk.count(b"[") + chunk.count(b"{")
+                parsed += LIST_BYTES * lists + VALUE_BYTES * chunk.count(b",")
+                if len(body) > self._most:
+                    refusal = 413, f"a request of more than {self._most} bytes"
+                elif parsed > MOST_PARSED_BYTES:
+                    refusal = 413, "a request of too many numbers and lists"
+                elif self._held > BODIES * self._most:
+                    refusal = 503, "Too many large requests come; try again later"
+            if refusal:
+                status, words = refusal
+                await JSONResponse({"error": words}, status)(scope, receive, send)
+            else:
+                await self._app(scope, _replayed(bytes(body), receive), send)
+        finally:
+            self._held -= len(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read, and then what comes after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
