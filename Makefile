@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-docs test-networks test-kill test-gpu docs measure \
+.PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs measure \
 	bench-training bench-input bench-attacks bench-presets bench-explanations \
 	bench-explanation-speed bench-serving leaderboard reproduce install format clean
 
@@ -68,6 +68,13 @@ test-docs: $(VENV)/installed
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# KServe's SDK wants older protobuf and pandas than the other tests run with.
+test-kserve:
+	test -x $(VENV)-kserve/bin/python || $(PYTHON) -m venv $(VENV)-kserve
+	$(VENV)-kserve/bin/python -m pip install --quiet --config-settings editable_mode=compat \
+		--editable ".[dev,kserve]"
+	$(VENV)-kserve/bin/python -m pytest tests/serving/kserve tests/deployment/test_kserve.py
+
 # What only a GPU can show; skips where there is none.
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu -rs -s
@@ -94,4 +101,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build site *.egg-info .import_linter_cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-kserve build site *.egg-info .import_linter_cache .pytest_cache .mypy_cache .ruff_cache

@@ -17,10 +17,11 @@ from kserve.errors import InvalidInput
 from tfrobust.core import version_folders
 from tfrobust.errors import InputError
 from tfrobust.serving import rest_json
-from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine, Refused
+from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine
 from tfrobust.serving.kserve import explain_rows, tensors
 from tfrobust.serving.kserve.unavailable import Unavailable
 from tfrobust.serving.models import Models
+from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import SAVED_MODEL, Version
 
