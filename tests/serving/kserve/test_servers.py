@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 import threading
 import time
 import urllib.error
@@ -52,13 +51,8 @@ class Threaded(model_server.ModelServer):
         pass
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def addresses(models_folder, server):
+def addresses(models_folder, server, free_port):
     """REST and gRPC addresses of KServe's server; it has one for each process."""
     http_port, grpc_port = free_port(), free_port()
     served = Served(MODEL, models_folder / "tiny", SETTINGS)
@@ -340,7 +334,7 @@ def test_a_full_queue_is_unavailable(addresses, models_folder):
     assert any(isinstance(one, dict) for one in found)
 
 
-def test_the_explainer_says_that_its_predictor_is_away():
+def test_the_explainer_says_that_its_predictor_is_away(free_port):
     context.set_predictor_config(PredictorConfig(f"127.0.0.1:{free_port()}"))
     explainer = PredictorExplainer(EXPLAINED, 4)
     with pytest.raises(Unavailable, match="The predictor does not answer"):

@@ -14,7 +14,6 @@ import orjson
 import tensorflow as tf
 from kserve.errors import InvalidInput
 
-from tfrobust.core import version_folders
 from tfrobust.errors import InputError
 from tfrobust.serving import rest_json
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine
@@ -42,19 +41,18 @@ class Served:
     """
 
     def __init__(self, name: str, folder: Path, settings: Settings) -> None:
-        if not any(
-            (folder / str(number) / SAVED_MODEL).is_file()
-            for number in version_folders.numbers(folder)
-        ):
-            raise InputError(
-                f"expected a folder of versions at {folder}, as <number>/{SAVED_MODEL}; there is "
-                "none. Name the folder above the version's"
-            )
         # KServe mounts a model's folder by a name of its own, such as /mnt/models.
         self._root = tempfile.TemporaryDirectory()
         (Path(self._root.name) / "model").symlink_to(folder.resolve())
         self.name = name
-        self._models = Models(Path(self._root.name), poll_seconds=settings.poll_seconds)
+        try:
+            self._models = Models(Path(self._root.name), poll_seconds=settings.poll_seconds)
+        except InputError:
+            self._root.cleanup()
+            raise InputError(
+                f"expected a folder of versions at {folder}, as <number>/{SAVED_MODEL}; there is "
+                "none that can be loaded. Name the folder above the version's"
+            ) from None
         self._engine = Engine(self._models, settings)
         # As many as may be computed or wait, so that predictions never wait for explanations.
         self._threads = concurrent.futures.ThreadPoolExecutor(settings.threads)
