@@ -15,9 +15,7 @@ from tfrobust.errors import InputError
 
 def test_it_says_that_the_sdk_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "kserve", None)
-    with pytest.raises(
-        InputError, match=r"expected KServe's SDK; pip install 'tfrobust\[kserve\]'"
-    ):
+    with pytest.raises(InputError, match="expected KServe's SDK; pip install"):
         program.serve(["--model_name", "tiny"])
 
 

@@ -41,10 +41,13 @@ def announced(request: InferRequest, signature: str) -> dict[str, Announced]:
 
 def outputs(arrays: Mapping[str, np.ndarray]) -> list[InferOutput]:
     """Arrays as the outputs of a response."""
-    return [
-        InferOutput(name, list(array.shape), from_np_dtype(array.dtype), data=array)
-        for name, array in arrays.items()
-    ]
+    found = []
+    for name, array in arrays.items():
+        one = InferOutput(name, list(array.shape), from_np_dtype(array.dtype))
+        # The SDK cannot send arrays by gRPC that are not in bytes yet.
+        one.set_data_from_numpy(array, binary_data=True)
+        found.append(one)
+    return found
 
 
 def described(specs: Mapping[str, tf.TensorSpec]) -> list[dict[str, object]]:
