@@ -14,7 +14,8 @@ from tfrobust.attacks import (
     CarliniWagner,
     LinearizedMargin,
 )
-from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
+from tfrobust.core.criteria import BelowChance, Misclassified, TargetClass
+from tfrobust.core.criterion import Criterion
 
 QUICK: dict[str, Attack] = {
     "FGM-L2": FGM(norm=2, batch_size=5),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
+from tfrobust.core.criteria import BelowChance, LabelFlip, Misclassified, TargetClass
+from tfrobust.core.criterion import Criterion
 from tfrobust.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -42,6 +43,12 @@ BY_HAND = {
         OTHERS.max(axis=1) - OWN,
     ),
 }
+
+
+TURNED = np.where(CLASSES[:, None] % 2 == 1, 1, -1) * (EXACT - np.log(0.7 / 0.3))
+LABEL = TURNED[ROWS, CLASSES // 2]
+# Of a class 2·label + truth: the label's logit against the threshold's.
+BY_HAND[LabelFlip(0, 0.7)] = (LABEL <= 0, np.log1p(np.exp(-LABEL)), LABEL)
 
 
 @pytest.mark.parametrize("criterion", BY_HAND, ids=repr)

@@ -15,7 +15,8 @@ from tfrobust.attacks.minimum_norm import MinimumNormAttack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.spsa import SPSA
 from tfrobust.attacks.transfer import Transfer
-from tfrobust.core.criteria import BelowChance, Criterion, Misclassified, TargetClass
+from tfrobust.core.criteria import BelowChance, LabelFlip, Misclassified, TargetClass
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.opaque import Opaque
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Criterion",
     "Decision",
     "L2Min",
+    "LabelFlip",
     "LinearizedMargin",
     "MinimumNormAttack",
     "Misclassified",

@@ -11,10 +11,11 @@ from tfrobust.core.batching import batches
 from tfrobust.core.bounds import Bounds, checked_bounds
 from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.config import Configured
-from tfrobust.core.criteria import Criterion, Misclassified
+from tfrobust.core.criteria import Misclassified
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import rmse64
-from tfrobust.core.door import as_classifier
-from tfrobust.core.images import checked_images, checked_labels
+from tfrobust.core.door import as_classifier, as_labels
+from tfrobust.core.images import checked_images, checked_label_rows, checked_labels
 from tfrobust.core.records import brief
 from tfrobust.errors import InputError
 
@@ -119,7 +120,8 @@ class Attack(Configured, ABC):
             model: a network, or a function of images (B, H, W, C) that gives logits (B, K); see
                 `as_classifier`. Most attacks take its gradient.
             images: float (N, H, W, C) in [0, 1].
-            labels: int (N,), the true classes, from 0 to K − 1.
+            labels: int (N,), the true classes, from 0 to K − 1; for a criterion about labels that
+                may hold together (N, K) of 0 and 1.
             criterion: what to look for; `Misclassified()` when None.
             start: what another attack found for the same images. Attacks that can begin there.
             numbers: int (N,), the number of each image in its data set, for attacks that draw
@@ -132,7 +134,8 @@ class Attack(Configured, ABC):
             InputError: images outside [0, 1], labels that do not fit them or the model, or a
                 model without a gradient where the attack needs one.
         """
-        model = as_classifier(model)
+        criterion = criterion or Misclassified()
+        model = as_labels(model) if criterion.of_labels else as_classifier(model)
         if self.needs_gradient and not model.has_gradient:
             raise InputError(
                 f"expected a model with a gradient, which {self.name} follows, but {model.name} "
@@ -142,11 +145,14 @@ class Attack(Configured, ABC):
         num_classes = model.num_classes
         if len(images):
             num_classes = model.check(images, needs_gradient=self.needs_gradient)
-        labels = checked_labels(labels, len(images), num_classes)
-        criterion = criterion or Misclassified()
+        if criterion.of_labels:
+            labels = checked_label_rows(labels, len(images), num_classes or 0)
+        else:
+            labels = checked_labels(labels, len(images), num_classes)
         classes = criterion.classes(labels)
-        criterion = criterion.static()
-        if len(classes) and not 0 <= classes.min() <= classes.max() < (num_classes or np.inf):
+        of_labels, criterion = criterion.of_labels, criterion.static()
+        most = np.inf if of_labels or num_classes is None else num_classes
+        if len(classes) and not 0 <= classes.min() <= classes.max() < most:
             raise InputError(
                 f"expected a criterion about classes from 0 to {(num_classes or 0) - 1}, "
                 f"which {model.name} tells apart, got {classes.min()} to {classes.max()}"

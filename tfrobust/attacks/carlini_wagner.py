@@ -11,7 +11,7 @@ from tfrobust.attacks.base import Block, meets
 from tfrobust.attacks.cleverhans import Constants, MarginModel, ResetAdam
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip, norm
 from tfrobust.errors import InputError
 

@@ -18,7 +18,7 @@ from cleverhans.tf2.attacks.spsa import SPSAAdam
 from tfrobust.attacks.base import Block
 from tfrobust.attacks.fixed_size import NORMS, FixedSizeAttack
 from tfrobust.core.classifier import Classifier, compiled
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip, per_image
 from tfrobust.errors import InputError
 

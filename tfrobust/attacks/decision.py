@@ -10,7 +10,7 @@ from tfrobust.attacks.base import Attack, Block, meets
 from tfrobust.attacks.foolbox import foolbox_criterion, import_foolbox
 from tfrobust.attacks.line_search import known_start, shortened
 from tfrobust.core.classifier import Classifier, answers
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import per_image, rmse64
 from tfrobust.errors import InputError
 

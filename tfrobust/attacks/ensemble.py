@@ -7,7 +7,7 @@ import numpy as np
 
 from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.core.classifier import Model
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 
 # An attack that begins with another's perturbation shortens it by less than this share, and has
 # not found one of its own.

@@ -10,7 +10,7 @@ from tfrobust.attacks.gradient_walk import GradientWalk, InBall, Visit, cosine
 from tfrobust.attacks.line_search import shortened
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import norm, per_image, unit
 from tfrobust.errors import InputError
 

@@ -12,7 +12,7 @@ from tfrobust.attacks.base import Block
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, Model, compiled
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip
 from tfrobust.core.gradients import input_gradient
 

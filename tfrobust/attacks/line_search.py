@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.attacks.base import Block, meets
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip, per_image
 
 

@@ -23,7 +23,7 @@ from tfrobust.attacks.gradient_walk import Visit, compiled_visit
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, answers
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.errors import InputError
 
@@ -127,7 +127,7 @@ class LinearizedMargin(MinimumNormAttack):
         ranks = block.criterion.rivals(answers(model, block.images), block.classes)
         rivals = tf.unstack(ranks, axis=1)
         # A candidate for every three visits of a first round, or none would get anywhere.
-        most = min(self.rivals, len(rivals), max(1, self.steps // 6))
+        most = min(self.rivals, max(1, len(rivals)), max(1, self.steps // 6))
         if not block.criterion.one_rival:
             rivals = [own, *rivals]
         nothing = Best.none(block.images)

@@ -11,7 +11,7 @@ from tfrobust.attacks.cleverhans import SeededSPSA
 from tfrobust.attacks.fixed_size import FixedSizeAttack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, compiled
-from tfrobust.core.criteria import Criterion
+from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip
 from tfrobust.errors import InputError
 

@@ -124,6 +124,36 @@ def accuracy_robustness_area(
     )
 
 
+def mean_area(rmse: np.ndarray, num_classes: int, *, resamples: int = 2000, seed: int = 0) -> Ara:
+    """The mean of several areas of the same images, with its 95 % bootstrap interval over images.
+
+    Args:
+        rmse: float (M, N), for each of the M areas the sizes of the same N images.
+        num_classes: K of all of them, at least 2.
+        resamples: how many times the bootstrap draws the images, the same ones for all areas.
+        seed: the seed of these draws.
+
+    Returns:
+        The mean and its interval. `unfound` counts over all areas.
+
+    Raises:
+        InputError: as for `accuracy_robustness_area`.
+    """
+    rows = [_checked(row, num_classes) for row in rmse]
+    value = float(np.mean([area(row, num_classes) for row in rows]))
+    # Equal seeds draw equal images.
+    drawn = [_bootstrap_areas(row, num_classes, resamples, seed) for row in rows]
+    low, high = _interval(np.sort(np.mean(drawn, axis=0)))
+    bounded = bool(np.isfinite(value))
+    return Ara(
+        value=value if bounded else None,
+        low=low if bounded else None,
+        high=high if bounded and np.isfinite(high) else None,
+        images=len(rows[0]),
+        unfound=int(sum(np.isinf(row).sum() for row in rows)),
+    )
+
+
 def area_ratio(
     rmse: np.ndarray,
     base: np.ndarray,

@@ -75,7 +75,9 @@ class Classifier:
 
     @property
     def task(self) -> str:
-        """ "binary" where one output was made into two classes, else "multi-class"."""
+        """ "multi-class", "binary" where one output was made into two classes, or "multi-label"."""
+        if self.form.several or getattr(self._logits, "label", None) == "all":
+            return "multi-label"
         single = self.form.single or getattr(self._logits, "single", False)
         return "binary" if single else "multi-class"
 

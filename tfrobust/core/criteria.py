@@ -1,134 +1,14 @@
 """Criteria: what an attack looks for, and how far an image still is from it."""
 
 import dataclasses
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar
+import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.core.config import Configured
+from tfrobust.core.criterion import Criterion
 from tfrobust.errors import InputError
-
-
-class Criterion(Configured, ABC):
-    """A condition on the logits of an image, about one class for each image.
-
-    To make one, write a frozen dataclass with the methods below. An attack calls the very
-    instance that it is given, inside compiled programs. A program is compiled once for all
-    criteria that are equal, so hyper-parameters are fields, and what differs from image to image
-    goes in as `classes`.
-
-    Attributes:
-        one_rival: whether the criterion is met as soon as `rival_margin` is at most 0 for any one
-            rival.
-    """
-
-    one_rival: ClassVar[bool] = False
-
-    def classes(self, labels: np.ndarray) -> np.ndarray:
-        """The class of each image that the criterion is about: its label, unless told otherwise.
-
-        Args:
-            labels: int (B,), the true classes.
-
-        Returns:
-            int32 (B,).
-        """
-        return np.asarray(labels, np.int32)
-
-    def static(self) -> "Criterion":
-        """The criterion without what it keeps for each image: what programs are compiled for."""
-        return self
-
-    @abstractmethod
-    def met(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """Whether the criterion is met.
-
-        Args:
-            logits: float (B, K).
-            classes: int32 (B,), see `classes`.
-
-        Returns:
-            bool (B,).
-        """
-
-    @abstractmethod
-    def loss(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """A loss that an attack raises until the criterion is met: float (B,).
-
-        The arguments are those of `met`.
-        """
-
-    @abstractmethod
-    def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """A distance in units of logits that is at most 0 where the criterion is met: float (B,).
-
-        The arguments are those of `met`.
-        """
-
-    def rival_margin(self, logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
-        """The margin towards one rival class: f_c − f_rival, unless told otherwise.
-
-        Args:
-            logits: float (B, K).
-            classes: int32 (B,), c.
-            rivals: int32 (B,), another class of each image.
-
-        Returns:
-            float (B,). Where it falls, the image comes nearer to the criterion.
-        """
-        own = tf.gather(logits, classes, batch_dims=1)
-        return own - tf.gather(logits, rivals, batch_dims=1)
-
-    def rivals(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """All other classes, the one with the largest logit first.
-
-        Args:
-            logits: float (B, K).
-            classes: int32 (B,).
-
-        Returns:
-            int32 (B, K − 1).
-        """
-        chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
-        return tf.argsort(logits - chosen * 1e9, direction="DESCENDING")[:, :-1]
-
-    def __tf_tracing_type__(self, context: Any) -> tf.types.experimental.TraceType:
-        """Tells tf.function that equal criteria share a program, whichever object is passed."""
-        static = self.static()
-        # An attack passes its criterion to a program at every visit: `config` would take longer.
-        told: Hashable = tuple(vars(static).items())
-        try:
-            hash(told)
-        except TypeError:
-            told = json.dumps(static.config(), sort_keys=True)
-        return _StaticCriterion(type(static), told, static)
-
-
-@dataclasses.dataclass(frozen=True)
-class _StaticCriterion(tf.types.experimental.TraceType):
-    """The type of a criterion as tf.function's argument: programs are traced with its value."""
-
-    kind: type[Criterion]
-    told: Hashable
-    criterion: Criterion = dataclasses.field(compare=False)
-
-    def is_subtype_of(self, other: tf.types.experimental.TraceType) -> bool:
-        return self == other
-
-    def most_specific_common_supertype(
-        self, others: Sequence[tf.types.experimental.TraceType]
-    ) -> "_StaticCriterion | None":
-        return self if all(self == other for other in others) else None
-
-    def placeholder_value(self, placeholder_context: Any) -> Criterion:
-        return self.criterion
-
-    def cast(self, value: Criterion, cast_context: Any) -> Criterion:
-        return self.criterion
 
 
 def cross_entropy(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -146,6 +26,20 @@ def cross_entropy(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """
     chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
     return -tf.reduce_sum(chosen * tf.nn.log_softmax(logits), axis=-1)
+
+
+def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The mean binary cross-entropy over labels that may hold together.
+
+    Args:
+        logits: float (B, K).
+        labels: numbers (B, K) from 0 to 1.
+
+    Returns:
+        float (B,), in nats.
+    """
+    each = tf.nn.softplus(logits) - tf.cast(labels, logits.dtype) * logits
+    return tf.reduce_mean(each, axis=-1)
 
 
 def class_margin(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -263,3 +157,73 @@ class TargetClass(Criterion):
     def rival_margin(self, logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
         """f_rival − f_target."""
         return -Criterion.rival_margin(self, logits, classes, rivals)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelFlip(Criterion):
+    """The network decides otherwise about one of its labels than the truth is (multi-label).
+
+    It decides that the label holds where the sigmoid of its logit is above the threshold.
+
+    Args:
+        label: which of the K labels, from 0.
+        threshold: above which confidence it holds, between 0 and 1.
+
+    Raises:
+        InputError: the label is no number from 0, or the threshold not between 0 and 1.
+    """
+
+    of_labels = True
+
+    label: int
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.label, bool) or not isinstance(self.label, int) or self.label < 0:
+            raise InputError(f"expected a label as a number from 0, got {self.label!r}")
+        if not 0 < self.threshold < 1:
+            raise InputError(f"expected a threshold between 0 and 1, got {self.threshold!r}")
+
+    def classes(self, labels: np.ndarray) -> np.ndarray:
+        """Which label and whether it holds, in one number: int32 (B,), 2·label + truth.
+
+        Raises:
+            InputError: there are not that many labels.
+        """
+        if self.label >= labels.shape[1]:
+            raise InputError(
+                f"expected a label below {labels.shape[1]}, the network's number of labels, got "
+                f"{self.label}"
+            )
+        return (2 * self.label + labels[:, self.label]).astype(np.int32)
+
+    def static(self) -> "LabelFlip":
+        """Any label: which one reaches a program in `classes`."""
+        return dataclasses.replace(self, label=0)
+
+    def met(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """Whether the decision differs from the truth."""
+        holds = tf.gather(logits, classes // 2, batch_dims=1) > self._threshold
+        return holds != (classes % 2 == 1)
+
+    def loss(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """The binary cross-entropy of the label, as if the threshold were ½."""
+        return tf.nn.softplus(-self.margin(logits, classes))
+
+    def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """How far the label's logit is on the right side of the threshold's."""
+        sign = tf.cast(2 * (classes % 2) - 1, logits.dtype)
+        return sign * (tf.gather(logits, classes // 2, batch_dims=1) - self._threshold)
+
+    def rival_margin(self, logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
+        """The margin: a label has no rival."""
+        return self.margin(logits, classes)
+
+    def rivals(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """None: int32 (B, 0)."""
+        return tf.zeros([len(classes), 0], tf.int32)
+
+    @property
+    def _threshold(self) -> float:
+        """The threshold as a logit."""
+        return math.log(self.threshold) - math.log1p(-self.threshold)

@@ -12,7 +12,7 @@ from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import Range, checked_range, read_range
 from tfrobust.core.keras_inputs import unit_network
-from tfrobust.core.outputs import Output
+from tfrobust.core.outputs import Label, Output
 from tfrobust.core.torch_module import TorchFunction, is_torch
 from tfrobust.errors import InputError
 
@@ -48,10 +48,40 @@ def as_classifier(
             becomes two classes, without the label (0) and with it (1).
 
     Raises:
-        InputError: it is nothing of that kind; its outputs can be read in two ways; or what is
-            said here contradicts what is known.
+        InputError: it is nothing of that kind; its outputs can be read in two ways; what is said
+            here contradicts what is known; or it has several labels and none is named.
     """
+    made = _classifier(model, input_range, output, label)
+    if made.task == "multi-label":
+        raise outputs.hold_together(made.name, f"has {made.num_classes} labels")
+    return made
+
+
+def as_labels(
+    model: Model, *, input_range: Range | None = None, output: Output | None = None
+) -> Classifier:
+    """Makes a `Classifier` of a network of several labels that may hold together (multi-label).
+
+    Each of its K logits is one label's own, and the sigmoid of it the label's confidence. Attacks
+    take it with the criterion `LabelFlip`. What asks about classes that exclude one another takes
+    one label at a time: `as_classifier(model, label=0)`.
+
+    Args:
+        model: as for `as_classifier`; it ends in K sigmoids or in their logits.
+        input_range: as for `as_classifier`.
+        output: "logits" or "sigmoid"; None to read it from the network.
+
+    Raises:
+        InputError: as for `as_classifier`, or a network of one output or of a softmax.
+    """
+    return _classifier(model, input_range, output, "all")
+
+
+def _classifier(
+    model: Model, input_range: Range | None, output: Output | None, label: Label
+) -> Classifier:
     outputs.checked(output, label)
+    label = label if label in (None, "all") else int(label)
     if input_range is not None:
         input_range = checked_range(input_range)
     said = (input_range, output, label)
@@ -66,8 +96,7 @@ def as_classifier(
         elif said == (None, None, None):
             made = _of_function(model)
         else:
-            known = as_classifier(model)
-            made = as_classifier(known, input_range=input_range, output=output, label=label)
+            made = _classifier(_classifier(model, None, None, None), *said)
         kept[(method, *said)] = made
     return kept[(method, *said)]
 
@@ -85,7 +114,7 @@ def _kept(model: Model) -> dict[Any, Classifier]:
 
 
 def _of_keras(
-    model: keras.Model, input_range: Range | None, output: Output | None, label: int | None
+    model: keras.Model, input_range: Range | None, output: Output | None, label: Label
 ) -> Classifier:
     found = logits.read(model, output, label)
     shape = found.network.inputs[0].shape
@@ -139,10 +168,12 @@ def _of_function(model: Any) -> Classifier:
 
 
 def _told(
-    model: Classifier, input_range: Range | None, output: Output | None, label: int | None
+    model: Classifier, input_range: Range | None, output: Output | None, label: Label
 ) -> Classifier:
     """The same network, with what is said of it now."""
-    if (input_range, output, label) in ((None, None, None), (model.input_range, None, None)):
+    known = "all" if model.task == "multi-label" else None
+    nothing_new = (model.input_range, None, known)
+    if (input_range or model.input_range, output, known if label is None else label) == nothing_new:
         return model
     if model.input_range is not None and input_range not in (None, model.input_range):
         raise InputError(
@@ -164,11 +195,11 @@ def _told(
         asked.told(input_range, output, label),
         name=name,
         input_shape=model.input_shape,
-        num_classes=model.num_classes if label is None else 2,
+        num_classes=2 if isinstance(label, int) else model.num_classes,
         has_gradient=model.has_gradient,
         input_range=input_range or model.input_range,
     )
 
 
-def _named(name: str, label: int | None) -> str:
-    return name if label is None else f"{name}, label {label}"
+def _named(name: str, label: Label) -> str:
+    return name if label in (None, "all") else f"{name}, label {label}"

@@ -28,7 +28,7 @@ class FunctionLogits:
     Attributes:
         input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
         output: what somebody says that its outputs are, one of `outputs.OUTPUTS`; else None.
-        label: which output becomes two classes; None for all.
+        label: which output becomes two classes; None, or "all" where labels may hold together.
         single: whether one output becomes two classes, as far as it was asked.
     """
 
@@ -36,17 +36,17 @@ class FunctionLogits:
         self,
         function: Callable[[tf.Tensor], Any],
         name: str,
-        judge: Callable[[np.ndarray, int | None, str], str] = outputs.judged,
+        judge: Callable[[np.ndarray, outputs.Label, str], str] = outputs.judged,
     ) -> None:
         self.function, self.name, self._judge = function, name, judge
         self.input_range: Range | None = None
         self.output: str | None = None
-        self.label: int | None = None
+        self.label: outputs.Label = None
         self.single = False
         self._found: str | None = None  # what the outputs are, once the first ones were seen
 
     def told(
-        self, input_range: Range | None, output: str | None, label: int | None
+        self, input_range: Range | None, output: str | None, label: outputs.Label
     ) -> "FunctionLogits":
         """The same function, with what somebody says of it; None leaves things as they are.
 
@@ -57,7 +57,8 @@ class FunctionLogits:
         told._found = None
         for word, value in (("input_range", input_range), ("output", output), ("label", label)):
             known = getattr(self, word)
-            if value is not None and known not in (None, value):
+            # "all" leaves open which of them is asked about.
+            if value is not None and known not in (None, value, "all"):
                 raise InputError(
                     f"expected {word}={known!r}, which is known of {self.name} already, got "
                     f"{value!r}"
@@ -75,7 +76,7 @@ class FunctionLogits:
             output = output or self._read(images, values.shape[1])
         elif self._found is None:
             output = self._found = self._seen(images, np.asarray(values, np.float32))
-        self.single = values.shape[1] == 1 or self.label is not None
+        self.single = values.shape[1] == 1 or isinstance(self.label, int)
         return outputs.as_logits(values, output, self.label)
 
     def config(self) -> dict[str, Any]:

@@ -118,8 +118,11 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
     if labels.shape == (count, 1):
         labels = labels[:, 0]
     if labels.shape != (count,):
-        one_hot = labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1
-        advice = "; of one-hot labels give labels.argmax(axis=1)" if one_hot else ""
+        advice = ""
+        if labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1:
+            advice = "; of one-hot labels give labels.argmax(axis=1)"
+            if labels.dtype.kind in "biuf" and (labels.sum(axis=1) != 1).any():
+                advice = "; for labels that may hold together there is tfrobust.evaluate_labels"
         raise InputError(f"expected {count} labels, one an image, got {labels.shape}{advice}")
     if labels.dtype.kind not in "iu" and labels.size:
         raise InputError(f"expected labels that are whole numbers, got {labels.dtype}")
@@ -132,6 +135,31 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
             f"expected labels below {num_classes}, the network's number of classes, got "
             f"{labels.max()}. {advice}"
         )
+    return labels.astype(np.int32)
+
+
+def checked_label_rows(labels: Any, count: int, num_labels: int) -> np.ndarray:
+    """Which of several labels hold together for each image, as int32.
+
+    Args:
+        labels: (N, K) of 0 and 1.
+        count: N.
+        num_labels: K.
+
+    Returns:
+        int32 (N, K).
+
+    Raises:
+        InputError: they are of another shape, or other numbers than 0 and 1.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (count, num_labels):
+        raise InputError(
+            f"expected labels of shape ({count}, {num_labels}), a 0 or 1 for each of the network's "
+            f"labels that may hold together, got {labels.shape}"
+        )
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        raise InputError("expected labels of 0 and 1 only, 1 where a label holds")
     return labels.astype(np.int32)
 
 

@@ -10,7 +10,7 @@ from tfrobust.core import outputs
 from tfrobust.core.activations import before_activation, fresh_name, has_graph
 from tfrobust.core.endings import ending
 from tfrobust.core.input_range import FREE_SIDE
-from tfrobust.core.outputs import Form, Output
+from tfrobust.core.outputs import Form, Label, Output
 from tfrobust.errors import InputError
 
 PROBES = 4  # images that an ending is judged by
@@ -57,7 +57,7 @@ def logits_network(
     return read(network, output, label).network
 
 
-def read(network: Any, output: str | None = None, label: int | None = None) -> Logits:
+def read(network: Any, output: str | None = None, label: Label = None) -> Logits:
     """`logits_network`, and what it found."""
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras model, got a {type(network).__name__}")
@@ -77,13 +77,19 @@ def read(network: Any, output: str | None = None, label: int | None = None) -> L
             f"expected a network whose output is logits (B, K), got {given.shape}; add a "
             "keras.layers.Flatten() if other sizes are 1"
         )
+    last = given._keras_history.operation
+    if isinstance(last, outputs.AsLogits) and last.label == "all":
+        if label is None:
+            raise outputs.hold_together(network.name, f"has {given.shape[-1]} labels")
+        if label == "all":
+            return Logits(network, Form(several=True))
     values, activation = before_activation(given)
     kind = _kind(network, activation, output, label)
     taken_off = values is not given
-    single = given.shape[-1] == 1 or label is not None
+    single = given.shape[-1] == 1 or isinstance(label, int)
     ends = "logits" if taken_off else kind
     logits = values
-    if single or ends != "logits":
+    if single or ends != "logits" or label == "all":
         name = fresh_name(network, "logits")
         logits = outputs.AsLogits(ends, label, dtype="float32", name=name)(logits)
     elif taken_off and logits.dtype != given.dtype:  # a float32 softmax on half precision
@@ -93,7 +99,7 @@ def read(network: Any, output: str | None = None, label: int | None = None) -> L
     if logits is not given or listed:  # listed: its input or output comes in a list or mapping
         network = keras.Model(images, logits, name=network.name)
     made = activation if taken_off else {"logits": "linear"}.get(kind, kind)
-    return Logits(network, Form(made or "linear", single))
+    return Logits(network, Form(made or "linear", single, label == "all"))
 
 
 def unwrapped(network: keras.Model) -> keras.Model:
@@ -116,9 +122,7 @@ def _wrapped(network: keras.Model) -> keras.Model:
     return keras.Model(images, network(images), name=network.name)
 
 
-def _kind(
-    network: keras.Model, activation: str | None, output: str | None, label: int | None
-) -> str:
+def _kind(network: keras.Model, activation: str | None, output: str | None, label: Label) -> str:
     """What the outputs of a network are, one of `outputs.OUTPUTS`."""
     count = network.outputs[0].shape[-1]
     if activation is None and output is None:

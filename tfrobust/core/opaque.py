@@ -84,7 +84,7 @@ class _Answers:
         return values
 
 
-def judged(values: np.ndarray, label: int | None, name: str) -> str:
+def judged(values: np.ndarray, label: outputs.Label, name: str) -> str:
     """As `outputs.judged`, but rows of sum 1 are taken for probabilities."""
     if label is None and values.shape[1] > 1 and outputs.are_probabilities(values):
         return "softmax"

@@ -16,6 +16,8 @@ from tfrobust.errors import InputError
 # What a user says of the outputs.
 Output = Literal["logits", "softmax", "sigmoid"]
 OUTPUTS = ("logits", "softmax", "sigmoid")
+# Which of several outputs that may hold together is asked about: one by its number, or all.
+Label = int | Literal["all"] | None
 
 # The smallest probability above 0, and the largest below 1, of float32.
 LEAST, MOST = float(np.finfo(np.float32).tiny), float(1 - np.finfo(np.float32).epsneg)
@@ -28,13 +30,15 @@ class Form(NamedTuple):
     Args:
         activation: what makes them of logits, by Keras' name.
         single: whether there is one output, of which two logits are made.
+        several: whether the outputs are labels that may hold together, and each logit is one's own.
     """
 
     activation: str = "linear"
     single: bool = False
+    several: bool = False
 
 
-def checked(output: str | None, label: int | None) -> None:
+def checked(output: str | None, label: Label) -> None:
     """Refuses what says nothing of outputs.
 
     Raises:
@@ -42,13 +46,14 @@ def checked(output: str | None, label: int | None) -> None:
     """
     if output not in (None, *OUTPUTS):
         raise InputError(f"expected output as one of {', '.join(OUTPUTS)}, got {output!r}")
-    whole = isinstance(label, numbers.Integral) and not isinstance(label, bool)
-    if label is not None and not (whole and label >= 0):
+    if label in (None, "all"):
+        return
+    if isinstance(label, bool) or not isinstance(label, numbers.Integral) or not label >= 0:
         raise InputError(f"expected label as the number of an output, from 0, got {label!r}")
 
 
 def resolved(
-    ending: str | None, output: str | None, label: int | None, count: int, name: str
+    ending: str | None, output: str | None, label: Label, count: int, name: str
 ) -> str | None:
     """What a network's outputs are, as far as its ending and its user tell.
 
@@ -56,7 +61,8 @@ def resolved(
         ending: the operation that makes the outputs, by Keras' name of an activation; "linear" for
             one without; None where it cannot be told.
         output: what the user says.
-        label: which output is asked about, if the user says so.
+        label: which output is asked about, if the user says so; "all" for labels that may hold
+            together.
         count: how many outputs there are.
         name: what errors call the network.
 
@@ -76,22 +82,37 @@ def resolved(
             "are meant as logits all the same"
         )
     found = output or ends
-    if label is not None and not (count > 1 and label < count and found != "softmax"):
+    if label == "all" and (count < 2 or found == "softmax"):
+        raise InputError(
+            f"expected a network of several labels that may hold together, but {name} has "
+            + ("one output" if count < 2 else f"{count} outputs of one softmax")
+        )
+    if isinstance(label, int) and not (count > 1 and label < count and found != "softmax"):
         raise InputError(
             f"expected no label={label}, or one of several outputs that may hold together, but "
             f"{name} has {count} outputs{' of one softmax' if found == 'softmax' else ''}"
         )
     if found == "sigmoid" and label is None and count > 1:
-        raise InputError(
-            f"expected classes that exclude one another, but {name} ends with {count} sigmoids. "
-            "If they are labels that may hold together, ask about one of them: "
-            "tfrobust.as_classifier(model, label=0) makes two classes, without and with label 0. "
-            "If the classes exclude one another, take the sigmoid away, so that the network gives "
-            "logits"
-        )
+        raise hold_together(name, f"ends with {count} sigmoids")
     if found == "softmax" and count == 1:
         raise InputError(f"expected several outputs of a softmax, but {name} has one")
     return found
+
+
+def hold_together(name: str, what: str) -> InputError:
+    """The error that says how to ask about a network whose labels may hold together.
+
+    Args:
+        name: of the network.
+        what: how that is seen.
+    """
+    return InputError(
+        f"expected classes that exclude one another, but {name} {what}. If they are labels that "
+        "may hold together, ask about one of them: tfrobust.as_classifier(model, label=0) makes "
+        "two classes, without and with label 0. RobustClassifier(model, multi_label=True) and "
+        "tfrobust.evaluate_labels take all of them. If the classes exclude one another, take the "
+        "sigmoid away, so that the network gives logits"
+    )
 
 
 def may_be_shares(values: np.ndarray) -> bool:
@@ -105,7 +126,7 @@ def are_probabilities(values: np.ndarray) -> bool:
     return may_be_shares(values) and np.allclose(values.sum(axis=1), 1, atol=1e-2)
 
 
-def judged(values: np.ndarray, label: int | None, name: str) -> str:
+def judged(values: np.ndarray, label: Label, name: str) -> str:
     """What outputs are, of which only values are known.
 
     Args:
@@ -144,15 +165,15 @@ def check_values(values: np.ndarray, output: str, name: str) -> None:
         )
 
 
-def as_logits(values: Any, output: str | None, label: int | None) -> Any:
+def as_logits(values: Any, output: str | None, label: Label) -> Any:
     """Logits (B, K), K at least 2, of a network's outputs.
 
     Args:
         values: float (B, K). A last softmax or sigmoid is better taken
             off than inverted here: a probability that is rounded to 1 has no gradient.
         output: what they are, one of OUTPUTS; None for logits.
-        label: which output to make two classes of; None for all. A single output makes two classes
-            as well: 0 is its absence, with logit 0.
+        label: which output to make two classes of; None or "all" for all as they are. A single
+            output makes two classes as well: 0 is its absence, with logit 0.
     """
     ops = keras.ops
     if output == "softmax":
@@ -160,7 +181,7 @@ def as_logits(values: Any, output: str | None, label: int | None) -> Any:
     if output == "sigmoid":
         shares = ops.clip(ops.cast(values, "float32"), LEAST, MOST)
         values = ops.log(shares) - ops.log1p(-shares)
-    if label is not None:
+    if isinstance(label, int):
         values = values[:, label : label + 1]
     return ops.pad(values, [[0, 0], [1, 0]]) if values.shape[-1] == 1 else values
 
@@ -183,12 +204,15 @@ def from_logits(logits: Any, form: Form) -> Any:
 class AsLogits(keras.layers.Layer):
     """Makes logits of a network's outputs, as its last layer: see `as_logits`.
 
+    With the label "all" it also says, in files too, that the logits are those of labels which may
+    hold together.
+
     Args:
         kind: what the outputs are, one of OUTPUTS.
-        label: which output to make two classes of; None for all.
+        label: which output to make two classes of; None or "all" for all as they are.
     """
 
-    def __init__(self, kind: str, label: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, kind: str, label: Label = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind, self.label = kind, label
 
@@ -198,7 +222,7 @@ class AsLogits(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(B, K), or (B, 2) of one output."""
-        one = self.label is not None or input_shape[-1] == 1
+        one = isinstance(self.label, int) or input_shape[-1] == 1
         return (input_shape[0], 2 if one else input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:

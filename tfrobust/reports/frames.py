@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
 from tfrobust.reports.pixels import class_name
 from tfrobust.robustness.comparison import Comparison
+from tfrobust.robustness.labels_report import LabelsReport
 from tfrobust.robustness.report import AraReport
 
 if TYPE_CHECKING:
@@ -41,6 +44,19 @@ def report_frame(report: AraReport) -> "pandas.DataFrame":
     }
     columns |= {f"{record.goal}: {record.name}": record.rmse for record in report.attacks}
     return _frame(columns, "image")
+
+
+def labels_frame(report: LabelsReport) -> "pandas.DataFrame":
+    """A row for each image and label: the truth, the decision, and the smallest size."""
+    count = len(report.labels[0].holds)
+    columns = {
+        "label": [one.label for one in report.labels for _ in range(count)],
+        "image": [number for _ in report.labels for number in range(count)],
+        "holds": np.concatenate([one.holds for one in report.labels]),
+        "predicted": np.concatenate([one.predicted for one in report.labels]),
+        "attack_rmse": np.concatenate([one.report.attack_rmse for one in report.labels]),
+    }
+    return _frame(columns, None).set_index(["label", "image"])
 
 
 def certificate_frame(certificate: Certificate) -> "pandas.DataFrame":

@@ -7,6 +7,7 @@ from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.robustness.comparison import Comparison, compare, first_images
+from tfrobust.robustness.labels_report import LabelReport, LabelsReport
 from tfrobust.robustness.report import AraReport, AttackRecord
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Certificate",
     "Clever",
     "Comparison",
+    "LabelReport",
+    "LabelsReport",
     "accuracy_robustness_area",
     "compare",
     "first_images",

@@ -17,10 +17,9 @@ import tensorflow as tf
 
 from tfrobust.attacks.walk import advance, step_lengths
 from tfrobust.core.classifier import Model
-from tfrobust.core.criteria import Misclassified, cross_entropy
 from tfrobust.core.distances import per_image, rmse
 from tfrobust.core.gradients import input_gradient
-from tfrobust.training.perturber import Perturber
+from tfrobust.training.perturber import Perturber, hardness, misled
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -72,20 +71,20 @@ class L2MinWalk(Perturber):
         self, model: Model, images: tf.Tensor, labels: tf.Tensor, start: tf.Tensor
     ) -> tf.Tensor:
         delta = best = tf.zeros_like(images)
-        best_size = tf.fill(tf.shape(labels), tf.constant(math.inf, images.dtype))
+        best_size = tf.fill(tf.shape(images)[:1], tf.constant(math.inf, images.dtype))
         for length in step_lengths(self.steps, self.epsilon):
             logits, gradient = _rise(model, images + delta, labels)
-            met = Misclassified().met(logits, labels)
+            met = misled(logits, labels)
             best, best_size = _smaller(delta, met, best, best_size)
             delta = _walk(delta, gradient, met, length)
-        met = Misclassified().met(model(images + delta), labels)
+        met = misled(model(images + delta), labels)
         best, _ = _smaller(delta, met, best, best_size)
         return images + best
 
 
 def _rise(model: Model, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits (B, K), and the gradient of each image's cross-entropy (B, H, W, C)."""
-    return input_gradient(model, images, lambda logits: cross_entropy(logits, labels))
+    return input_gradient(model, images, lambda logits: hardness(logits, labels))
 
 
 def _walk(delta: tf.Tensor, gradient: tf.Tensor, met: tf.Tensor, length: float) -> tf.Tensor:

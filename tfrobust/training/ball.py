@@ -9,10 +9,9 @@ import tensorflow as tf
 from cleverhans.tf2.utils import clip_eta, optimize_linear
 
 from tfrobust.core.classifier import Model
-from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
-from tfrobust.training.perturber import Perturber
+from tfrobust.training.perturber import Perturber, hardness
 
 NORMS = {"l2": 2, "linf": math.inf}
 # All steps together are this many times as long as the ball's radius (arXiv 1706.06083).
@@ -115,7 +114,7 @@ class Madry(BallPerturber):
             direction = tf.math.l2_normalize(_normal(draws[:, 1:]), axis=1)
             size = self._radius(images) * draws[:, :1] ** (1.0 / math.prod(images.shape[1:]))
             offset = tf.reshape(size * direction, tf.shape(images))
-        return self._ascend(model, images, offset, lambda logits: cross_entropy(logits, labels))
+        return self._ascend(model, images, offset, lambda logits: hardness(logits, labels))
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")

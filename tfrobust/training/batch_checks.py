@@ -80,6 +80,33 @@ def checked_labels(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     return _after(tf.reduce_all(right_each), text, labels)
 
 
+def checked_label_rows(labels: tf.Tensor, num_labels: int) -> tf.Tensor:
+    """The labels that may hold together, once it is sure that they are shares from 0 to 1.
+
+    Args:
+        labels: numbers (B, K), 1 where a label holds and 0 where it does not.
+        num_labels: K.
+
+    Raises:
+        InputError: another shape, or numbers outside of [0, 1]; see `checked_labels`.
+    """
+    if labels.dtype == tf.string or labels.shape.rank != 2 or labels.shape[1] != num_labels:
+        raise InputError(
+            f"expected labels of shape (B, {num_labels}), a 0 or 1 for each label that may hold "
+            f"together with others, got {labels.dtype.name} of shape {tuple(labels.shape)}"
+        )
+    values = tf.cast(labels, tf.float32)
+    right = tf.reduce_all((values >= 0) & (values <= 1))
+
+    def text() -> tf.Tensor:
+        return tf.strings.format(
+            "expected labels from 0 to 1, 1 where a label holds, got some from {} to {}",
+            (tf.reduce_min(values), tf.reduce_max(values)),
+        )
+
+    return _after(right, text, labels)
+
+
 def are_rows(labels: tf.Tensor, num_classes: int) -> bool:
     """Whether labels are rows of shares (B, K), such as one-hot; if not, they are classes.
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_classifier, as_labels
 from tfrobust.core.input_range import UNIT, Range, to_unit
 from tfrobust.core.outputs import Form, from_logits
 from tfrobust.errors import InputError
@@ -38,6 +38,9 @@ class RobustClassifier(CheckedModel):
         adversarial: what perturbs each batch; None to train on clean images. The loss, the
             penalty and the accuracy are those of the perturbed batch. With `Trades` they are
             those of the clean batch, and the loss has one more term.
+        multi_label: whether the network's outputs are labels that may hold together: K sigmoids,
+            or the logits of such. Labels are then (B, K) of 0 and 1, the classification loss is the
+            mean binary cross-entropy, and the penalty follows the logit of one label an image.
         growth_steps: in how many steps the perturbations grow from nothing to the whole of what
             `adversarial` finds. At first the network learns faster from small ones.
         seed: of the random numbers. Those of a batch depend on the seed and the iteration only.
@@ -59,6 +62,7 @@ class RobustClassifier(CheckedModel):
         penalty: InputGradientPenalty | None = None,
         psi: PsiController | None = None,
         adversarial: Perturber | None = None,
+        multi_label: bool = False,
         growth_steps: int = 0,
         seed: int = 0,
         name: str | None = None,
@@ -66,7 +70,13 @@ class RobustClassifier(CheckedModel):
         trainable: bool = True,
     ) -> None:
         check_network(network)
-        inside = as_classifier(network, input_range=input_range)
+        inside = (as_labels if multi_label else as_classifier)(network, input_range=input_range)
+        if multi_label and adversarial is not None and not adversarial.replaces:
+            raise InputError(
+                f"expected a perturber of labels that may hold together, but "
+                f"{type(adversarial).__name__} compares classes that exclude one another: take "
+                "L2Walk, L2MinWalk or Madry"
+            )
         # The policy decides whether `compile` scales the loss, and each layer casts for itself.
         dtype = network.dtype_policy if dtype is None else dtype
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
@@ -135,7 +145,7 @@ class RobustClassifier(CheckedModel):
             raise InputError("expected a loss beside loss_weights, got None")
         if loss is not None:
             losses.check_form(loss, self.form)
-            if self.penalty is not None:
+            if self.penalty is not None and not self.form.several:
                 target = self.psi.loss_target
                 losses.check_target(loss, self.form.activation, self.num_classes, target)
         self._own_metrics = metrics is None and weighted_metrics is None
@@ -179,7 +189,7 @@ class RobustClassifier(CheckedModel):
             A scalar, divided by the number of replicas as all of Keras' losses are.
         """
         if self._compile_loss is not None:
-            losses.check_labels(self.loss, y, self.num_classes, self.form.single)
+            losses.check_labels(self.loss, y, self.num_classes, self.form)
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         each = losses.cross_entropy(y_pred, y, self.form)
         loss = losses.weighted_mean(each, sample_weight)
@@ -187,19 +197,6 @@ class RobustClassifier(CheckedModel):
             loss += tf.cast(tf.reduce_sum(additional), loss.dtype)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return loss if replicas == 1 else loss / replicas
-
-    def loss_of_guess(
-        self, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None
-    ) -> tf.Tensor | None:
-        """The compiled loss of answers that know nothing, divided by the number of replicas.
-
-        Returns:
-            A scalar; None where the loss is the cross-entropy, or ψ's target does not ask for it.
-        """
-        if self._compile_loss is None or self.psi.loss_target is not None:
-            return None
-        guess = self.outputs_of(losses.of_guess(self.loss, logits))
-        return self._compile_loss(labels, guess, weights)
 
     def optimize(
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
@@ -228,6 +225,8 @@ class RobustClassifier(CheckedModel):
 
     def check_labels(self, labels: tf.Tensor) -> tf.Tensor:
         """The labels, once it is sure that each names one of the network's classes."""
+        if self.form.several:
+            return batch_checks.checked_label_rows(labels, self.num_classes)
         return batch_checks.checked_labels(labels, self.num_classes)
 
     def train(
@@ -261,6 +260,7 @@ class RobustClassifier(CheckedModel):
             "penalty": keras.saving.serialize_keras_object(self.penalty),
             "psi": keras.saving.serialize_keras_object(self.psi),
             "adversarial": keras.saving.serialize_keras_object(self.adversarial),
+            "multi_label": self.form.several,
             "growth_steps": self.growth_steps,
             "seed": self.seed,
         }

@@ -52,13 +52,14 @@ def check_form(loss: Any, form: Form) -> None:
             word.
     """
     name, from_logits = kind(loss)
-    activation, single = form
-    if single and name in OF_PROBABILITIES and not name.startswith("binary"):
+    independent = form.single or form.several
+    if independent and name in OF_PROBABILITIES and not name.startswith("binary"):
+        of = "a single output" if form.single else "labels that may hold together"
         raise InputError(
-            "expected a loss of a single output, such as binary_crossentropy, but the loss "
-            f"{name} is one of several classes"
+            f"expected a loss of {of}, such as binary_crossentropy, but the loss {name} is one of "
+            "classes that exclude one another"
         )
-    probabilities = "sigmoid" if single else "softmax"
+    activation, probabilities = form.activation, "sigmoid" if independent else "softmax"
     if name in OF_PROBABILITIES and activation != probabilities and not from_logits:
         advice = f"end the network in a {probabilities}"
         if name != "kl_divergence":
@@ -70,26 +71,28 @@ def check_form(loss: Any, form: Form) -> None:
         )
 
 
-def check_labels(loss: Any, labels: tf.Tensor, num_classes: int, single: bool) -> None:
+def check_labels(loss: Any, labels: tf.Tensor, num_classes: int, form: Form) -> None:
     """Refuses labels that are not in the form which the loss takes.
 
     Args:
         loss: as Keras takes it; nothing is known of a function of the user's own.
         labels: (B,), (B, 1) or (B, K).
         num_classes: K.
-        single: whether the network has a single output.
+        form: of what the network gives.
 
     Raises:
         InputError: one-hot labels for a sparse loss or a single output, or the other way round.
     """
     name, _ = kind(loss)
+    if form.several:
+        return
     rows = are_rows(labels, num_classes)
-    if single and rows:
+    if form.single and rows:
         raise InputError(
             "expected labels (B,) of 0 and 1 for a network with a single output, got "
             f"{tuple(labels.shape)}: take labels.argmax(axis=1)"
         )
-    if single:
+    if form.single:
         return
     if name == SPARSE and rows:
         raise InputError(
@@ -144,7 +147,8 @@ def of_guess(loss: Any, logits: tf.Tensor) -> tf.Tensor:
 
 
 def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tensor:
-    """−Σ label·log softmax(logits) of each image.
+    """−Σ label·log softmax(logits) of each image; of labels that may hold together, the mean of
+    their binary cross-entropies.
 
     Args:
         outputs: float (B, K), or (B, 1), what the activation made of logits.
@@ -157,20 +161,41 @@ def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tenso
     logits = outputs
     # Keras' activations leave their logits with the result, for losses to be exact.
     before = getattr(outputs, "_keras_logits", None)
-    if form.single:
+    if form.single or form.several:
         ends: Output = "sigmoid" if form.activation == "sigmoid" and before is None else "logits"
-        logits = as_logits(outputs if before is None else before, ends, None)
+        logits = as_logits(outputs if before is None else before, ends, "all")
     elif form.activation == "softmax":
         logits = before
         if logits is None:
             logits = tf.math.log(tf.maximum(outputs, outputs.dtype.as_numpy_dtype(1e-7)))
+    if form.several:
+        return criteria.label_cross_entropy(logits, labels)
     if not are_rows(labels, logits.shape[-1]):
         return criteria.cross_entropy(logits, classes(labels, logits.shape[-1]))
     return -tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), axis=-1)
 
 
+def of_base_rates(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The logits (B, K) that say of every image how often each label holds in the batch.
+
+    Args:
+        labels: (B, K), from 0 to 1.
+        logits: float (B, K), of the dtype that is wanted.
+
+    Returns:
+        Finite numbers also where a label always holds, or never.
+    """
+    rates = tf.reduce_mean(tf.cast(labels, logits.dtype), axis=0, keepdims=True)
+    half = 0.5 / tf.cast(tf.shape(logits)[0], logits.dtype)
+    rates = tf.clip_by_value(rates, half, 1 - half)
+    return tf.broadcast_to(tf.math.log(rates) - tf.math.log1p(-rates), tf.shape(logits))
+
+
 def accuracy(form: Form) -> list[Any]:
     """The metric of a network whose `compile` was given none."""
+    if form.several:
+        threshold = 0.5 if form.activation == "sigmoid" else 0.0
+        return [keras.metrics.BinaryAccuracy("accuracy", threshold=threshold)]
     if form == Form(single=True):  # Keras takes a single output for a probability
         return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
     return ["accuracy"]

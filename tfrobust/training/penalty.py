@@ -39,7 +39,8 @@ class InputGradientPenalty:
 
         Args:
             logits: float (B, K).
-            labels: int (B,).
+            labels: int (B,), or (B, K) of labels that may hold together. Of these one is drawn; its
+                margin is its logit but for the sign, which the penalty does not see.
             draws: float (B, 2), uniform in [0, 1). The first column decides between margin and
                 logit, the second which logit.
 
@@ -51,6 +52,8 @@ class InputGradientPenalty:
         # Rounding may carry a draw just below 1 up to K.
         drawn = tf.minimum(drawn, classes - 1)
         logit = tf.reduce_sum(logits * tf.one_hot(drawn, classes, dtype=logits.dtype), axis=-1)
+        if len(labels.shape) == 2:
+            return logit
         return tf.where(draws[:, 0] < self.tandem, class_margin(logits, labels), logit)
 
     def __call__(self, gradient: tf.Tensor) -> tf.Tensor:

@@ -8,8 +8,34 @@ from typing import Any, Self
 import tensorflow as tf
 
 from tfrobust.core.classifier import Model
+from tfrobust.core.criteria import Misclassified, cross_entropy, label_cross_entropy
 from tfrobust.core.distances import per_image
 from tfrobust.errors import InputError
+
+
+def hardness(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """What a perturbation raises: the cross-entropy of each image's class.
+
+    Args:
+        logits: float (B, K).
+        labels: int (B,); or (B, K), labels that may hold together.
+
+    Returns:
+        float (B,).
+    """
+    if len(labels.shape) == 1:
+        return cross_entropy(logits, labels)
+    return label_cross_entropy(logits, labels)
+
+
+def misled(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Whether the network is wrong about an image, or about any of its labels: bool (B,).
+
+    The arguments are those of `hardness`.
+    """
+    if len(labels.shape) == 1:
+        return Misclassified().met(logits, labels)
+    return tf.reduce_any((logits > 0) != (tf.cast(labels, logits.dtype) > 0.5), axis=-1)
 
 
 class Perturber(ABC):
@@ -46,7 +72,7 @@ class Perturber(ABC):
             model: a function of images that gives logits (B, K): the network in training mode,
                 without side effects.
             images: float (B, H, W, C) in [0, 1].
-            labels: int32 (B,).
+            labels: int32 (B,); or (B, K) from 0 to 1, of labels that may hold together.
             draws: float (B, n), uniform in [0, 1), n being `draws_per_image`. The first column
                 decides whether the image is perturbed, the rest is for a random start.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from tfrobust.core.criteria import label_cross_entropy
 from tfrobust.training import losses
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def take(
     Args:
         classifier: what is trained.
         images: numbers (B, H, W, C) from 0 to 1.
-        labels: (B,) or (B, 1), or rows of shares (B, K).
+        labels: (B,) or (B, 1), or rows of shares (B, K); (B, K) of labels that may hold together.
         weights: of the images in the classification loss, (B,) or (B, 1).
 
     Returns:
@@ -35,7 +36,8 @@ def take(
     # Sums, the penalty and ψ are of Keras' own float, whatever the layers compute in.
     images = tf.cast(images, keras.config.floatx())
     labels = tf.convert_to_tensor(labels)
-    classes = losses.classes(labels, classifier.num_classes)
+    several = classifier.form.several
+    classes = labels if several else losses.classes(labels, classifier.num_classes)
     penalty_of, adversarial = classifier.penalty, classifier.adversarial
     if adversarial is not None:
         attacked = perturbed(classifier, images, classes)
@@ -57,9 +59,7 @@ def take(
         loss = whole(classifier.compute_loss(images, labels, outputs, weights, training=True))
         mean_classification = over_replicas(without(classifier.losses, loss))
         if penalty_of is not None:
-            guess = classifier.loss_of_guess(labels, logits, weights)
-            if guess is not None:
-                guess = over_replicas(whole(guess))
+            guess = _loss_of_guess(classifier, labels, logits, weights)
             psi = classifier.psi.update(mean_classification, classifier.num_classes, guess)
         loss += psi * penalty
         if adversarial is not None and not adversarial.replaces:
@@ -69,7 +69,10 @@ def take(
         scaled_loss = classifier.optimizer.scale_loss(shared_loss)
     if variables := classifier.trainable_variables:
         classifier.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
-    right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == classes, tf.float32)
+    if several:
+        right = tf.cast((logits > 0) == (tf.cast(labels, logits.dtype) > 0.5), tf.float32)
+    else:
+        right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == classes, tf.float32)
     values = {
         "loss": over_replicas(loss),
         classifier.loss_name: mean_classification,
@@ -80,6 +83,33 @@ def take(
         values["psi"] = psi
         values["integral"] = tf.convert_to_tensor(classifier.psi.integral)
     return values, outputs
+
+
+def _loss_of_guess(
+    classifier: "RobustClassifier",
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    weights: tf.Tensor | None,
+) -> tf.Tensor | None:
+    """The loss of answers that know nothing, over all devices, for the default target of ψ.
+
+    Of labels that may hold together, such answers know how often each holds in the batch.
+
+    Returns:
+        A scalar; None where it is ln K, or ψ's target does not ask for it.
+    """
+    compiled: Any = classifier._compile_loss
+    if classifier.psi.loss_target is not None:
+        return None
+    if classifier.form.several:
+        guess = losses.of_base_rates(labels, logits)
+        if compiled is None:
+            return over_replicas(losses.weighted_mean(label_cross_entropy(guess, labels), weights))
+    elif compiled is None:
+        return None
+    else:
+        guess = losses.of_guess(classifier.loss, logits)
+    return over_replicas(whole(compiled(labels, classifier.outputs_of(guess), weights)))
 
 
 def whole(loss: tf.Tensor) -> tf.Tensor:
