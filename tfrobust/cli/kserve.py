@@ -1,6 +1,6 @@
 """KServe's model server for one model, or an explainer beside its predictor.
 
-`python -m tfrobust.cli.kserve --help` lists the flags. KServe's controller calls it with flags of
+`tfrobust-kserve --help` lists the flags. KServe's controller calls it with flags of
 its SDK, so they are parsed by the SDK's own parser.
 """
 
