@@ -44,6 +44,14 @@ def test_a_name_finds_its_first_version(
 NAMES = sorted(shipped.networks())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_was_exported_by_this_version(name: str) -> None:
+    """Else its graphs are those of an older decoder or explainer: run `make reexport`."""
+    card = json.loads((shipped.networks()[name] / "model_card.json").read_text())
+    assert card["packages"]["tfrobust"] == tfrobust.__version__
+    assert not card.get("left_out")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_network_is_what_its_card_says(name: str) -> None:
