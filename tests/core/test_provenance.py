@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+import tfrobust
 from tfrobust.core.provenance import image_hash, machine, versions
 
 
@@ -12,12 +13,13 @@ def test_versions_are_of_the_packages_that_run() -> None:
     found = versions()
     assert found["tensorflow"] == tf.__version__
     assert found["numpy"] == np.__version__
+    assert found["tfrobust"] == tfrobust.__version__
     assert found["python"] == sys.version.split()[0]
 
 
 def test_a_package_without_metadata_is_left_out(monkeypatch) -> None:
     monkeypatch.setattr("tfrobust.core.provenance.PACKAGES", ("numpy", "no-such-package"))
-    assert set(versions()) == {"python", "numpy"}
+    assert set(versions()) == {"python", "tfrobust", "numpy"}
 
 
 def test_the_machine_is_told_in_words() -> None:

@@ -7,9 +7,10 @@ import platform
 
 import numpy as np
 
-# The packages whose code decides what a result is. There is no other list of them.
+import tfrobust
+
+# The packages beside our own whose code decides what a result is. There is no other list of them.
 PACKAGES = (
-    "tfrobust",
     "tensorflow",
     "keras",
     "numpy",
@@ -27,10 +28,11 @@ def versions() -> dict[str, str]:
     """The versions of Python and of the packages that decide what a result is.
 
     Returns:
-        Name → version, Python first. A package is left out if it has no metadata of its own:
+        Name → version, Python and tfrobust first. A package is left out if it has no metadata of its own:
         tensorflow-cpu installs the module `tensorflow` under another name, for instance.
     """
-    found = {"python": platform.python_version()}
+    # Our own is asked of the code that runs: the metadata of a clone may be older.
+    found = {"python": platform.python_version(), "tfrobust": tfrobust.__version__}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
