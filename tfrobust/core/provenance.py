@@ -28,8 +28,8 @@ def versions() -> dict[str, str]:
     """The versions of Python and of the packages that decide what a result is.
 
     Returns:
-        Name → version, Python and tfrobust first. A package is left out if it has no metadata of its own:
-        tensorflow-cpu installs the module `tensorflow` under another name, for instance.
+        Name → version, Python and tfrobust first. A package is left out if it has no metadata of
+        its own: tensorflow-cpu installs the module `tensorflow` under another name, for instance.
     """
     # Our own is asked of the code that runs: the metadata of a clone may be older.
     found = {"python": platform.python_version(), "tfrobust": tfrobust.__version__}
