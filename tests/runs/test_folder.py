@@ -151,8 +151,11 @@ def test_a_run_of_version_0_1_is_read_and_goes_on(source: DataSource, tmp_path: 
         opened(source, tmp_path, config.replace({"seed": 1}), run_dir=old)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+OLD_RECIPES = json.loads((HERE / "recipes_0_1.json").read_text())
+
+
+@pytest.mark.parametrize("name", OLD_RECIPES)
 def test_recipes_of_version_0_1_are_read(name: str, tmp_path: Path) -> None:
-    old = json.loads((HERE / "recipes_0_1.json").read_text())[name]
-    (tmp_path / "recipe.json").write_text(json.dumps({"schema": 1, "recipe": old}))
+    recipe = {"schema": 1, "recipe": OLD_RECIPES[name]}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     assert read(tmp_path) == RECIPES[name]()
