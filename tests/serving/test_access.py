@@ -63,6 +63,7 @@ def test_a_name_that_is_not_the_servers_is_refused(server, host: str, status: in
         ({"Host": "localhost:1", "Origin": "http://localhost:2"}, 403),
         ({"Host": "localhost:1", "Origin": "http://evil.example"}, 403),
         ({"Host": "localhost:1", "Origin": "null"}, 403),
+        ({"Host": "localhost:1", "Origin": "http://[localhost:1"}, 403),
         ({"Host": "localhost:1", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Host": "localhost:1", "Sec-Fetch-Site": "same-origin"}, 200),
     ],

@@ -1,12 +1,16 @@
 """Connections that send nothing, or not all: they shut nobody out and are closed."""
 
+import contextlib
 import json
+import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import uvicorn
 
 from tfrobust.serving import connections, local_grpc
 from tfrobust.serving.local import Server
@@ -14,6 +18,7 @@ from tfrobust.serving.settings import Settings
 
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
 HALF_A_HEADER = b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: localhost\r\n"
+ANSWER_BYTES = 2**25
 HALF_A_BODY = HALF_A_HEADER + b"Content-Length: 100000\r\n\r\n{"
 
 
@@ -69,6 +74,15 @@ def test_half_open_connections_shut_nobody_out_and_are_closed(
     assert answered(impatient)
 
 
+def test_two_connections_too_many_close_the_two_oldest(impatient: Server) -> None:
+    clients = opened(impatient, HALF_A_BODY, 42)
+    time.sleep(0.3)
+    closed, _, _ = select.select(clients, [], [], 0)
+    assert closed == clients[:2]
+    for client in clients:
+        client.close()
+
+
 def test_grpc_connections_that_send_nothing_are_closed(impatient: Server) -> None:
     clients = [socket.create_connection(("127.0.0.1", impatient.port)) for _ in range(20)]
     deadline = time.monotonic() + 10
@@ -111,6 +125,42 @@ def test_what_follows_a_refused_request_is_not_read_for_ever(impatient: Server) 
             client.sendall(bytes(10_000))
             time.sleep(0.05)
     assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The port of a server that answers everything by 32 MB in one piece."""
+    monkeypatch.setattr(connections, "SECONDS", 0.5)
+
+    async def app(scope, receive, send) -> None:
+        length = (b"content-length", str(ANSWER_BYTES).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": bytes(ANSWER_BYTES)})
+
+    config = uvicorn.Config(app, http=connections.impatient_protocol(), lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize(("pause", "whole"), [(0.02, True), (None, False)])
+def test_an_answer_may_be_read_slowly_but_not_left(
+    answering: int, pause: float | None, whole: bool
+) -> None:
+    with socket.create_connection(("127.0.0.1", answering), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if pause is None:
+            time.sleep(1.5)
+        got = 0
+        with contextlib.suppress(ConnectionError):
+            while got < ANSWER_BYTES and (part := client.recv(2**18)):
+                got += len(part)
+                time.sleep(pause or 0)
+        assert (got >= ANSWER_BYTES) == whole
 
 
 def test_a_keep_alive_connection_is_used_again(impatient: Server) -> None:

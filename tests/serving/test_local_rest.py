@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -104,7 +105,7 @@ def with_one(value: object) -> list:
         (ASK, {"inputs": [IMAGE], "signature_name": 3}, 400, "must be a string"),
         (ASK, {"instances": [[1], [1, 2]]}, 400, "inhomogeneous"),
         (ASK, {"instances": ["text"]}, 400, "not of expected type: float32"),
-        (ASK, {"instances": [with_one(True)]}, 400, "true or false is not of expected type"),
+        (ASK, {"instances": [with_one(True)]}, 400, "not of expected type: float32"),
         (ASK, {"instances": [with_one("1")]}, 400, "not of expected type: float32"),
         (ASK, {"instances": [with_one(1e39)]}, 400, "without loss of precision"),
         (ASK, {"instances": [with_one(float("nan"))]}, 400, "finite numbers"),
@@ -178,6 +179,17 @@ def test_lists_that_would_take_gigabytes_are_not_read(server, version) -> None:
     body = b'{"instances":[' + b"[]," * 2**23 + b"[]]}"
     with pytest.raises(Refused, match="too many numbers and lists"):
         rest_json.read(body, server.engine.find(NAME))
+
+
+def test_a_long_string_among_numbers_takes_no_memory(server) -> None:
+    body = json.dumps({"inputs": [[0] * 2000 + ['\\"' * 50_000]]}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="not of expected type: float32"):
+            rest_json.read(body, server.engine.find(NAME))
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_page_in_a_browser(server, chromium, tmp_path: Path) -> None:

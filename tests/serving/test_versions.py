@@ -121,6 +121,19 @@ def test_policies() -> None:
     assert Policy(specific=frozenset({1, 2, 9})).choose([1, 3, 2]) == ([2, 1], 2)
 
 
+def test_labels_answer_while_a_new_policy_is_brought_about(
+    put, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(2)
+    models.configure({NAME: Policy(latest=2, labels={"stable": 1})})
+    look, seen = models._look, []
+    monkeypatch.setattr(
+        models, "_look", lambda: (seen.append(models.labelled(NAME, "stable")), look())
+    )
+    models.configure({NAME: Policy(latest=2, labels={"stable": 2})})
+    assert set(seen) == {1} and models.labelled(NAME, "stable") == 2
+
+
 CANARY = """model_config_list { config {
     name: "tiny" %s
     model_version_policy { specific { versions: 1 versions: 2 } }

@@ -51,7 +51,7 @@ class BrowserGuard:
                 "server starts (--allowed_hosts)"
             )
         origin = headers.get(b"origin")
-        if origin is not None and urllib.parse.urlsplit(origin.decode("latin-1")).netloc != host:
+        if origin is not None and origin.partition(b"://")[2] != host.encode("latin-1"):
             return 403, f"A page of {origin.decode('latin-1')} may not ask this server"
         if headers.get(b"sec-fetch-site") == b"cross-site" and scope["method"] != "GET":
             return 403, "A page of another site may not ask this server"

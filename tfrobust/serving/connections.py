@@ -35,6 +35,8 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._stop_waiting()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,16 +56,19 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     def pause_writing(self) -> None:
         """Waits for the client to read."""
         super().pause_writing()
-        self._reader_timer = self.loop.call_later(SECONDS, self._give_up)
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
-        """Has more to write."""
+        """Has more to write, or waits for the next request."""
         if self._reader_timer is not None:
             self._reader_timer.cancel()
+        self._reader_timer = None
+        if self.cycle is not None and self.cycle.response_complete:
+            self._wait()
         super().resume_writing()
 
     def _wait(self) -> None:
-        if self._timer is None and not self.transport.is_closing():
+        if self._timer is None and self._reader_timer is None:
             self._began, self._came = self.loop.time(), 0
             self._timer = self.loop.call_later(SECONDS, self._check)
             self.waited_for[self] = None
@@ -84,8 +89,22 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         else:
             self._timer = self.loop.call_later(left, self._check)
 
+    def _wait_for_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._reader_timer = self.loop.call_later(SECONDS, self._check_reader)
+
+    def _check_reader(self) -> None:
+        # A large answer is one piece, so much may be read before there is more to write.
+        read = self._unread - self.transport.get_write_buffer_size()
+        if read < SECONDS * LEAST_BYTES_A_SECOND:
+            self._give_up()
+        else:
+            self._wait_for_reader()
+
     def _give_up(self) -> None:
         self._stop_waiting()
+        # It is counted no more, though it is told to be lost a little later.
+        self.connections.discard(self)
         self.transport.abort()
 
 

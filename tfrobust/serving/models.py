@@ -100,8 +100,10 @@ class Models:
         """
         with self._lock:
             before = dict(self._policies)
+            # The labels of before are answered until the new ones can be.
             self._policies |= {
-                name: dataclasses.replace(policy, labels={}) for name, policy in policies.items()
+                name: dataclasses.replace(policy, labels=before.get(name, Policy()).labels)
+                for name, policy in policies.items()
             }
         try:
             self._look()

@@ -6,6 +6,7 @@ integer.
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from tfrobust.serving.version import Version
 # Python's lists and numbers take many times the bytes of their text: so many for each.
 LIST_BYTES, VALUE_BYTES = 88, 32
 MOST_PARSED_BYTES = 768 * 2**20
+# A string in a list; what stands before a colon is a name.
+STRING_IN_LIST = re.compile(rb'[\[,]\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*[,\]]')
 
 
 class Asked(NamedTuple):
@@ -71,9 +74,9 @@ def read(body: bytes, version: Version) -> Asked:
                 f"expected an object with the inputs {', '.join(sorted(specs))}, got a plain list",
             )
         values = {next(iter(specs)): values}
-    # Only these two words make a boolean, and whether one is among numbers takes time to find.
-    boolean = b"true" in body or b"false" in body
-    arrays = {key: _array(key, one, specs.get(key), boolean) for key, one in values.items()}
+    # Only these make anything but numbers, and whether one is among numbers takes time to find.
+    mixed = b"true" in body or b"false" in body or bool(STRING_IN_LIST.search(body))
+    arrays = {key: _array(key, one, specs.get(key), mixed) for key, one in values.items()}
     return Asked(signature, arrays, by_row)
 
 
@@ -115,6 +118,13 @@ def unzipped(body: bytes, most: int) -> bytes:
     return text
 
 
+def holds(value: Any, types: tuple[type, ...]) -> bool:
+    """Whether anything in nested lists is of these types."""
+    if isinstance(value, list):
+        return any(holds(one, types) for one in value)
+    return isinstance(value, types)
+
+
 def _parsed(body: bytes) -> dict[str, Any]:
     lists = body.count(b"[") + body.count(b"{")
     if LIST_BYTES * lists + VALUE_BYTES * body.count(b",") > MOST_PARSED_BYTES:
@@ -153,15 +163,17 @@ def _is_base64(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"b64"}
 
 
-def _array(name: str, value: Any, spec: tf.TensorSpec | None, boolean: bool) -> np.ndarray:
+def _array(name: str, value: Any, spec: tf.TensorSpec | None, mixed: bool) -> np.ndarray:
     """JSON's lists as an array of the type that the signature names."""
     try:
         if spec is None:
             return np.zeros(())  # The engine says that there is no such input.
         if spec.dtype == tf.string:
             return np.array(_texts(value), object)
-        if boolean and spec.dtype != tf.bool and _has_boolean(value):
-            raise ValueError(f"true or false is not of expected type: {spec.dtype.name}")
+        # NumPy would take true for 1, and give every number the room of the longest string.
+        others = (str,) if spec.dtype == tf.bool else (str, bool)
+        if mixed and holds(value, others):
+            raise ValueError(f"JSON values are not of expected type: {spec.dtype.name}")
         array = np.array(value)
         kinds = "iuf" if spec.dtype.is_floating else "b" if spec.dtype == tf.bool else "iu"
         if array.size and array.dtype.kind not in kinds:
@@ -179,10 +191,6 @@ def _array(name: str, value: Any, spec: tf.TensorSpec | None, boolean: bool) -> 
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
     return fitting
-
-
-def _has_boolean(value: Any) -> bool:
-    return any(map(_has_boolean, value)) if isinstance(value, list) else isinstance(value, bool)
 
 
 def _texts(value: Any) -> Any:

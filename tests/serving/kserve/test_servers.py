@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+import tracemalloc
 import urllib.error
 import urllib.request
 
@@ -25,6 +26,7 @@ from tfrobust.errors import InputError  # noqa: E402
 from tfrobust.serving.kserve.body_limit import BodyLimit  # noqa: E402
 from tfrobust.serving.kserve.explainer import PredictorExplainer  # noqa: E402
 from tfrobust.serving.kserve.model import Served, signature_models  # noqa: E402
+from tfrobust.serving.kserve.tensors import announced  # noqa: E402
 from tfrobust.serving.kserve.unavailable import Unavailable  # noqa: E402
 from tfrobust.serving.settings import Settings  # noqa: E402
 
@@ -301,6 +303,18 @@ def test_refusals(addresses, path, body, words):
     status, told = ask(addresses[0], path, body)
     assert status == 400, told
     assert re.search(words, told["error"]), told
+
+
+def test_a_long_string_among_numbers_takes_no_memory():
+    tensor = InferInput("images", [1, 28, 28, 1], "FP32", [0.0] * 783 + ["x" * 100_000])
+    unpack = announced(InferRequest(MODEL, [tensor]), "serving_default")["images"].unpack
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="not of type FP32"):
+            unpack()
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_pixels_out_of_range_are_what_the_model_refuses(addresses):

@@ -11,6 +11,7 @@ from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
 from tfrobust.serving.engine import Announced
 from tfrobust.serving.kserve.explain_rows import DEFAULTS, SIGNATURE
+from tfrobust.serving.rest_json import holds
 
 
 def announced(request: InferRequest, signature: str) -> dict[str, Announced]:
@@ -76,9 +77,10 @@ def _announced(one: InferInput) -> Announced:
 def _unpacked(one: InferInput) -> np.ndarray:
     """The array; a ValueError if its data are others than announced."""
     if one.data and isinstance(one.data, list) and one.datatype not in ("BYTES", "BOOL"):
-        # NumPy would cut 1.5 to 1, and read "1" as a number.
+        # NumPy would cut 1.5 to 1, read "1" as a number, and give every number the room of the
+        # longest string.
         kinds = "iuf" if one.datatype.startswith("FP") else "iu"
-        if np.array(one.data).dtype.kind not in kinds:
+        if holds(one.data, (str,)) or np.array(one.data).dtype.kind not in kinds:
             raise ValueError(f"input {one.name}: its data are not of type {one.datatype}")
     try:
         return one.as_numpy()
