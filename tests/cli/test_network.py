@@ -1,5 +1,6 @@
 """The flags that say which network, and what it is: all that the library can be told."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -47,6 +48,31 @@ def test_all_that_is_said_arrives(sigmoids: keras.Model, tmp_path: Path) -> None
 def test_what_nobody_says_is_read(sigmoids: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ends with 3 sigmoids"):
         network.read(parsed(f"--model={tmp_path / 'x.keras'}"))
+
+
+def test_another_split_than_the_trainings_is_told(sigmoids: keras.Model, tmp_path: Path) -> None:
+    data = {"name": "folder:x", "labels": None, "group": "none", "fit": "letterbox"}
+    card = {"classes": ["a", "b"], "recipe": {"data": data}}
+    (tmp_path / "model_card.json").write_text(json.dumps(card))
+
+    def told(dataset: str, **said: object) -> list[str]:
+        values = parsed(f"--model={tmp_path / 'x.keras'}")
+        flags.DEFINE_string("dataset", dataset, "", flag_values=values)
+        for name in network.OF_DATA:
+            flags.DEFINE_string(name, said.get(name), "", flag_values=values)
+        values.mark_as_parsed()
+        return network.notes(values)
+
+    group, fit = told("folder:x", fit="crop")
+    assert "trained with --group none, and this command has no --group:" in group
+    assert "trained with --fit letterbox, and this command has --fit crop:" in fit
+    assert not told("folder:x", group="none", fit="letterbox")
+    assert not told("folder:y")
+    # A card of version 0.1, and none at all.
+    (tmp_path / "model_card.json").write_text('{"classes": [], "recipe": {"dataset": "folder:x"}}')
+    assert not told("folder:x")
+    (tmp_path / "model_card.json").unlink()
+    assert not told("folder:x")
 
 
 def test_each_network_has_a_folder_of_its_own() -> None:

@@ -232,6 +232,7 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
         group=values.group,
         fit=values.fit,
     )
+    notes += network.notes(values)
     print(*notes, sep="\n", end="\n" if notes else "")
     images, labels = source.test_arrays(values.images)
     # A function does not say how many classes it tells apart before it is asked.

@@ -240,7 +240,7 @@ def _test_images(values: Any, classifier: "Classifier", class_names: list[str] |
         group=values.group,
         fit=values.fit,
     )
-    for text in notes:
+    for text in [*notes, *network.notes(values)]:
         pictures.note(f"note: {text}")
     images, labels = source.test_arrays(values.images)
     return Images([str(number) for number in range(len(images))], images, labels)

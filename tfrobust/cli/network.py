@@ -23,6 +23,8 @@ LABEL = (
 GROUP = "network: which one, and what its file does not say of it"
 # The flags by which this command is repeated.
 NAMES = ("model", "input_range", "network_output", "label")
+# The flags by which a folder's test images are told from those to train on, and are read.
+OF_DATA = ("labels", "group", "bits", "frame", "fit")
 
 
 def define(values: flags.FlagValues, model: str = MODEL) -> None:
@@ -83,6 +85,32 @@ def class_names(values: Any) -> list[str] | None:
 
     # The card names all the labels, and not the two classes that are made of one.
     return loading.class_names(values.model) if values.label is None else None
+
+
+def notes(values: Any) -> list[str]:
+    """What the model card says of --dataset otherwise than this command.
+
+    With another split some of the test images may be those that were trained on.
+
+    Raises:
+        InputError: the card is damaged.
+    """
+    from tfrobust.core import loading
+
+    trained = loading.training_data(values.model)
+    if trained.get("name") != values.dataset:
+        return []
+    return [
+        f"the network was trained with {_said(name, trained[name])}, and this command has "
+        f"{_said(name, values[name].value)}: test images may be others, even such as were trained "
+        "on, or be read in another way"
+        for name in OF_DATA
+        if name in trained and trained[name] != values[name].value
+    ]
+
+
+def _said(name: str, value: Any) -> str:
+    return f"no --{name}" if value is None else f"--{name} {value}"
 
 
 def pair(words: list[str] | None, flag: str) -> tuple[float, float] | None:

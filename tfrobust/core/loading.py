@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -89,17 +90,43 @@ def class_names(model: str | Path) -> list[str] | None:
     Raises:
         InputError: there is no such network, or the card is damaged.
     """
+    card = _card(model)
+    return None if card is None else [str(name) for name in card["classes"]]
+
+
+def training_data(model: str | Path) -> dict[str, Any]:
+    """Which data an exported network was trained on, from the model card beside it.
+
+    Args:
+        model: as for `load`.
+
+    Returns:
+        The section `data` of the run's configuration; empty if there is no card, or if it does not
+        tell.
+
+    Raises:
+        InputError: as `class_names`.
+    """
+    recipe = (_card(model) or {}).get("recipe")
+    # Version 0.1 wrote all fields into one section, and a user may write anything.
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _card(model: str | Path) -> dict[str, Any] | None:
+    """The model card beside a network, which has a list of classes; None if there is none."""
     if str(model).startswith(shipped.PREFIX):
         return None
     path = shipped.find(model)
-    card = (version_folder(path) if path.is_dir() else path.parent) / CARD_FILE
+    file = (version_folder(path) if path.is_dir() else path.parent) / CARD_FILE
     try:
-        names = json.loads(card.read_text())["classes"]
-        return [str(name) for name in names]
+        card: dict[str, Any] = json.loads(file.read_text())
+        list(card["classes"])
+        return card
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"expected a model card with classes at {card}, but: {error!r}") from None
+        raise InputError(f"expected a model card with classes at {file}, but: {error!r}") from None
 
 
 def version_folder(path: Path) -> Path:
