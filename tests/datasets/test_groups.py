@@ -157,6 +157,16 @@ def test_one_patient_for_all_is_none(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "do not say a PatientID that tells patients apart" in caplog.text
 
 
+def test_files_that_say_no_patient_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    radiographs(tmp_path, ["Secret1", "Secret1", "Secret2", None])
+    data = datasets.load(f"folder:{tmp_path}")
+    assert "none of 6 groups by DICOM's PatientID" in data.info.provenance
+    assert "2 of 8 DICOM files say no PatientID; each of them counts as a patient" in caplog.text
+    assert "Secret" not in caplog.text
+
+
 def test_folders_that_split_a_patient_are_refused(tmp_path: Path) -> None:
     radiographs(tmp_path, ["Secret1", "Secret2", "Secret3", "Secret1"], ("train", "test"))
     with pytest.raises(

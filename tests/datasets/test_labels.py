@@ -113,6 +113,18 @@ def test_splits_of_the_csv_are_obeyed(tmp_path: Path) -> None:
     assert "as the CSV says" in data.info.provenance
 
 
+def test_without_a_test_split_validation_is_tested_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = images(tmp_path)
+    lines = [f"{name},{n % 2},{'val' if n < 6 else 'train'}" for n, name in enumerate(files)]
+    table(tmp_path, "file,label,split", lines)
+    data = load(tmp_path)
+    assert set(numbers(data.test_arrays(None)[0])) == set(range(6))
+    assert data.info.train_images == 18 and data.watched is data
+    assert "there is no split `test`, so `validation` is tested on" in caplog.text
+
+
 def test_what_is_left_out_is_counted_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +158,16 @@ def test_what_is_left_out_is_counted_and_said(
         ("file,a,b", ["00.png,0,1", "02.png,1,2"], "line 3, column 'b': expected 0 or 1.* got '2'"),
         ("file,a,b", ["00.png,0,"], "line 2, column 'b': expected 0 or 1.* got ''"),
         ("file,label,split", ["00.png,a,trian"], "line 2, column 'split': expected .* got 'trian'"),
+        (
+            "file,label,split",
+            ["00.png,a,train", "02.png,b,train"],
+            "some to test on by the column `split` of .*, got train alone. Add the others",
+        ),
+        (
+            "file,label,split",
+            ["00.png,a,test", "02.png,b,dev"],
+            "got test, validation alone",
+        ),
         ("file,label,weight", ["00.png,a,-1"], "line 2, column 'weight': .* not below 0, got '-1'"),
         ("file,label,weight", ["00.png,a,nan"], "column 'weight': .* got 'nan'"),
         ("file,label,group", ["00.png,a,"], "line 2, column 'group': expected the name of a group"),

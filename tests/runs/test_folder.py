@@ -5,9 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
@@ -83,6 +86,44 @@ def test_a_run_dir_of_another_run_is_refused(source: DataSource, tmp_path: Path)
     # Where no folder is named, a run of other images is simply another one.
     kept = opened(source, tmp_path / "runs").folder
     assert opened(changed, tmp_path / "runs").folder != kept
+
+
+def test_a_run_does_not_go_on_with_other_labels(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    root.mkdir()
+    names = [f"{number}.png" for number in range(8)]
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((8, 8), 30 * number, np.uint8)).save(root / name)
+
+    def labelled(labels: str, **columns: Sequence[str]) -> DataSource:
+        """The pictures, of which the first four are trained on."""
+        rows = {"file": names, "split": ["train"] * 4 + ["test"] * 4, "label": labels, **columns}
+        lines = [",".join(row) for row in zip(*rows.values(), strict=True)]
+        (tmp_path / "labels.csv").write_text("\n".join([",".join(rows), *lines]))
+        return datasets.load(f"folder:{root}", labels=tmp_path / "labels.csv")
+
+    first = labelled("aabbabab")
+    run_dir, runs = tmp_path / "run", tmp_path / "runs"
+    opened(first, runs, run_dir=run_dir)
+    assert opened(labelled("aabbabab"), runs, run_dir=run_dir).folder == run_dir
+    kept = opened(first, runs).folder
+    for other in (
+        labelled("ababaabb"),
+        labelled("aabbabba"),
+        labelled("aabbabab", weight="11112111"),
+        labelled("abababab", split=["train", "test"] * 2 + ["test", "train"] * 2),
+    ):
+        assert other.info.train_images == first.info.train_images
+        with pytest.raises(InputError, match="numbers of images, labels or splits have changed"):
+            opened(other, runs, run_dir=run_dir)
+        assert opened(other, runs).folder != kept
+    # Before, no digest was noted: such a run goes on as it did.
+    content = json.loads((run_dir / "config.json").read_text())
+    del content["data"]["digest"]
+    (run_dir / "config.json").write_text(json.dumps(content))
+    assert opened(first, runs, run_dir=run_dir).folder == run_dir
+    with pytest.raises(InputError, match="the run of other images"):
+        opened(labelled("ccddcdcd"), runs, run_dir=run_dir)
 
 
 def test_a_folder_of_something_else_is_refused(source: DataSource, tmp_path: Path) -> None:

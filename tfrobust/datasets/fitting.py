@@ -76,8 +76,8 @@ def load_fitting(
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
     if source.info.multi_label:
         raise InputError(
-            f"expected images of one class each; those of {name} may have several labels, which is "
-            "not supported yet"
+            f"expected images of one class each; those of {name} may have several labels. "
+            "`evaluate_labels` measures a network of such images"
         )
     found = source.info.image_shape
     if any(wanted not in (None, size) for wanted, size in zip(image_shape, found, strict=True)):

@@ -18,7 +18,7 @@ from tfrobust.datasets.arrays import ArraySource
 from tfrobust.datasets.files import FileSource, own_weights
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Folder, Picture, scan
-from tfrobust.datasets.folder_split import require_every_class, split
+from tfrobust.datasets.folder_split import digest, require_every_class, split
 from tfrobust.datasets.groups import grouped, number_of_groups, read_labels
 from tfrobust.datasets.labels_scan import scan_table
 from tfrobust.datasets.left_out import LeftOut
@@ -155,6 +155,7 @@ def _info(
         frame=reading.frame,
         fit=reading.fit,
         multi_label=folder.table is not None and folder.table.multi_label,
+        digest=digest(parts),
     )
 
 

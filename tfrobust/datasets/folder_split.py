@@ -1,7 +1,9 @@
 """Splits the pictures of a user's folder into those to train on and those to test on."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -130,6 +132,19 @@ def interleaved(pictures: Iterable[Picture]) -> list[Picture]:
         keyed.append((turn[picture.label], picture.label, picture))
         turn[picture.label] += 1
     return [picture for _, _, picture in sorted(keyed, key=lambda entry: entry[:2])]
+
+
+def digest(parts: Mapping[Split, Sequence[Picture]]) -> str:
+    """A hash of which pictures are for what, and of their labels and weights.
+
+    Args:
+        parts: what `split` gave.
+    """
+    found = hashlib.sha256()
+    for part, pictures in parts.items():
+        for one in pictures:
+            found.update(json.dumps([part, one.name, one.label, one.weight]).encode())
+    return found.hexdigest()
 
 
 def require_every_class(

@@ -210,6 +210,11 @@ def _by_default(folder: Folder, pictures: Sequence[Picture]) -> Folder:
         names = {picture.name: group for picture, group in zip(medical, found, strict=True)}
         groups = [names.get(picture.name) for picture in pictures]
         folder = _with_groups(folder, pictures, groups, f"DICOM's {PATIENT}")
+        if unknown := found.count(None):
+            notes.append(
+                f"{unknown} of {len(found)} DICOM files say no {PATIENT}; each of them counts as a "
+                "patient of its own"
+            )
     elif len(medical) > 1:
         notes.append(f"the DICOM files do not say a {PATIENT} that tells patients apart")
     alone = [picture for picture in folder.pictures if picture.group is None]

@@ -1,5 +1,6 @@
 """Finds the pictures that a CSV of labels lists."""
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def scan_table(root: Path, table: Table) -> Folder:
 
     Raises:
         InputError: a file is listed twice, a name without a suffix means several files, no listed
-            file is there, or the folder cannot be read.
+            file is there, none is to train or to test on, or the folder cannot be read.
     """
     passed_over: Counter[str] = Counter()
     files, ways = _files(root, passed_over)
@@ -80,13 +81,14 @@ def scan_table(root: Path, table: Table) -> Folder:
             notes.append(
                 f"{table.path.name}: {counts[-1]}" + (f": {_some(names)}" if names else "")
             )
+    pictures, told = _whole_split(pictures, table.path)
     return Folder(
         root=root,
         class_names=table.class_names,
         pictures=tuple(sorted(pictures, key=lambda picture: picture.name)),
         splits=tuple(part for part in SPLITS if any(one.split == part for one in pictures)),
         passed_over=passed_over,
-        notes=tuple(notes),
+        notes=(*notes, *told),
         table=table,
         counts=tuple(counts),
         grouped_by=f"the column {table.group!r}" if table.group else None,
@@ -122,6 +124,24 @@ def _found(row: Row, path: Path, root: Path, ways: dict[str, list[str]]) -> str 
             "its suffix too"
         )
     return names[0] if names else None
+
+
+def _whole_split(pictures: list[Picture], path: Path) -> tuple[list[Picture], list[str]]:
+    """The pictures, if some are to train and some to test on, and notes about them."""
+    found = {one.split for one in pictures} - {None}
+    if found == {"train", "validation"}:
+        tested = [
+            dataclasses.replace(one, split="test") if one.split == "validation" else one
+            for one in pictures
+        ]
+        return tested, [f"{path.name}: there is no split `test`, so `validation` is tested on"]
+    if found and not {"train", "test"} <= found:
+        raise InputError(
+            f"expected some pictures to train and some to test on by the column `split` of {path}, "
+            f"got {', '.join(sorted(map(str, found)))} alone. Add the others, or leave the column "
+            "out"
+        )
+    return pictures, []
 
 
 def _is_picture(name: str) -> bool:

@@ -46,9 +46,10 @@ def load(
         labels: for a folder: a CSV that says the label of each file, and perhaps its group, split
             and weight (`datasets/labels_table.py`), where no sub-folders say it.
         group: for a folder: what must not be on both sides of the split, such as patients.
-            "column:NAME" of the CSV, "dicom:PatientID" or another element, "pattern:REGEX" of the
-            file names, of which the groups count if it has some; or "none". None for a column that
-            is called group or patient, and else for the PatientID of DICOM files.
+            "column:NAME" of the CSV, "dicom:PatientID" or another element, "pattern:REGEX", or
+            "none". The pattern is searched in the names of the files with their folders, such as
+            "ill/0013_left.png", and its groups count if it has some. None for a column that is
+            called group or patient, and else for the PatientID of DICOM files.
         fit: for a folder with pictures of other proportions than the data set's: "crop" cuts their
             middle out, "letterbox" keeps all of them between black margins.
 

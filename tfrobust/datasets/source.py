@@ -37,6 +37,8 @@ class DatasetInfo:
         fit: how pictures of other proportions are brought to `image_shape`: "crop" or "letterbox".
         multi_label: whether an image may have several of the classes. Its labels are then 0 or 1
             for each of them, (N, K), and else the number of its class, (N,).
+        digest: of a user's folder, a hash of the files' names, labels, splits and weights; None for
+            a published set.
     """
 
     name: str
@@ -51,6 +53,7 @@ class DatasetInfo:
     frame: int | None = None
     fit: Fit = "crop"
     multi_label: bool = False
+    digest: str | None = None
 
     @property
     def num_classes(self) -> int:

@@ -43,8 +43,8 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     """
     if info.multi_label:
         raise InputError(
-            f"expected images of one class each to train on; those of {info.name} may have several "
-            "labels, which is not supported yet"
+            f"expected images of one class each for a run; those of {info.name} may have several "
+            "labels. `RobustClassifier` trains on such by `multi_label`"
         )
     keras.utils.set_random_seed(config.seed)
     made = network.make(config.network, info, precision=config.training.precision)

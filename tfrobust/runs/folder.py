@@ -64,7 +64,8 @@ def open_run(
 
     Args:
         config: of the run. A folder is gone on with only if its configuration is equal.
-        source: of the images. Their classes and numbers must be equal as well.
+        source: of the images. Their classes and numbers must be equal as well, and in a user's
+            folder the files' names, labels, splits and weights.
         runs_dir: the folder of the runs. The newest unfinished run there is gone on with.
         run_dir: the very folder to use instead.
         fresh: whether to make a new folder whatever is unfinished.
@@ -83,7 +84,8 @@ def open_run(
     else:
         candidates = [] if fresh else _unfinished(runs_dir, config, fingerprint)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        new = [runs_dir / f"{config.name}-{stamp}{end}" for end in ("", "-2", "-3", "-4")]
+        ends = ["", *(f"-{number}" for number in range(2, 100))]
+        new = [runs_dir / f"{config.name}-{stamp}{end}" for end in ends]
         candidates += [folder for folder in new if not folder.exists()]
     for folder in candidates:
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,11 +141,12 @@ def finish(folder: Path, *, model: Path, seconds: float) -> None:
 def _fingerprint(source: DataSource) -> dict[str, Any]:
     """What tells a data set that has changed under its name, as a user's folder may."""
     info = source.info
-    return {
+    found = {
         "classes": list(info.class_names),
         "train_images": info.train_images,
         "test_images": info.test_images,
     }
+    return found if info.digest is None else {**found, "digest": info.digest}
 
 
 def _file(folder: Path) -> Path:
@@ -173,8 +176,8 @@ def _check(run_dir: Path, config: Config, fingerprint: dict[str, Any], fresh: bo
     kept = read(run_dir)
     if not _same_data(run_dir, fingerprint):
         raise InputError(
-            f"{run_dir} is the run of other images: the data's classes or numbers of images have "
-            "changed since; name another `run_dir`"
+            f"{run_dir} is the run of other images: the data's classes, numbers of images, labels "
+            "or splits have changed since; name another `run_dir`"
         )
     if different := config.differences(kept):
         raise InputError(
@@ -186,8 +189,9 @@ def _check(run_dir: Path, config: Config, fingerprint: dict[str, Any], fresh: bo
 
 
 def _same_data(folder: Path, fingerprint: dict[str, Any]) -> bool:
-    kept = json.loads(_file(folder).read_text())
-    return bool(kept.get("data") == fingerprint)
+    kept = json.loads(_file(folder).read_text()).get("data")
+    # Version 0.1 noted no digest.
+    return bool(kept) and {**fingerprint, **kept} == fingerprint
 
 
 def _unfinished(runs_dir: Path, config: Config, fingerprint: dict[str, Any]) -> list[Path]:
