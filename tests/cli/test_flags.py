@@ -81,6 +81,7 @@ BEFORE_TENSORFLOW = [
     ("predict --model x", "--image"),
     ("serve --models /nowhere", "/nowhere is none"),
     ("serve --workers 0", "--workers"),
+    ("serve --models . --token_file /dev/null", "the first line of /dev/null is empty"),
     ("predict --model x --image /nowhere.png", "/nowhere.png is not"),
 ]
 

@@ -12,11 +12,16 @@ def read(file: str | None) -> str | None:
         file: its path; None for no token.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or its first line is empty.
     """
     if file is None:
         return None
     try:
-        return Path(file).read_text().partition("\n")[0].strip()
+        token = Path(file).read_text().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"expected --token_file with a token in it: {error}") from None
+    if not token:
+        raise InputError(
+            f"expected --token_file with a token in it; the first line of {file} is empty"
+        )
+    return token

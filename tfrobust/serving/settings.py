@@ -14,7 +14,8 @@ class Settings:
         host: the address to listen on, of IPv4 or IPv6. The default lets only this machine in.
         port: the gRPC port; 0 takes a free one.
         rest_port: the port of REST and of the page; 0 takes a free one, None serves neither.
-        socket_path: a Unix socket on which gRPC listens as well.
+        socket_path: a Unix socket on which gRPC listens as well, without TLS: the rights of its
+            folder say who may use it. A token is asked for there too.
         workers: how many predictions are computed at once, and as many explanations.
         queue: how many more of each may wait. Any further request is refused.
         most_images: the most images of one request, as max_batch_size of TF Serving's batching.
