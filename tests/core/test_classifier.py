@@ -55,6 +55,22 @@ def test_methods_of_two_objects_are_two_networks() -> None:
     assert as_classifier(one.logits) is not as_classifier(other.logits)
 
 
+def test_a_function_that_wraps_another_is_another_network() -> None:
+    """functools.wraps gives it all attributes of the function inside."""
+
+    def inside(images: tf.Tensor) -> tf.Tensor:
+        return images[:, 0, :3, 0]
+
+    known = as_classifier(inside)
+
+    @functools.wraps(inside)
+    def around(images: tf.Tensor) -> tf.Tensor:
+        return -inside(images)
+
+    np.testing.assert_array_equal(as_classifier(around)(IMAGES), -known(IMAGES))
+    assert as_classifier(around) is as_classifier(around) and as_classifier(inside) is known
+
+
 def test_functions_that_hold_no_attributes_are_taken_too() -> None:
     class Slotted:
         __slots__ = ("network",)

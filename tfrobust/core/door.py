@@ -109,8 +109,12 @@ def _kept(model: Model) -> dict[Any, Classifier]:
     # A bound method is a new object at each look, and what it holds is its function's.
     owner = model.__self__ if isinstance(model, types.MethodType) else model
     attributes = getattr(owner, "__dict__", None)
-    # Not by setattr, because Keras tracks what is set so.
-    return attributes.setdefault(_KEPT, {}) if isinstance(attributes, dict) else {}
+    if not isinstance(attributes, dict):
+        return {}
+    # functools.wraps and copies carry attributes over to what is another model.
+    if attributes.get(_KEPT, (None,))[0] != id(owner):
+        attributes[_KEPT] = id(owner), {}  # not by setattr, because Keras tracks what is set so
+    return attributes[_KEPT][1]
 
 
 def _of_keras(
