@@ -74,6 +74,20 @@ def test_logits_of_labels_are_never_taken_for_classes(tmp_path) -> None:
         np.testing.assert_allclose(one(IMAGES)[:, 1], plain(IMAGES)[:, 2])
 
 
+def test_labels_are_known_inside_of_another_network() -> None:
+    plain = tfrobust.as_labels(network("sigmoid")).network
+    images = keras.Input((4, 4, 1))
+    logits = keras.layers.Identity()(plain(keras.layers.Identity()(images)))
+    outer = keras.Model(images, logits)
+    with pytest.raises(InputError, match="has 3 labels"):
+        tfrobust.as_classifier(outer)
+    np.testing.assert_array_equal(tfrobust.as_labels(outer)(IMAGES), plain(IMAGES))
+    one = tfrobust.as_classifier(outer, label=2)
+    np.testing.assert_allclose(one(IMAGES)[:, 1], plain(IMAGES)[:, 2])
+    shares = keras.Model(images, keras.layers.Activation("sigmoid")(logits))
+    np.testing.assert_allclose(tfrobust.as_labels(shares)(IMAGES), plain(IMAGES), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("activation", "units", "message"),
     [

@@ -94,6 +94,17 @@ def before_activation(outputs: keras.KerasTensor) -> Ending:
     return Ending(outputs, activation)
 
 
+def last_operation(outputs: keras.KerasTensor) -> keras.Operation:
+    """What computes the outputs of a network, inside of a nested network and before what only
+    arranges them."""
+    operation, node, number = outputs._keras_history
+    if isinstance(operation, RESHAPING) and _activation(operation) in (None, "linear"):
+        return last_operation(operation._inbound_nodes[node].input_tensors[0])
+    if isinstance(operation, keras.Model) and has_graph(operation):
+        return last_operation(operation.outputs[number])
+    return operation
+
+
 def _activation(operation: keras.Operation) -> str | None:
     """The name of the activation that one of Keras' own operations ends with, if it is told."""
     kind = type(operation)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfrobust.core import outputs
-from tfrobust.core.activations import before_activation, fresh_name, has_graph
+from tfrobust.core.activations import before_activation, fresh_name, has_graph, last_operation
 from tfrobust.core.endings import ending
 from tfrobust.core.input_range import FREE_SIDE
 from tfrobust.core.outputs import Form, Label, Output
@@ -77,7 +77,7 @@ def read(network: Any, output: str | None = None, label: Label = None) -> Logits
             f"expected a network whose output is logits (B, K), got {given.shape}; add a "
             "keras.layers.Flatten() if other sizes are 1"
         )
-    last = given._keras_history.operation
+    last = last_operation(given)
     if isinstance(last, outputs.AsLogits) and last.label == "all":
         if label is None:
             raise outputs.hold_together(network.name, f"has {given.shape[-1]} labels")

@@ -21,7 +21,8 @@ def one_by_one(network: Classifier) -> Iterator[Classifier]:
     Yields:
         The classifier, K times.
     """
-    label = tf.Variable(0, trainable=False, dtype=tf.int32)
+    # TensorFlow has no int32 variables on GPUs, and what XLA compiles for one reads no others.
+    label = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def logits(images: tf.Tensor) -> tf.Tensor:
         present = tf.gather(network(images), label, axis=-1)
