@@ -45,7 +45,15 @@ def test_the_distance_to_the_plane(network, attack, slack: float, threshold: flo
 
 
 def test_all_labels_share_one_program() -> None:
+    assert LabelFlip(np.int64(2)) == LabelFlip(2) != LabelFlip(0)
     assert LabelFlip(2).static() == LabelFlip(0) != LabelFlip(0, 0.7)
+
+
+def test_no_images() -> None:
+    """Nor a number of labels, which the network was never asked for."""
+    never_asked = tfrobust.as_labels(lambda images: model(images), output="logits")
+    found = LinearizedMargin()(never_asked, IMAGES[:0], TRUTH[:0], LabelFlip(2))
+    assert found.rmse.shape == (0,)
 
 
 def test_refuses(network) -> None:

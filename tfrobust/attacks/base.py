@@ -146,7 +146,7 @@ class Attack(Configured, ABC):
         if len(images):
             num_classes = model.check(images, needs_gradient=self.needs_gradient)
         if criterion.of_labels:
-            labels = checked_label_rows(labels, len(images), num_classes or 0)
+            labels = checked_label_rows(labels, len(images), num_classes)
         else:
             labels = checked_labels(labels, len(images), num_classes)
         classes = criterion.classes(labels)

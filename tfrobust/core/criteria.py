@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,8 @@ class LabelFlip(Criterion):
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if isinstance(self.label, bool) or not isinstance(self.label, int) or self.label < 0:
+        whole = isinstance(self.label, numbers.Integral) and not isinstance(self.label, bool)
+        if not whole or self.label < 0:
             raise InputError(f"expected a label as a number from 0, got {self.label!r}")
         if not 0 < self.threshold < 1:
             raise InputError(f"expected a threshold between 0 and 1, got {self.threshold!r}")

@@ -138,13 +138,13 @@ def checked_labels(labels: Any, count: int, num_classes: int | None = None) -> n
     return labels.astype(np.int32)
 
 
-def checked_label_rows(labels: Any, count: int, num_labels: int) -> np.ndarray:
+def checked_label_rows(labels: Any, count: int, num_labels: int | None) -> np.ndarray:
     """Which of several labels hold together for each image, as int32.
 
     Args:
         labels: (N, K) of 0 and 1.
         count: N.
-        num_labels: K.
+        num_labels: K; None where no image was there to ask the network about.
 
     Returns:
         int32 (N, K).
@@ -153,7 +153,7 @@ def checked_label_rows(labels: Any, count: int, num_labels: int) -> np.ndarray:
         InputError: they are of another shape, or other numbers than 0 and 1.
     """
     labels = np.asarray(labels)
-    if labels.shape != (count, num_labels):
+    if labels.ndim != 2 or labels.shape != (count, num_labels or labels.shape[1]):
         raise InputError(
             f"expected labels of shape ({count}, {num_labels}), a 0 or 1 for each of the network's "
             f"labels that may hold together, got {labels.shape}"
