@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfrobust
 from tfrobust.core.ara import area, mean_area
+from tfrobust.core.input_range import check_range
 from tfrobust.errors import InputError
 from tfrobust.robustness import LabelsReport
 
@@ -106,6 +107,36 @@ def test_it_goes_on_where_it_was_interrupted(network, truth, report, tmp_path) -
     again = tfrobust.evaluate_labels(network, IMAGES, truth, **asked)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == written
     assert again.mean_ara == report.mean_ara
+
+
+def test_another_range_is_noticed_before_the_long_work() -> None:
+    images = (RNG.random((60, 4, 4, 1)) > 0.5).astype(np.float32)
+    weights = RNG.normal(size=(16, 3)).astype(np.float32)
+
+    def of_bytes(images: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(images / 255 - 0.5, (-1, 16)) @ weights
+
+    truth = of_bytes(255 * images).numpy() > 0
+    with pytest.raises(InputError, match=r"of the labels .* \(50% is a guess\), and for 100%"):
+        tfrobust.evaluate_labels(of_bytes, images, truth, preset="fast", progress=False)
+
+
+def test_never_finding_a_rare_label_is_no_sign_of_another_range() -> None:
+    """With other pixels the network decides always the same, which is nearly always right."""
+    images = RNG.random((100, 4, 4, 1), np.float32)
+    mean = images.mean(axis=(1, 2, 3))
+    truth = np.stack([mean >= np.sort(mean)[-4]] * 2, axis=1)
+    above = float(np.sort(mean)[-40])  # with many false alarms
+
+    def weak(images: tf.Tensor) -> tf.Tensor:
+        mean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([tf.where(mean > 1, -1.0, mean - above)] * 2, axis=1)
+
+    ask = tfrobust.as_labels(weak, output="logits")
+    check_range(ask, images, truth.astype(int), "weak")
+    one = tfrobust.as_classifier(weak, output="logits", label=0)
+    with pytest.raises(InputError, match="expected to know which pixels"):
+        check_range(one, images, truth[:, 0].astype(int), "weak")
 
 
 def test_refuses(network, truth) -> None:

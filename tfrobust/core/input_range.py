@@ -145,29 +145,43 @@ def check_range(ask: Callable[[np.ndarray], Any], images: Any, labels: Any, name
     Args:
         ask: float32 (N, H, W, C) → logits (N, K).
         images: float32 (N, H, W, C) in [0, 1], at least one.
-        labels: int (N,).
+        labels: int (N,); or int (N, K) of 0 and 1, of labels that may hold together.
         name: what the error calls the network.
 
     Raises:
-        InputError: with another range the network is right for more of the images, and chance does
-            not explain it.
+        InputError: with another range the network is right for more of the images, or in more of
+            its decisions about labels, and chance does not explain it.
     """
     from scipy.stats import binomtest
 
     rows = np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int)
     images, labels = images[rows], labels[rows]
     answers = {known: np.asarray(ask(in_range(images, known))) for known in RANGES}
-    right = {known: logits.argmax(axis=1) == labels for known, logits in answers.items()}
+    right = {known: _right(logits, labels) for known, logits in answers.items()}
     best = max(RANGES, key=lambda known: right[known].sum())
     gained, lost = (
         (right[one] & ~right[other]).sum() for one, other in ((best, UNIT), (UNIT, best))
     )
     if gained and binomtest(gained, gained + lost, alternative="greater").pvalue < SURE:
         low, high = best
+        of, choices = ("images", answers[UNIT].shape[1]) if labels.ndim == 1 else ("labels", 2)
         raise InputError(
             f"expected to know which pixels {name} takes: it is right for {right[UNIT].mean():.0%} "
-            f"of the images with pixels from 0 to 1 ({1 / answers[UNIT].shape[1]:.0%} is a guess), "
+            f"of the {of} with pixels from 0 to 1 ({1 / choices:.0%} is a guess), "
             f"and for {right[best].mean():.0%} with pixels from {low:g} to {high:g}. Say "
             f"input_range=({low:g}, {high:g}), and leave the images in [0, 1]; or, if it is to be "
             "taken as it is, input_range=(0, 1)"
         )
+
+
+def _right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which decisions are right: bool (N,), or of labels that may hold together bool (P,)."""
+    if labels.ndim == 1:
+        return logits.argmax(axis=1) == labels
+    right = ((logits > 0) == (labels == 1)).ravel()
+    # As many that hold as that do not: of rare labels, a network that never finds any is nearly
+    # always right, as it is with pixels that it does not take.
+    parts = [np.flatnonzero(labels == truth) for truth in (0, 1)]
+    count = min(MOST_IMAGES // 2, *map(len, parts))
+    chosen = [part[np.linspace(0, len(part) - 1, count).astype(int)] for part in parts]
+    return right[np.concatenate(chosen)]

@@ -1,5 +1,6 @@
 """`evaluate_labels`: how robust is a network of several labels that may hold together?"""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tfrobust.attacks import Attack
-from tfrobust.core.classifier import Model, logits_of
-from tfrobust.core.distances import Bounds
+from tfrobust.core.bounds import Bounds
+from tfrobust.core.classifier import Classifier, Model, logits_of
 from tfrobust.core.door import as_labels
 from tfrobust.core.images import arrays, checked_images, checked_label_rows
-from tfrobust.core.input_range import Range
+from tfrobust.core.input_range import UNIT, Range, check_range
 from tfrobust.core.one_label import one_by_one
 from tfrobust.errors import InputError
 from tfrobust.robustness.evaluation import Evaluation
@@ -81,9 +82,13 @@ def evaluate_labels(
             f"expected {count} label names, as many as the network has labels, got "
             f"{len(label_names)}"
         )
+    if classifier.input_range is None:
+        check_range(functools.partial(_answers, classifier), images, truth, classifier.name)
+        # What is sure of all labels is not asked of each.
+        classifier = as_labels(classifier, input_range=UNIT)
     names = tuple(label_names) or tuple(f"label {number}" for number in range(count))
     called = name or classifier.name
-    predicted = (logits_of(classifier, images, BATCH) > 0).astype(np.int64)
+    predicted = (_answers(classifier, images) > 0).astype(np.int64)
     found = []
     for number, (label, one) in enumerate(zip(names, one_by_one(classifier), strict=True)):
         evaluation = Evaluation(
@@ -111,3 +116,7 @@ def evaluate_labels(
             )
         )
     return LabelsReport.of(called, data, tuple(found), seed)
+
+
+def _answers(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    return logits_of(classifier, images, BATCH)
