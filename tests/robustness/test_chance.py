@@ -46,6 +46,12 @@ def test_the_reason_is_told(classes: np.ndarray, said: str) -> None:
     assert re.search(said, reason)
 
 
+def test_two_classes_are_in_another_order() -> None:
+    labels = np.repeat([0, 1], [45, 5])
+    reason = at_chance(np.eye(2, dtype=np.float32)[1 - labels], labels)
+    assert "for 100% with its classes in another order" in (reason or "")
+
+
 def test_it_is_told_at_the_start_and_in_the_report() -> None:
     network = keras.Sequential([keras.Input((1, 2, 1)), keras.layers.Flatten()])
     images = np.random.default_rng(0).random((30, 1, 2, 1), np.float32)

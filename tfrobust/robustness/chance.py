@@ -41,7 +41,8 @@ def _another_order(predicted: np.ndarray, labels: np.ndarray, classes: int) -> s
     count = len(labels)
     for shift in (1, -1):
         share = float(np.mean(predicted == labels + shift))
-        if share >= RIGHT:
+        # Two classes that are shifted are in another order.
+        if share >= RIGHT and classes > 2:
             return f"It would be right for {share:.0%} if each label were {shift:+d}. "
     if count >= FEWEST_PER_CLASS * classes:
         confusion = np.zeros((classes, classes), np.int64)
