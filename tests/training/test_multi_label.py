@@ -152,6 +152,17 @@ def test_it_learns_is_saved_and_goes_on(tmp_path) -> None:
     )
 
 
+def test_a_label_of_more_than_one_half_holds() -> None:
+    """Shares, such as those of mixed images, are compared as 0 and 1 are."""
+    robust = RobustClassifier(network(), multi_label=True)
+    robust.compile(keras.optimizers.SGD(0.0))
+    shares = 0.1 + 0.8 * (robust.predict(IMAGES, verbose=0) > 0.5)
+    shares[0, 0] = 1 - shares[0, 0]
+    right = pytest.approx(23 / 24)
+    assert robust.fit(IMAGES, shares, batch_size=8, verbose=0).history["accuracy"] == [right]
+    assert robust.evaluate(IMAGES, shares, verbose=0, return_dict=True)["accuracy"] == right
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(
     ("labels", "message"),
@@ -178,3 +189,7 @@ def test_refuses_by_name() -> None:
     robust = RobustClassifier(network(), multi_label=True)
     with pytest.raises(InputError, match="a loss of labels that may hold together"):
         robust.compile("sgd", loss="categorical_crossentropy")
+    robust.compile("sgd")
+    for take in (robust.fit, robust.train_on_batch):
+        with pytest.raises(InputError, match="expected no class_weight with labels"):
+            take(IMAGES, LABELS, class_weight={0: 1.0, 1: 5.0, 2: 1.0})

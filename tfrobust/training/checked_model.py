@@ -48,15 +48,28 @@ class CheckedModel(keras.Model):
     def check_labels(self, labels: tf.Tensor) -> tf.Tensor:
         """The labels of a batch or of a whole data set, once they were checked."""
 
+    @abstractmethod
+    def check_class_weight(self, class_weight: dict[int, float] | None) -> None:
+        """Refuses weights of classes that Keras would give to other images than are meant."""
+
     @functools.wraps(keras.Model.fit)
     def fit(self, *arguments: Any, **named: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit`; labels that come as arrays are checked before it begins."""
         given = inspect.signature(keras.Model.fit).bind(self, *arguments, **named).arguments
+        self.check_class_weight(given.get("class_weight"))
         self._check_array(given.get("y"))
         validation = given.get("validation_data")
         if isinstance(validation, tuple | list) and len(validation) > 1:
             self._check_array(validation[1])
         return super().fit(*arguments, **named)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *arguments: Any, **named: Any) -> Any:
+        """Takes one step as `keras.Model.train_on_batch`."""
+        method = keras.Model.train_on_batch
+        given = inspect.signature(method).bind(self, *arguments, **named).arguments
+        self.check_class_weight(given.get("class_weight"))
+        return super().train_on_batch(*arguments, **named)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Keras' step of training."""

@@ -229,6 +229,14 @@ class RobustClassifier(CheckedModel):
             return batch_checks.checked_label_rows(labels, self.num_classes)
         return batch_checks.checked_labels(labels, self.num_classes)
 
+    def check_class_weight(self, class_weight: dict[int, float] | None) -> None:
+        """Refuses weights of labels that may hold together."""
+        if class_weight is not None and self.form.several:
+            raise InputError(
+                "expected no class_weight with labels that may hold together: Keras takes the first"
+                " label of an image alone. Weigh images by sample_weight, or labels in your loss"
+            )
+
     def train(
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:

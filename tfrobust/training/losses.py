@@ -195,10 +195,21 @@ def accuracy(form: Form) -> list[Any]:
     """The metric of a network whose `compile` was given none."""
     if form.several:
         threshold = 0.5 if form.activation == "sigmoid" else 0.0
-        return [keras.metrics.BinaryAccuracy("accuracy", threshold=threshold)]
+        return [keras.metrics.MeanMetricWrapper(decided, "accuracy", threshold=threshold)]
     if form == Form(single=True):  # Keras takes a single output for a probability
         return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
     return ["accuracy"]
+
+
+def decided(labels: tf.Tensor, outputs: tf.Tensor, threshold: float = 0.0) -> tf.Tensor:
+    """Where a network decides rightly about labels that may hold together: float32 (B, K).
+
+    Args:
+        labels: (B, K), from 0 to 1. A label holds above one half.
+        outputs: float (B, K).
+        threshold: the output above which the network says that a label holds.
+    """
+    return tf.cast((outputs > threshold) == (tf.cast(labels, tf.float32) > 0.5), tf.float32)
 
 
 def classes(labels: tf.Tensor, num_classes: int) -> tf.Tensor:

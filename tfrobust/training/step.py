@@ -70,7 +70,7 @@ def take(
     if variables := classifier.trainable_variables:
         classifier.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
     if several:
-        right = tf.cast((logits > 0) == (tf.cast(labels, logits.dtype) > 0.5), tf.float32)
+        right = losses.decided(labels, logits)
     else:
         right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == classes, tf.float32)
     values = {
