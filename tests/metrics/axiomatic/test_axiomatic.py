@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations import GradientsInputs, VanillaGradients
 from tfrobust.metrics import completeness, input_invariance, non_sensitivity
@@ -60,5 +61,13 @@ def test_input_invariance(linear) -> None:
         change / np.abs(before).sum(axis=(1, 2, 3)),
         rtol=1e-4,
     )
+    # Logits stay logits, also where they look like probabilities.
+
+    def near(images: tf.Tensor) -> tf.Tensor:
+        some = 0.5 + linear(images)[:, 0] / 1000
+        return tf.stack([some, 1 - some], axis=-1)
+
+    told = as_classifier(near, output="logits")
+    np.testing.assert_allclose(input_invariance(told, VanillaGradients(), IMAGES), 0, atol=1e-4)
     with pytest.raises(InputError, match="shift above 0 and below 1, got 1"):
         input_invariance(linear, VanillaGradients(), IMAGES, shift=1)

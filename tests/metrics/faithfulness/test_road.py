@@ -42,6 +42,14 @@ def test_the_score_without_the_top_by_hand(linear) -> None:
         np.testing.assert_allclose(found[number], left, atol=1e-5)
 
 
+def test_a_share_that_rounds_to_all_pixels_leaves_one(linear) -> None:
+    maps = linear.attributions(0.5)
+    asked = (linear, linear.images, linear.classes, maps)
+    options = {"noise": 0.0, "score": "logit"}
+    all_but_one = road(*asked, shares=(15 / 16,), **options)
+    np.testing.assert_array_equal(road(*asked, shares=(0.99,), **options), all_but_one)
+
+
 def test_refuses(linear) -> None:
     for shares in ((), (1.0,)):
         with pytest.raises(InputError, match="shares above 0 and below 1"):

@@ -19,6 +19,15 @@ def test_against_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(distance_to_data(data[:2], data), 0, atol=1e-7)
 
 
+def test_bytes_are_pixels_from_0_to_1_and_there_may_be_no_images() -> None:
+    data = np.random.default_rng(1).integers(0, 256, (5, 3, 2, 1), np.uint8)
+    np.testing.assert_allclose(distance_to_data(data[:2] / np.float32(255), data), 0, atol=1e-7)
+    np.testing.assert_allclose(distance_to_data(data[:2], data / np.float32(255)), 0, atol=1e-7)
+    assert distance_to_data(data[:0], data).shape == (0,)
+    with pytest.raises(InputError, match="divide 8-bit images by 255"):
+        distance_to_data(data[:2], data.astype(np.float32))
+
+
 def test_refuses() -> None:
     images = np.zeros((1, 3, 2, 1))
     for references in (np.zeros((0, 3, 2, 1)), np.zeros((5, 3, 3, 1))):

@@ -83,7 +83,10 @@ def test_a_map_that_does_not_change() -> None:
     def linear(images: tf.Tensor) -> tf.Tensor:
         return tf.reshape(images, (-1, 16)) @ np.ones((16, 2), np.float32)
 
-    for measure in (max_sensitivity, average_sensitivity, local_lipschitz):
+    measures = (max_sensitivity, average_sensitivity, local_lipschitz)
+    for measure in (*measures, relative_input_stability, relative_output_stability):
+        assert measure(linear, VanillaGradients(), IMAGES[:0]).shape == (0,)
+    for measure in measures:
         np.testing.assert_array_equal(measure(linear, VanillaGradients(), IMAGES, 1), 0)
     with pytest.raises(InputError, match=r"at least 1 draw, got 0\.01, 0"):
         max_sensitivity(linear, VanillaGradients(), IMAGES, draws=0)

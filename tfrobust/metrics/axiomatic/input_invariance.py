@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.classifier import Model
+from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.targets import question
@@ -47,7 +48,8 @@ def input_invariance(
     def takes_back(pixels: tf.Tensor) -> tf.Tensor:
         return network(pixels - np.float32(shift))
 
-    after = method(takes_back, np.clip(lowered + np.float32(shift), 0, 1), before.target)
+    shifted = np.clip(lowered + np.float32(shift), 0, 1)
+    after = method(as_classifier(takes_back, output="logits"), shifted, before.target)
     change = np.abs(after.map - before.map).sum(axis=(1, 2), dtype=np.float64)
     size = np.abs(before.map).sum(axis=(1, 2), dtype=np.float64)
     return np.where(change > 0, np.where(size > 0, change / np.where(size > 0, size, 1), np.inf), 0)

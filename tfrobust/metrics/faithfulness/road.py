@@ -71,7 +71,8 @@ def road(
     place = ranks_from_the_top(asked.maps)
     found = []
     for share in shares:
-        gone = place < round(share * asked.maps[0].size)
+        # One pixel at least stays, to fill the others in from.
+        gone = place < min(round(share * asked.maps[0].size), asked.maps[0].size - 1)
         filled = np.stack([impute(*pair) for pair in zip(asked.images, gone, strict=True)])
         shaken = filled + rng.normal(0, noise, filled.shape) * gone[..., None]
         found.append(asked.scores(np.clip(shaken, 0, 1)))

@@ -70,4 +70,4 @@ def neighbours(
 
 def length(values: np.ndarray) -> np.ndarray:
     """The L2 norm of each of N arrays, float64 (N,)."""
-    return np.sqrt((values.reshape(len(values), -1).astype(np.float64) ** 2).sum(axis=-1))
+    return np.sqrt((values.astype(np.float64) ** 2).sum(axis=tuple(range(1, values.ndim))))

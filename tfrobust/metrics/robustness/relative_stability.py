@@ -24,7 +24,7 @@ def relative_input_stability(
     seed: int = 0,
     before: Explanation | None = None,
 ) -> np.ndarray:
-    """How much more, in percent, a map changes than its image does.
+    """How many times more a map changes than its image, each in parts of what it was.
 
     Args:
         model: what `as_classifier` takes.
@@ -66,7 +66,7 @@ def relative_output_stability(
     seed: int = 0,
     before: Explanation | None = None,
 ) -> np.ndarray:
-    """How much a map changes, in percent, for each unit by which the logits change.
+    """How much a map changes, in parts of what it was, for each unit of the logits' change.
 
     Args:
         model: as for `relative_input_stability`, and so are the others.
@@ -98,6 +98,8 @@ def relative_output_stability(
 
 
 def _logits(network: Any, images: np.ndarray) -> np.ndarray:
+    if not len(images):
+        return np.zeros((0, 1))
     return logits_of(network, images, 1 if len(images) == 1 else 32)
 
 
