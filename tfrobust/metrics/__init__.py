@@ -22,6 +22,7 @@ from tfrobust.metrics.perturbations.effect import confidence_gain, transfer
 from tfrobust.metrics.perturbations.monotonicity import Monotonicity, monotonicity
 from tfrobust.metrics.perturbations.nearness import distance_to_data
 from tfrobust.metrics.robustness.manipulation import ManipulatedExplanation, Manipulation
+from tfrobust.metrics.robustness.neighbours import Noise
 from tfrobust.metrics.robustness.relative_stability import (
     relative_input_stability,
     relative_output_stability,
@@ -41,6 +42,7 @@ __all__ = [
     "ManipulatedExplanation",
     "Manipulation",
     "Monotonicity",
+    "Noise",
     "Randomization",
     "Table",
     "average_precision",

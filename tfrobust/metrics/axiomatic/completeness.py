@@ -21,9 +21,7 @@ def completeness(
     """How far an attribution's sum is from the difference that it should sum up to.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         attributions: float (N, H, W, C), (N, H, W, 1) or (N, H, W), with their signs.
         fill: the value of every pixel of the baseline, from 0 to 1.
         score: what the method explains: "logit" or "confidence".

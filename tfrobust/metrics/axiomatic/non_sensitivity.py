@@ -29,9 +29,7 @@ def non_sensitivity(
     size is above the same part of the map's largest value.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W).
         patch: side of a patch in pixels. Every patch costs `draws` answers an image.
         draws: how often each patch is drawn anew.
@@ -44,7 +42,7 @@ def non_sensitivity(
         float64 (N,) from 0 to 1: the smaller, the better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Nguyen and Martínez, arXiv 2007.07584, section 3.2, as a share of the patches.
     """

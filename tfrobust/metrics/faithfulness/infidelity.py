@@ -30,9 +30,7 @@ def infidelity(
     the attribution Φ foretells the fall of the score to be I·Φ.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         attributions: float (N, H, W, C), per unit of each value as a gradient is; or (N, H, W) or
             (N, H, W, 1), the same for all channels.
         share: each pixel's probability to change, above 0 and at most 1.

@@ -29,9 +29,7 @@ def faithfulness_estimate(
     """Correlation of the map's sum over each part with the fall of the score without it.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W), with their signs where the method has signs.
         parts: in how many parts the pixels are cut; at least 1.
         fill: the value that covers, from 0 to 1.
@@ -43,7 +41,7 @@ def faithfulness_estimate(
         scores do not vary. The larger, the better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Alvarez-Melis and Jaakkola, arXiv 1806.07538, section 4.
     """
@@ -74,9 +72,7 @@ def monotonicity_correlation(
     makes the score is the mean square of its change.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W); their size counts, not their sign.
         parts: in how many parts the pixels are cut; at least 1.
         draws: how often each part is drawn anew.
@@ -89,7 +85,7 @@ def monotonicity_correlation(
         The larger, the better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Nguyen and Martínez, arXiv 2007.07584, section 3.2.
     """

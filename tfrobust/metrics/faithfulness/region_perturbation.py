@@ -26,9 +26,7 @@ def region_perturbation(
     The image is cut into patches, which go one after the other, that with the largest sum first.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W).
         patch: side of a patch in pixels; those at the right and at the bottom may be smaller.
         regions: how many patches go; None for all.
@@ -41,7 +39,7 @@ def region_perturbation(
         better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Samek et al., arXiv 1509.06321, equation 12.
     """

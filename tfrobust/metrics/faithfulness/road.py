@@ -41,9 +41,7 @@ def road(
     """The mean score while the most important pixels are removed and filled in.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W).
         shares: float (S,), which shares of the pixels are removed, above 0 and below 1.
         noise: standard deviation of the noise on what is filled in, at least 0.
@@ -55,7 +53,7 @@ def road(
         float64 (N,): the smaller, the better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Rong et al., arXiv 2202.00449, section 4 (noisy linear imputation; most relevant first).
     """

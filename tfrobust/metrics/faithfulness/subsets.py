@@ -33,9 +33,7 @@ def faithfulness_correlation(
     """Correlation of the map's sums over random subsets with the falls of the score.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
+        model, images, targets: as for `deletion`.
         maps: float (N, H, W), with their signs where the method has signs.
         share: each subset's share of all pixels, above 0 and below 1; at least one pixel.
         draws: how many subsets, the same for all images; at least 2.
@@ -49,7 +47,7 @@ def faithfulness_correlation(
         scores do not vary. The larger, the better the map.
 
     Raises:
-        InputError: images outside [0, 1], maps that do not fit them, or an option out of range.
+        InputError: what `deletion` refuses, or an option out of range.
 
     Source: Bhatt et al., arXiv 2005.00631, definition 3.
     """
@@ -73,16 +71,9 @@ def sensitivity_n(
     """`faithfulness_correlation` for subsets of several sizes.
 
     Args:
-        model: as for `faithfulness_correlation`, and so are the others.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
-        maps: float (N, H, W).
+        model, images, targets, maps, draws, fill, score, seed, batch_size: as for
+            `faithfulness_correlation`.
         shares: float (S,), the subsets' shares of all pixels.
-        draws: how many subsets of each size.
-        fill: the value that covers, from 0 to 1.
-        score: "confidence" or "logit".
-        seed: of the subsets.
-        batch_size: images that the network sees at a time.
 
     Returns:
         float64 (S, N), from −1 to 1.

@@ -53,14 +53,13 @@ def intersection_over_union(maps: Any, regions: Any) -> np.ndarray:
     """The overlap of a region of K pixels and the K most important ones, as IoU.
 
     Args:
-        maps: float (N, H, W). Of equal values, the first counts.
-        regions: bool (N, H, W), where the evidence is.
+        maps, regions: as for `relevance_rank`.
 
     Returns:
         float64 (N,) from 0 to 1, the larger the better.
 
     Raises:
-        InputError: maps and regions that do not fit.
+        InputError: as for `relevance_rank`.
     """
     rows, inside = checked(maps, regions)
     chosen = _as_many(rows, inside)

@@ -6,23 +6,14 @@ import numpy as np
 
 from tfrobust.core.classifier import Model, logits_of
 from tfrobust.explanations.base import Method
-from tfrobust.explanations.explanation import Explanation
-from tfrobust.metrics.robustness.neighbours import length, neighbours
+from tfrobust.metrics.robustness.neighbours import NOISE, Noise, length, neighbours
 
 # Below it, a number does not divide another.
 SMALLEST = 1e-6
 
 
 def relative_input_stability(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 10,
-    seed: int = 0,
-    before: Explanation | None = None,
+    model: Model, method: Method, images: Any, targets: Any = None, *, noise: Noise = NOISE
 ) -> np.ndarray:
     """How many times more a map changes than its image, each in parts of what it was.
 
@@ -31,22 +22,19 @@ def relative_input_stability(
         method: what makes the maps.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the class predicted without noise.
-        rmse: size of the normal noise before it is cut to [0, 1].
-        draws: how many neighbours an image has. Those of another class do not count.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        noise: what makes an image's neighbours.
 
     Returns:
-        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖(x′ − x) / x‖, value by value, in L2:
-        the smaller, the more stable. NaN where every neighbour is of another class.
+        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖(x′ − x) / x‖, value by value, in L2,
+        of neighbours of the same class: the smaller, the more stable. NaN where there is none.
 
     Raises:
-        InputError: a negative size, no draw, or what the method refuses.
+        InputError: what the method refuses.
 
     Source: Agarwal et al., arXiv 2203.06877, equation 2.
     """
     found = []
-    for one in neighbours(model, method, images, targets, rmse, draws, seed, before):
+    for one in neighbours(model, method, images, targets, noise):
         logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
         ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
             length(_share(one.changed, one.images)), SMALLEST
@@ -56,31 +44,16 @@ def relative_input_stability(
 
 
 def relative_output_stability(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 10,
-    seed: int = 0,
-    before: Explanation | None = None,
+    model: Model, method: Method, images: Any, targets: Any = None, *, noise: Noise = NOISE
 ) -> np.ndarray:
     """How much a map changes, in parts of what it was, for each unit of the logits' change.
 
     Args:
-        model: as for `relative_input_stability`, and so are the others.
-        method: what makes the maps.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the class predicted without noise.
-        rmse: size of the normal noise before it is cut to [0, 1].
-        draws: how many neighbours an image has. Those of another class do not count.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        model, method, images, targets, noise: as for `relative_input_stability`.
 
     Returns:
-        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖h(x′) − h(x)‖ in L2, h the logits: the
-        smaller, the more stable. NaN where every neighbour is of another class.
+        float64 (N,), the largest ‖(a(x′) − a(x)) / a(x)‖ / ‖h(x′) − h(x)‖ in L2, h the logits, of
+        neighbours of the same class: the smaller, the more stable. NaN where there is none.
 
     Raises:
         InputError: as for `relative_input_stability`.
@@ -88,7 +61,7 @@ def relative_output_stability(
     Source: Agarwal et al., arXiv 2203.06877, equation 5.
     """
     found = []
-    for one in neighbours(model, method, images, targets, rmse, draws, seed, before):
+    for one in neighbours(model, method, images, targets, noise):
         logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
         ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
             length(changed - logits), SMALLEST

@@ -6,20 +6,11 @@ import numpy as np
 
 from tfrobust.core.classifier import Model
 from tfrobust.explanations.base import Method
-from tfrobust.explanations.explanation import Explanation
-from tfrobust.metrics.robustness.neighbours import length, neighbours
+from tfrobust.metrics.robustness.neighbours import NOISE, Noise, length, neighbours
 
 
 def max_sensitivity(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 10,
-    seed: int = 0,
-    before: Explanation | None = None,
+    model: Model, method: Method, images: Any, targets: Any = None, *, noise: Noise = NOISE
 ) -> np.ndarray:
     """The largest relative change of a map among an image's neighbours.
 
@@ -28,46 +19,28 @@ def max_sensitivity(
         method: what makes the maps.
         images: float (N, H, W, C) in [0, 1].
         targets: int (N,) or a single int; None or −1 for the class predicted without noise.
-        rmse: size of the normal noise before it is cut to [0, 1].
-        draws: how many neighbours an image has.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        noise: what makes an image's neighbours.
 
     Returns:
         float64 (N,), the largest ‖a(x′) − a(x)‖ / ‖a(x)‖: the smaller, the more robust. A map of
         zeros that stays so has 0, one that changes infinity.
 
     Raises:
-        InputError: a negative size, no draw, or what the method refuses.
+        InputError: what the method refuses.
 
     Source: Yeh et al., arXiv 1901.09392, definition 3.1, divided by the map's size; normal noise.
     """
-    shaken = neighbours(model, method, images, targets, rmse, draws, seed, before)
+    shaken = neighbours(model, method, images, targets, noise)
     return np.max([_relative(one.before.map, one.after.map) for one in shaken], axis=0)
 
 
 def average_sensitivity(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 10,
-    seed: int = 0,
-    before: Explanation | None = None,
+    model: Model, method: Method, images: Any, targets: Any = None, *, noise: Noise = NOISE
 ) -> np.ndarray:
     """The mean relative change of a map among an image's neighbours.
 
     Args:
-        model: as for `max_sensitivity`, and so are the others.
-        method: what makes the maps.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the class predicted without noise.
-        rmse: size of the normal noise before it is cut to [0, 1].
-        draws: how many neighbours an image has.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        model, method, images, targets, noise: as for `max_sensitivity`.
 
     Returns:
         float64 (N,): the smaller, the more robust.
@@ -77,32 +50,17 @@ def average_sensitivity(
 
     Source: Bhatt et al., arXiv 2005.00631, definition 2, divided by the map's size; normal noise.
     """
-    shaken = neighbours(model, method, images, targets, rmse, draws, seed, before)
+    shaken = neighbours(model, method, images, targets, noise)
     return np.mean([_relative(one.before.map, one.after.map) for one in shaken], axis=0)
 
 
 def local_lipschitz(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 10,
-    seed: int = 0,
-    before: Explanation | None = None,
+    model: Model, method: Method, images: Any, targets: Any = None, *, noise: Noise = NOISE
 ) -> np.ndarray:
     """The largest change of a map for each unit of the image's change, among its neighbours.
 
     Args:
-        model: as for `max_sensitivity`, and so are the others.
-        method: what makes the maps.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the class predicted without noise.
-        rmse: size of the normal noise before it is cut to [0, 1]; above 0.
-        draws: how many neighbours an image has.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        model, method, images, targets, noise: as for `max_sensitivity`.
 
     Returns:
         float64 (N,), the largest ‖a(x′) − a(x)‖ / ‖x′ − x‖ in L2: the smaller, the more robust. It
@@ -113,7 +71,7 @@ def local_lipschitz(
 
     Source: Alvarez-Melis and Jaakkola, arXiv 1806.08049, equation 2.
     """
-    shaken = neighbours(model, method, images, targets, rmse, draws, seed, before)
+    shaken = neighbours(model, method, images, targets, noise)
     return np.max(
         [
             _divided(length(one.after.map - one.before.map), length(one.changed - one.images))

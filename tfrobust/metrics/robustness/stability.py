@@ -7,7 +7,7 @@ import numpy as np
 from tfrobust.core.classifier import Model
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.explanation import Explanation
-from tfrobust.metrics.robustness.neighbours import neighbours
+from tfrobust.metrics.robustness.neighbours import Noise, neighbours
 from tfrobust.metrics.similarity import rank_correlation
 
 
@@ -41,5 +41,6 @@ def stability(
     Raises:
         InputError: a negative size, no draw, or what the method refuses.
     """
-    shaken = neighbours(model, method, images, targets, rmse, draws, seed, before)
+    noise = Noise(rmse=rmse, draws=draws, seed=seed)
+    shaken = neighbours(model, method, images, targets, noise, before)
     return np.mean([rank_correlation(one.before.map, one.after.map) for one in shaken], axis=0)
