@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfrobust
-from tfrobust.attacks import DDN, FMN, LabelFlip, LinearizedMargin, Misclassified
+from tfrobust.attacks import DDN, FMN, LabelFlip, LinearizedMargin, Misclassified, Transfer
 from tfrobust.errors import InputError
 
 RNG = np.random.default_rng(3)
@@ -54,6 +54,15 @@ def test_no_images() -> None:
     never_asked = tfrobust.as_labels(lambda images: model(images), output="logits")
     found = LinearizedMargin()(never_asked, IMAGES[:0], TRUTH[:0], LabelFlip(2))
     assert found.rmse.shape == (0,)
+
+
+def test_a_surrogate_tells_two_classes_apart(network) -> None:
+    one = tfrobust.as_classifier(network, label=1)
+    transfer = Transfer(surrogate=one)
+    with pytest.raises(InputError, match=r"criterion about classes, .* got LabelFlip"):
+        transfer(network, IMAGES, TRUTH, LabelFlip(1))
+    exact = np.abs(LOGITS[:, 1]) / np.linalg.norm(WEIGHTS[:, 1]) / 4
+    np.testing.assert_allclose(transfer(one, IMAGES, TRUTH[:, 1]).rmse, exact, rtol=5e-3)
 
 
 def test_refuses(network) -> None:

@@ -34,7 +34,8 @@ class Transfer(Attack):
         line_steps: forward passes of the bisection.
 
     Raises:
-        InputError: a surrogate that is no function, or a number outside its range.
+        InputError: a surrogate that is no function, or a number outside its range; when called, a
+            criterion about labels that may hold together.
 
     Source: Papernot et al., arXiv 1605.07277. The line search is ours.
     """
@@ -76,6 +77,12 @@ class Transfer(Attack):
         return np.geomspace(1 / 8, self.factor, steps + 1).astype(np.float32)
 
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if block.criterion.of_labels:
+            raise InputError(
+                "expected a criterion about classes, which a surrogate tells apart, got "
+                f"{type(block.criterion).__name__}. Attack one label: give as_classifier(network, "
+                "label=0) as the model and the same label of the other network as the surrogate"
+            )
         # The start meets the criterion on the model, which says nothing about the surrogate.
         foreign = block._replace(start=tf.zeros_like(block.start))
         deltas, given, _ = self.attack._run(as_classifier(self.surrogate), foreign)
