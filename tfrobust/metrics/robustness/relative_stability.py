@@ -1,12 +1,13 @@
 """Relative stability: a map may change as much as its image, or as the network's answer, does."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tfrobust.core.classifier import Model, logits_of
+from tfrobust.core.classifier import Classifier, Model, logits_of
 from tfrobust.explanations.base import Method
-from tfrobust.metrics.robustness.neighbours import NOISE, Noise, length, neighbours
+from tfrobust.metrics.robustness.neighbours import NOISE, Neighbour, Noise, length, neighbours
 
 # Below it, a number does not divide another.
 SMALLEST = 1e-6
@@ -33,14 +34,8 @@ def relative_input_stability(
 
     Source: Agarwal et al., arXiv 2203.06877, equation 2.
     """
-    found = []
-    for one in neighbours(model, method, images, targets, noise):
-        logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
-        ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
-            length(_share(one.changed, one.images)), SMALLEST
-        )
-        found.append(np.where(_same(logits, changed), ratio, np.nan))
-    return _largest(found)
+    shaken = neighbours(model, method, images, targets, noise)
+    return _largest(shaken, lambda one, logits, changed: _share(one.changed, one.images))
 
 
 def relative_output_stability(
@@ -60,33 +55,44 @@ def relative_output_stability(
 
     Source: Agarwal et al., arXiv 2203.06877, equation 5.
     """
+    shaken = neighbours(model, method, images, targets, noise)
+    return _largest(shaken, lambda one, logits, changed: changed - logits)
+
+
+def _largest(
+    shaken: Iterator[Neighbour],
+    change: Callable[[Neighbour, np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """The largest change of a map for another change, among the neighbours of the same class.
+
+    Args:
+        shaken: the images beside a neighbour of each, again and again.
+        change: of a neighbour, the logits (N, K) of the images and its own → (N, …), the change
+            that the map's is divided by.
+
+    Returns:
+        float64 (N,); NaN where no neighbour is of the same class.
+    """
     found = []
-    for one in neighbours(model, method, images, targets, noise):
-        logits, changed = (_logits(one.network, values) for values in (one.images, one.changed))
-        ratio = length(_share(one.after.map, one.before.map)) / np.maximum(
-            length(changed - logits), SMALLEST
-        )
-        found.append(np.where(_same(logits, changed), ratio, np.nan))
-    return _largest(found)
+    logits: np.ndarray | None = None
+    for one in shaken:
+        if logits is None:  # the images are the same for all neighbours
+            logits = _logits(one.network, one.images)
+        changed = _logits(one.network, one.changed)
+        by = np.maximum(length(change(one, logits, changed)), SMALLEST)
+        same = logits.argmax(axis=-1) == changed.argmax(axis=-1)
+        ratio = length(_share(one.after.map, one.before.map)) / by
+        found.append(np.where(same, ratio, np.nan))
+    return np.fmax.reduce(found)  # which takes NaN for less than any number
 
 
-def _logits(network: Any, images: np.ndarray) -> np.ndarray:
+def _logits(network: Classifier, images: np.ndarray) -> np.ndarray:
     if not len(images):
         return np.zeros((0, 1))
     return logits_of(network, images, 1 if len(images) == 1 else 32)
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return one.argmax(axis=-1) == other.argmax(axis=-1)
 
 
 def _share(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The change of each value in parts of what it was; of values near 0, in parts of SMALLEST."""
     size = np.maximum(np.abs(before), SMALLEST)
     return (after.astype(np.float64) - before) / size
-
-
-def _largest(found: list[np.ndarray]) -> np.ndarray:
-    values = np.stack(found)
-    none = np.isnan(values).all(axis=0)
-    return np.where(none, np.nan, np.where(np.isnan(values), -np.inf, values).max(axis=0))
