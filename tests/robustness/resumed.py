@@ -12,6 +12,7 @@ import numpy as np
 
 from tfrobust.attacks import FMN, Blend, Transfer
 from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.options import Options
 
 folder, shard = Path(sys.argv[1]), int(sys.argv[2])
 # Other names for the layers, as another notebook's session would have.
@@ -43,13 +44,15 @@ evaluation = Evaluation(
     model,
     images,
     labels,
-    attacks=[
-        Transfer(surrogate=network(1), attack=FMN(steps=4, batch_size=3)),
-        Transfer(surrogate=lambda images: 2 * model(images), attack=FMN(steps=5, batch_size=3)),
-        Blend(images, batch_size=3),
-    ],
-    partial_dir=folder,
-    progress=False,
+    Options(
+        attacks=[
+            Transfer(surrogate=network(1), attack=FMN(steps=4, batch_size=3)),
+            Transfer(surrogate=lambda images: 2 * model(images), attack=FMN(steps=5, batch_size=3)),
+            Blend(images, batch_size=3),
+        ],
+        partial_dir=folder,
+        progress=False,
+    ),
 )
 before = files()
 evaluation.run((shard, 2))

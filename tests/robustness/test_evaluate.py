@@ -15,6 +15,7 @@ from tfrobust.errors import InputError
 from tfrobust.robustness import AraReport
 from tfrobust.robustness.evaluate import evaluate
 from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.options import Options
 from tfrobust.robustness.presets import PRESETS, preset_attacks
 
 SHAPE = (4, 4, 1)
@@ -221,17 +222,17 @@ class Random(Scripted):
 def test_shards_give_what_one_run_gives(network: keras.Model, tmp_path: Path) -> None:
     attacks = [Random(batch_size=2), LinearizedMargin(steps=6, batch_size=2)]
     arguments = (network, IMAGES, answers(network))
-    options: dict[str, Any] = {"attacks": attacks, "progress": False}
-    whole = evaluate(*arguments, **options)
+    whole = evaluate(*arguments, attacks=attacks, progress=False)
+    kept = Options(attacks=attacks, progress=False, partial_dir=tmp_path)
     for part in (3, 1, 2):
-        shard = Evaluation(*arguments, **options, partial_dir=tmp_path)
+        shard = Evaluation(*arguments, kept)
         if part != 2:
             shard.run((part, 3))
             continue
         with pytest.raises(InputError, match="2 of 6 units are not"):
             shard.report()
         shard.run((part, 3))
-    merged = Evaluation(*arguments, **options, partial_dir=tmp_path).report()
+    merged = Evaluation(*arguments, kept).report()
     assert figures(merged) == figures(whole)
     assert merged.attack_rmse.tobytes() == whole.attack_rmse.tobytes()
     assert merged.btr_rmse.tobytes() == whole.btr_rmse.tobytes()
@@ -262,14 +263,8 @@ def test_a_shard_of_another_evaluation_is_refused(
     network: keras.Model, tmp_path: Path, attacks: list[Attack], message: str
 ) -> None:
     def shard(attacks: list[Attack]) -> Evaluation:
-        return Evaluation(
-            network,
-            IMAGES,
-            answers(network),
-            attacks=attacks,
-            partial_dir=tmp_path,
-            progress=False,
-        )
+        options = Options(attacks=attacks, partial_dir=tmp_path, progress=False)
+        return Evaluation(network, IMAGES, answers(network), options)
 
     shard([Random(batch_size=2), LinearizedMargin(steps=6, batch_size=2)])
     with pytest.raises(InputError, match="another") as caught:

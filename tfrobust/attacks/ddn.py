@@ -39,6 +39,8 @@ class DDN(GradientWalk):
     as the paper's text says.
     """
 
+    title = "DDN"
+
     radius: float = 1.0
     change: float = 0.05
     step_size: float = 1.0
@@ -50,11 +52,6 @@ class DDN(GradientWalk):
                 "expected a radius and a step_size above 0 and a change above 0 and below 1, got "
                 f"{self.radius}, {self.step_size}, {self.change}"
             )
-
-    @property
-    def name(self) -> str:
-        """E.g. "DDN (100 steps)"."""
-        return f"DDN ({self.steps} steps)"
 
     def init(self, model: Classifier, block: Block) -> tuple[InBall, Best]:
         """At the clean image."""

@@ -46,6 +46,8 @@ class FMN(GradientWalk):
     Source: Pintor et al., arXiv 2102.12827, Algorithm 1.
     """
 
+    title = "FMN-L2"
+
     step_size: float = 1.0
     change: float = 0.05
 
@@ -56,11 +58,6 @@ class FMN(GradientWalk):
                 "expected a step_size above 0 and a change above 0 and below 1, got "
                 f"{self.step_size}, {self.change}"
             )
-
-    @property
-    def name(self) -> str:
-        """E.g. "FMN-L2 (100 steps)"."""
-        return f"FMN-L2 ({self.steps} steps)"
 
     def init(self, model: Classifier, block: Block) -> tuple[InBall, Best]:
         """At the known perturbation, made shorter, or at the clean image."""

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -56,7 +56,17 @@ class GradientWalk(MinimumNormAttack):
     is where the walk stands.
 
     Its arguments are those of `MinimumNormAttack`.
+
+    Attributes:
+        title: what reports call it, before its number of steps.
     """
+
+    title: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """E.g. "DDN (100 steps)"."""
+        return f"{self.title} ({self.steps} steps)"
 
     @staticmethod
     def objective(

@@ -41,6 +41,7 @@ class L2Min(GradientWalk):
     Source: Woods et al., arXiv 1906.02896, Algorithm 1.
     """
 
+    title = "L2,min"
     size = staticmethod(rmse)
 
     steps: int = 450
@@ -55,11 +56,6 @@ class L2Min(GradientWalk):
                 "expected a path above 0 and momentum from 0 to below 1, got "
                 f"{self.path}, {self.momentum}"
             )
-
-    @property
-    def name(self) -> str:
-        """E.g. "L2,min (450 steps)"."""
-        return f"L2,min ({self.steps} steps)"
 
     def init(self, model: Classifier, block: Block) -> tuple[_State, Best]:
         """At the clean image."""

@@ -107,6 +107,7 @@ def evaluate(values: Any) -> None:
         with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
     from tfrobust.robustness.evaluation import Evaluation
+    from tfrobust.robustness.options import Options
     from tfrobust.robustness.partials import AnotherEvaluation
 
     classifier, source, images, labels = _model_and_images(values)
@@ -115,12 +116,14 @@ def evaluate(values: Any) -> None:
             classifier,
             images,
             labels,
-            preset=values.preset,
-            name=values.model,
-            data=f"{source.info.name}, first {len(images)} test images",
-            bounds=bounds,
-            class_names=source.info.class_names,
-            partial_dir=folder / "evaluation",
+            Options(
+                preset=values.preset,
+                name=values.model,
+                data=f"{source.info.name}, first {len(images)} test images",
+                bounds=bounds,
+                class_names=source.info.class_names,
+                partial_dir=folder / "evaluation",
+            ),
         )
     except AnotherEvaluation as error:
         whole = ", in a command without --shard," if shard else ""

@@ -9,6 +9,7 @@ from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Model
 from tfrobust.core.input_range import Range
 from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.options import Options
 from tfrobust.robustness.report import AraReport
 
 
@@ -66,17 +67,19 @@ def evaluate(
         network,
         images,
         labels,
+        Options(
+            preset=preset,
+            attacks=attacks,
+            bounds=bounds,
+            name=name,
+            data=data,
+            class_names=class_names,
+            partial_dir=partial_dir,
+            progress=progress,
+            smoke=smoke,
+            seed=seed,
+        ),
         input_range=input_range,
-        preset=preset,
-        attacks=attacks,
-        bounds=bounds,
-        name=name,
-        data=data,
-        class_names=class_names,
-        partial_dir=partial_dir,
-        progress=progress,
-        smoke=smoke,
-        seed=seed,
     )
     evaluation.run()
     return evaluation.report()

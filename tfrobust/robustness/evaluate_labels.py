@@ -1,5 +1,6 @@
 """`evaluate_labels`: how robust is a network of several labels that may hold together?"""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfrobust.core.one_label import one_by_one
 from tfrobust.errors import InputError
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.labels_report import LabelReport, LabelsReport
+from tfrobust.robustness.options import Options
 
 BATCH = 32  # images that are predicted at a time
 
@@ -89,23 +91,24 @@ def evaluate_labels(
     names = tuple(label_names) or tuple(f"label {number}" for number in range(count))
     called = name or classifier.name
     predicted = (_answers(classifier, images) > 0).astype(np.int64)
+    options = Options(
+        preset=preset,
+        attacks=attacks,
+        bounds=bounds,
+        data=data,
+        progress=progress,
+        smoke=smoke,
+        seed=seed,
+    )
     found = []
     for number, (label, one) in enumerate(zip(names, one_by_one(classifier), strict=True)):
-        evaluation = Evaluation(
-            one,
-            images,
-            truth[:, number],
-            preset=preset,
-            attacks=attacks,
-            bounds=bounds,
+        of_this = dataclasses.replace(
+            options,
             name=f"{called}, {label}",
-            data=data,
             class_names=(f"not {label}", label),
             partial_dir=partial_dir and Path(partial_dir) / f"label_{number}",
-            progress=progress,
-            smoke=smoke,
-            seed=seed,
         )
+        evaluation = Evaluation(one, images, truth[:, number], of_this)
         evaluation.run()
         found.append(
             LabelReport(

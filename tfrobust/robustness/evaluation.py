@@ -6,17 +6,15 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tfrobust.attacks import Attack, AttackResult, BelowChance, Misclassified
+from tfrobust.attacks import AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import Ara, accuracy_robustness_area
-from tfrobust.core.bounds import Bounds, checked_bounds
+from tfrobust.core.bounds import checked_bounds
 from tfrobust.core.classifier import Model, logits_of
 from tfrobust.core.door import as_classifier
 from tfrobust.core.images import arrays, checked_images, checked_labels
@@ -28,6 +26,7 @@ from tfrobust.robustness.checks import run_checks
 from tfrobust.robustness.clean import clean_pass
 from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
+from tfrobust.robustness.options import DEFAULT, Options
 from tfrobust.robustness.partials import Outcome, Partials, Unit
 from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
 from tfrobust.robustness.probes import probe
@@ -41,8 +40,15 @@ UNIT_BLOCKS = 2
 class Evaluation:
     """An evaluation that can be done in parts, at several times or by several processes.
 
-    The arguments are those of `evaluate`. The work is cut into units: each is all attacks for
-    one goal on a few images. With a `partial_dir` every finished unit is kept there.
+    The work is cut into units: each is all attacks for one goal on a few images. With a
+    `partial_dir` every finished unit is kept there.
+
+    Args:
+        network: as for `evaluate`, and so are images, labels and input_range.
+        images: float (N, H, W, C) in [0, 1] or uint8.
+        labels: int (N,).
+        options: all else that is said to `evaluate`.
+        input_range: the lowest and the highest pixel that the network takes.
 
     Raises:
         InputError: the input cannot be measured.
@@ -53,22 +59,14 @@ class Evaluation:
         network: Model,
         images: Any,
         labels: Any = None,
+        options: Options = DEFAULT,
         *,
         input_range: Range | None = None,
-        preset: str = "standard",
-        attacks: Sequence[Attack] | None = None,
-        bounds: Bounds | None = None,
-        name: str | None = None,
-        data: str = "",
-        class_names: Sequence[str] = (),
-        partial_dir: str | Path | None = None,
-        progress: bool = True,
-        smoke: bool = False,
-        seed: int = 0,
     ) -> None:
+        preset, attacks, class_names = options.preset, options.attacks, options.class_names
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-        bounds = checked_bounds(bounds)
+        bounds = checked_bounds(options.bounds)
         self.network = as_classifier(network, input_range=input_range)
         images, labels = arrays(images, labels)
         self.images = checked_images(images, self.network, at_least_one=True)
@@ -87,8 +85,8 @@ class Evaluation:
                 f"got {len(class_names)}"
             )
         self.class_names = tuple(class_names)
-        self.bounds, self.data, self.name = bounds, data, name or self.network.name
-        self.progress, self.smoke, self.seed = progress, smoke, seed
+        self.bounds, self.data, self.name = bounds, options.data, options.name or self.network.name
+        self.progress, self.smoke, self.seed = options.progress, options.smoke, options.seed
         self.batch_size = self.attacks[0].batch_size
         if self.network.input_range is None:
             ask = functools.partial(logits_of, self.network, batch_size=self.batch_size)
@@ -102,8 +100,8 @@ class Evaluation:
             for goal in GOALS
             for first in range(0, len(self.images), unit)
         ]
-        self._partials = partial_dir and Partials(
-            partial_dir, self.attacks, unit, self.images, self.labels, self.clean.logits
+        self._partials = options.partial_dir and Partials(
+            options.partial_dir, self.attacks, unit, self.images, self.labels, self.clean.logits
         )
         self._outcomes: dict[Unit, list[Outcome]] = {
             unit: self._partials.load(unit) if self._partials else [] for unit in self.units

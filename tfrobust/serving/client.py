@@ -5,23 +5,20 @@ TensorFlow. Over REST nothing of TensorFlow is needed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from tfrobust.core.images import checked_images
-from tfrobust.errors import InputError
 from tfrobust.serving import answers, parts
 from tfrobust.serving.answers import Distance, Explained, Predicted
-from tfrobust.serving.channel import MOST_IMAGES, Address, Channel, ServerError, Signatures
+from tfrobust.serving.base_client import BaseClient
+from tfrobust.serving.channel import Address, Channel, ServerError, Signatures
 
 __all__ = ["Client", "Distance", "Explained", "Predicted", "ServerError"]
 
-MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MiB: six explanations of 224 × 224 pixels.
 
-
-class Client:
+class Client(BaseClient[Channel]):
     """Asks one model of a server.
 
     A request that did not reach the server is sent again until the timeout. No other request is,
@@ -52,39 +49,6 @@ class Client:
         InputError: a certificate or key cannot be read, a number is out of range, or two arguments
             exclude one another.
     """
-
-    def __init__(
-        self,
-        server: str = "localhost:8500",
-        *,
-        model: str,
-        version: int | None = None,
-        version_label: str | None = None,
-        timeout: float = 30.0,
-        certificate: str | Path | None = None,
-        client_certificate: str | Path | None = None,
-        client_key: str | Path | None = None,
-        token: str | None = None,
-        metadata: Sequence[tuple[str, str]] = (),
-        message_bytes: int = MESSAGE_BYTES,
-        most_images: int = MOST_IMAGES,
-    ) -> None:
-        address = Address(
-            server=server,
-            model=model,
-            version=version,
-            version_label=version_label,
-            timeout=timeout,
-            certificate=certificate,
-            client_certificate=client_certificate,
-            client_key=client_key,
-            token=token,
-            metadata=metadata,
-            message_bytes=message_bytes,
-        )
-        if most_images < 1:
-            raise InputError(f"expected most_images of at least 1, got {most_images}")
-        self._channel, self._most_images = _open(address), most_images
 
     def __enter__(self) -> Self:
         return self
@@ -205,17 +169,15 @@ class Client:
 
     def _asked(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Calls a signature, in as many requests as the images need."""
-        most_bytes = self._channel.address.message_bytes // self._channel.bytes_for_byte
-        asked = parts.split(inputs, most_images=self._most_images, most_bytes=most_bytes)
-        return parts.join([self._channel.ask(signature, part) for part in asked])
+        return parts.join([self._channel.ask(signature, part) for part in self._parts(inputs)])
 
+    @staticmethod
+    def _open(address: Address) -> Channel:
+        # Each is imported only if it is used: the REST channel works without TensorFlow and gRPC.
+        if address.is_rest:
+            from tfrobust.serving.rest_channel import RestChannel
 
-def _open(address: Address) -> Channel:
-    # Each is imported only if it is used: the REST channel works without TensorFlow and gRPC.
-    if address.is_rest:
-        from tfrobust.serving.rest_channel import RestChannel
+            return RestChannel(address)
+        from tfrobust.serving.grpc_channel import GrpcChannel
 
-        return RestChannel(address)
-    from tfrobust.serving.grpc_channel import GrpcChannel
-
-    return GrpcChannel(address)
+        return GrpcChannel(address)

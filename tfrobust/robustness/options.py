@@ -1,0 +1,27 @@
+"""How an evaluation is done, and what its report calls things."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfrobust.attacks import Attack
+from tfrobust.core.bounds import Bounds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is said of an evaluation besides its network and images; see `evaluate`."""
+
+    preset: str = "standard"
+    attacks: Sequence[Attack] | None = None
+    bounds: Bounds | None = None
+    name: str | None = None
+    data: str = ""
+    class_names: Sequence[str] = ()
+    partial_dir: str | Path | None = None
+    progress: bool = True
+    smoke: bool = False
+    seed: int = 0
+
+
+DEFAULT = Options()
