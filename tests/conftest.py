@@ -71,7 +71,12 @@ def make_report() -> Callable[..., "AraReport"]:
     """Builds a report of 20 images whose fields the test may override."""
     import numpy as np
 
-    from tfrobust.robustness import AraReport, AttackRecord, accuracy_robustness_area
+    from tfrobust.robustness import (
+        AraReport,
+        AttackRecord,
+        Predictions,
+        accuracy_robustness_area,
+    )
 
     def make(
         scale: float = 1.0, unfound: int = 1, warnings: tuple[str, ...] = (), **fields: Any
@@ -79,6 +84,14 @@ def make_report() -> Callable[..., "AraReport"]:
         rng = np.random.default_rng(0)
         rmse = np.append(scale * rng.gamma(2.0, 0.02, 20 - unfound), np.full(unfound, np.inf))
         ara = accuracy_robustness_area(rmse, 10)
+        labels = np.arange(20) % 10
+        predictions = Predictions.of(
+            rng.normal(0, 2, (20, 10)) + 4 * np.eye(10)[labels],
+            labels,
+            np.where(np.isinf(rmse), -1, (labels + 1) % 10),
+            files=tuple(f"снимок {number}.png" for number in range(20)),
+            groups=tuple(f"group {1 + number // 4}" for number in range(20)),
+        )
         records = [
             AttackRecord(name=name, goal=goal, ara=ara, rmse=rmse, won=10, late=0, seconds=1.5)
             for goal in ("attack", "btr")
@@ -105,6 +118,7 @@ def make_report() -> Callable[..., "AraReport"]:
                 "command": "evaluate.py --model robust",
                 "versions": {"tensorflow": "2.21.0"},
                 "seconds": 6.0,
+                "predictions": predictions,
                 **fields,
             }
         )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tfrobust.core.records import Array, Record, brief
+from tfrobust.core.records import Array, Matrix, Record, brief
 from tfrobust.errors import InputError
 
 
@@ -26,6 +26,7 @@ class Outer(Record):
     count: int
     sizes: Array
     classes: Array
+    rows: Matrix
     inner: Inner | None
 
     @property
@@ -33,7 +34,8 @@ class Outer(Record):
         return float(self.sizes.max()) if np.isfinite(self.sizes.max()) else None
 
 
-RECORD = Outer(3, np.array([0.5, np.inf]), np.array([4, -1]), Inner(0.25, ("“ä”", "")))
+ROWS = np.array([[0.1, 1.0], [1e-9, 0.0]])
+RECORD = Outer(3, np.array([0.5, np.inf]), np.array([4, -1]), ROWS, Inner(0.25, ("“ä”", "")))
 
 
 def written(path: Path, **changes: object) -> Path:
@@ -51,11 +53,13 @@ def test_there_and_back(tmp_path: Path) -> None:
         "count": 3,
         "sizes": [0.5, None],
         "classes": [4, -1],
+        "rows": [[0.1, 1.0], [1e-9, 0.0]],
         "inner": {"share": 0.25, "names": ["“ä”", ""]},
     }
     read = Outer.from_json(path)
     np.testing.assert_array_equal(read.sizes, RECORD.sizes)
     np.testing.assert_array_equal(read.classes, RECORD.classes)
+    np.testing.assert_array_equal(read.rows, RECORD.rows)
     assert (read.sizes.dtype, read.classes.dtype) == (np.float64, np.int64)
     assert (read.count, read.inner) == (3, RECORD.inner)
     # The file was written under another name first, of which nothing is left.
@@ -86,6 +90,9 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
         ({"sizes": 0.5}, "sizes: .*expected a list of numbers, got 0.5"),
         ({"sizes": [[0.5]]}, "sizes: .*expected a list of numbers"),
         ({"sizes": ["0.5"]}, "sizes: .*expected a list of numbers"),
+        ({"rows": [0.5]}, "rows: .*lists of numbers of one length"),
+        ({"rows": [[0.5], [0.5, 1]]}, "rows: .*lists of numbers of one length"),
+        ({"rows": [["0.5"]]}, "rows: .*lists of numbers of one length"),
         ({"inner": {"share": 0.25}}, "inner.names: Field required"),
         ({"another": 1}, "another: Unexpected keyword argument"),
     ],

@@ -73,6 +73,12 @@ def test_a_broken_test_picture_is_left_out(tmp_path: Path) -> None:
         assert images.shape[0] == len(labels) == count
         np.testing.assert_array_equal(images[:, 8, 8, 0] > 0.5, labels == 1)
     assert sum(len(labels) for _, labels in data.test(4)) == 10
+    sample = data.test_sample(11)
+    assert len(sample.files) == len(sample.images) == 10
+    np.testing.assert_array_equal(sample.images[:, 8, 8, 0] > 0.5, sample.labels == 1)
+    assert [name.split("/")[1] for name in sample.files] == [
+        ("cat", "dog")[n] for n in sample.labels
+    ]
     assert data.skipped == ("test/cat/0.jpg", "test/dog/3.jpg")
 
 

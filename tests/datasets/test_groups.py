@@ -12,7 +12,7 @@ from PIL import Image
 from tfrobust import datasets
 from tfrobust.datasets.folder_scan import Picture, key_of, scan
 from tfrobust.datasets.folder_split import TEST_SHARE, split_by_groups
-from tfrobust.datasets.groups import looks_repeated, parse_way
+from tfrobust.datasets.groups import looks_repeated, numbered, parse_way
 from tfrobust.errors import InputError
 
 
@@ -146,9 +146,28 @@ def test_dicom_files_are_grouped_by_patient(tmp_path: Path) -> None:
     assert len(set(shades // 3)) <= 2
     assert "none of 10 groups by DICOM's PatientID is on both sides" in data.info.provenance
     assert "Secret" not in data.info.provenance
+    sample = data.test_sample(None)
+    shades = np.rint(sample.images[:, 0, 0, 0] * 40.95).astype(int)
+    assert set(sample.groups) == {"group 1", "group 2"}
+    patients = [(label, shade // 3) for label, shade in zip(sample.labels, shades, strict=True)]
+    assert len(set(zip(sample.groups, patients, strict=True))) == 2
     assert "groups" not in datasets.load(f"folder:{tmp_path}", group="none").info.provenance
     with pytest.raises(InputError, match=r"30 have none, such as ill/0\.dcm"):
         datasets.load(f"folder:{tmp_path}", group="dicom:StudyInstanceUID")
+
+
+def test_a_picture_without_a_group_is_its_own() -> None:
+    def picture(name: str, group: str | None) -> Picture:
+        return Picture("", 0, name, 0.0, None, group)
+
+    pictures = [
+        picture("a", "Secret"),
+        picture("b", None),
+        picture("c", "Secret"),
+        picture("d", None),
+    ]
+    assert numbered(pictures) == ("group 1", "group 2", "group 1", "group 3")
+    assert numbered(pictures[1::2]) == ()
 
 
 def test_one_patient_for_all_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

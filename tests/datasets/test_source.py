@@ -152,13 +152,46 @@ def test_test_images_come_in_a_fixed_order(data):
     assert len(data.test_arrays(10**6)[1]) == data.info.test_images
 
 
-def test_another_seed_picks_other_test_images(data):
-    images, _ = data.test_arrays(4, seed=3)
-    again, _ = data.test_arrays(4, seed=3)
-    everything, _ = data.test_arrays(None)
-    np.testing.assert_array_equal(images, again)
-    assert set(identities(images)) <= set(identities(everything))
-    assert identities(images) != identities(everything[:4])
+def test_a_sample_has_the_shares_of_the_whole(data):
+    everything, labels = data.test_arrays(None)
+    total = data.info.test_images
+    kwargs = {"draw": "stratified", "seed": 3}
+    whole, part = (data.test_sample(count, **kwargs) for count in (None, 4))
+    assert sorted(identities(whole.images)) == sorted(identities(everything))
+    assert whole.drawn == f"all {total} test images"
+    assert part.drawn == f"4 of {total} test images, drawn by label, seed 3"
+    # A larger sample begins with a smaller one, and each has its images' labels.
+    np.testing.assert_array_equal(part.images, whole.images[:4])
+    own = dict(zip(identities(everything), labels, strict=True))
+    assert [own[one] for one in identities(whole.images)] == whole.labels.tolist()
+    shares = np.bincount(labels, minlength=CLASSES) / total
+    for count in range(1, total + 1):
+        found = np.bincount(whole.labels[:count], minlength=CLASSES)
+        assert np.abs(found - count * shares).max() < 1
+    other = data.test_sample(4, draw="stratified", seed=4)
+    assert identities(other.images) != identities(part.images)
+
+
+def test_the_first_images_are_those_of_the_stored_order(data):
+    sample = data.test_sample(5, draw="first")
+    for found, wanted in zip(sample[:2], data.test_arrays(5), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert sample.drawn == "first 5 test images"
+    with pytest.raises(InputError, match="stratified, first; got 'last'"):
+        data.test_sample(5, draw="last")
+
+
+def test_a_folder_is_drawn_from_by_label_and_names_its_files(data):
+    sample = data.test_sample(4)
+    if isinstance(data, RecordSource):
+        assert sample.files == ()
+        return
+    assert sample.drawn.endswith("drawn by label, seed 0")
+    for name, image, label in zip(sample.files, sample.images, sample.labels, strict=True):
+        folder, number = name.split("/")
+        assert folder == f"class{label}"
+        marks = np.rint(image[0, 0] * 255).astype(int)
+        assert (marks[0], f"{marks[1]}.png") == (label, number)
 
 
 @pytest.mark.parametrize(

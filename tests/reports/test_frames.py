@@ -16,6 +16,12 @@ def test_a_row_for_each_image(make_report: Make) -> None:
     report = make_report()
     frame = report.to_dataframe()
     assert list(frame.columns) == [
+        "file",
+        "group",
+        "label",
+        "predicted",
+        "attacked",
+        "probability",
         "attack_rmse",
         "btr_rmse",
         "attack_linf",
@@ -26,6 +32,14 @@ def test_a_row_for_each_image(make_report: Make) -> None:
     ]
     assert frame.index.name == "image" and len(frame) == report.images
     np.testing.assert_array_equal(frame["attack_linf"], report.attack_linf)
+    assert frame.loc[5, ["file", "group", "label"]].tolist() == ["снимок 5.png", "group 2", 5]
+    assert report.predictions is not None
+    assert frame.loc[5, "probability"] == report.predictions.probabilities[5, 5]
+    named = make_report(class_names=tuple("abcdefghij")).to_dataframe()
+    assert named.loc[5, ["label", "attacked"]].tolist() == ["f", "g"]
+    assert named["attacked"].isna().tolist() == [False] * 19 + [True]  # not found
+    bare = make_report(predictions=None).to_dataframe()
+    assert bare.columns[0] == "attack_rmse"
     np.testing.assert_array_equal(frame["btr: L2,min (450 steps)"], report.attacks[2].rmse)
 
 

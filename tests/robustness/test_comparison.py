@@ -62,4 +62,10 @@ def test_the_first_images_of_a_report_are_their_own_report() -> None:
     assert (cut.attack_ara, cut.btr_ara) == (part.attack_ara, part.btr_ara)
     np.testing.assert_array_equal(cut.btr_rmse, part.btr_rmse)
     assert cut.attack_names == part.attack_names
+    found, wanted = cut.predictions, part.predictions
+    assert found is not None and wanted is not None
+    np.testing.assert_array_equal(found.probabilities, wanted.probabilities)
+    np.testing.assert_array_equal(found.predicted, wanted.predicted)
+    known = found.attacked >= 0
+    assert known[2] and np.all(found.attacked[known] == wanted.attacked[known])
     assert [record.won for record in cut.attacks] == [record.won for record in part.attacks]

@@ -79,8 +79,31 @@ def test_linear_network_against_the_closed_form(num_classes: int) -> None:
     np.testing.assert_array_equal(smallest, report.attack_rmse)
     assert sum(record.won for record in records) == 11
     assert report.warnings == ()
+    said = report.predictions
+    assert said is not None and said.probabilities.shape == (12, num_classes)
+    np.testing.assert_array_equal(said.labels, labels)
+    np.testing.assert_array_equal(said.predicted, answers(network))
+    assert np.all(said.attacked != labels) and said.attacked[0] == said.predicted[0]
     assert report.name == f"linear{num_classes}" and report.images == 12
     assert report.seconds > 0 and report.versions["tensorflow"] == tf.__version__
+
+
+def test_predictions_against_numpy(network: keras.Model) -> None:
+    labels = answers(network)
+    names = [f"картинка {number}.png" for number in range(12)]
+    report = measure(network, Scripted(batch_size=5), files=names, groups=np.arange(12) // 4)
+    said = report.predictions
+    assert said is not None and said.files == tuple(names) and said.groups[3:5] == ("0", "1")
+    logits = np.asarray(network(IMAGES), np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    # Rounding to six digits moves a share by at most 5e-6 of it, and logits are float32.
+    np.testing.assert_allclose(said.probabilities, shares, rtol=8e-6)
+    assert all(float(f"{share:.6g}") == share for share in said.probabilities.ravel())
+    found = IMAGES.mean(axis=(1, 2, 3)) > 0.45
+    changed = np.asarray(network(np.float32(1.1) * IMAGES)).argmax(axis=1)
+    truly = found & (changed != labels)
+    np.testing.assert_array_equal(said.attacked >= 0, found)
+    np.testing.assert_array_equal(said.attacked[truly], changed[truly])
 
 
 class Scripted(Attack):
@@ -343,6 +366,8 @@ BAD_INPUTS = [
     ({"labels": np.zeros(11, int)}, "expected 12 labels"),
     ({"labels": np.zeros((12, 3), int)}, "expected 12 labels"),
     ({"labels": np.full(12, 0.5)}, "whole numbers"),
+    ({"files": ["a.png"] * 11}, "expected 12 files, one for each image, got 11"),
+    ({"groups": ["a"]}, "expected 12 groups"),
     ({"attacks": []}, "at least one attack"),
     ({"attacks": [Scripted(), Scripted()]}, "each of another name"),
     ({"attacks": [Scripted(bounds=(0.0, 1.0))]}, "expected attacks with bounds=None"),

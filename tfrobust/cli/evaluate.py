@@ -12,7 +12,7 @@ from absl import flags
 from tfrobust.cli import network, program, workers
 from tfrobust.core import shipped
 from tfrobust.core.bounds import checked_bounds
-from tfrobust.datasets.names import FITS
+from tfrobust.datasets.names import DRAWS, FITS
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 
@@ -47,6 +47,7 @@ flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
 flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
 flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_enum("draw", None, DRAWS, program.DRAW, flag_values=FLAGS)
 flags.DEFINE_enum(
     "preset",
     "standard",
@@ -110,18 +111,21 @@ def evaluate(values: Any) -> None:
     from tfrobust.robustness.options import Options
     from tfrobust.robustness.partials import AnotherEvaluation
 
-    classifier, source, images, labels = _model_and_images(values)
+    classifier, source = _model_and_data(values)
+    sample = source.test_sample(values.images, draw=values.draw)
     try:
         evaluation = Evaluation(
             classifier,
-            images,
-            labels,
+            sample.images,
+            sample.labels,
             Options(
                 preset=values.preset,
                 name=values.model,
-                data=f"{source.info.name}, first {len(images)} test images",
+                data=f"{source.info.name}, {sample.drawn}",
                 bounds=bounds,
                 class_names=source.info.class_names,
+                files=sample.files,
+                groups=sample.groups,
                 partial_dir=folder / "evaluation",
             ),
         )
@@ -143,7 +147,7 @@ def evaluate(values: Any) -> None:
         from tfrobust.certification.smoothing import certify
 
         with program.resumable(KEPT):
-            certificate = certify(classifier, images, labels, sigma=values.certify, n=values.draws)
+            certificate = certify(classifier, *sample[:2], sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
     print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
@@ -173,7 +177,7 @@ def _command(values: Any, folder: Path) -> list[str]:
     same = (
         *network.NAMES,
         *("dataset", "data_dir", "bits", "frame", "labels", "group", "fit"),
-        *("images", "preset", "bounds"),
+        *("images", "draw", "preset", "bounds"),
     )
     given = {name: values[name].value for name in same if values[name].value is not None}
     told = {name: ",".join(one) if isinstance(one, list) else one for name, one in given.items()}
@@ -214,8 +218,8 @@ def _shard(values: Any) -> tuple[int, int] | None:
     return int(parts[1]), int(parts[2])
 
 
-def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
-    """The network, the data set, and its first test images and labels.
+def _model_and_data(values: Any) -> tuple[Any, Any]:
+    """The network and the data set.
 
     Raises:
         InputError: the data set does not fit the network.
@@ -237,10 +241,9 @@ def _model_and_images(values: Any) -> tuple[Any, Any, Any, Any]:
     )
     notes += network.notes(values)
     print(*notes, sep="\n", end="\n" if notes else "")
-    images, labels = source.test_arrays(values.images)
     # A function does not say how many classes it tells apart before it is asked.
-    check_classes(source, classifier.check(images))
-    return classifier, source, images, labels
+    check_classes(source, classifier.check(source.test_arrays(1)[0]))
+    return classifier, source
 
 
 def main() -> None:

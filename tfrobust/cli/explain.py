@@ -242,8 +242,9 @@ def _test_images(values: Any, classifier: "Classifier", class_names: list[str] |
     )
     for text in [*notes, *network.notes(values)]:
         pictures.note(f"note: {text}")
-    images, labels = source.test_arrays(values.images)
-    return Images([str(number) for number in range(len(images))], images, labels)
+    sample = source.test_sample(values.images)
+    names = [str(number) for number in range(len(sample.images))]
+    return Images(names, sample.images, sample.labels)
 
 
 def _tell(classifier: "Classifier", image: Any, names: list[str], name: str) -> None:

@@ -36,6 +36,10 @@ GROUP = (
     "pattern:REGEX of file names, or none"
 )
 FIT = "how pictures of other proportions are brought to one size: by their middle, or with margins"
+DRAW = (
+    "which test images: drawn by label, or the first ones; default: stratified for a folder, first "
+    "for a published set"
+)
 FRAME = "which frame of DICOM files to read, from 1; default: the only one"
 
 

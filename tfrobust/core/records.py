@@ -27,12 +27,29 @@ def _numbers(values: Any) -> np.ndarray:
     return array
 
 
+def _rows(values: Any) -> np.ndarray:
+    """A list of lists of numbers, as many in each, as an array float64."""
+    if isinstance(values, np.ndarray):
+        return values
+    try:
+        array = np.array(values)
+    except ValueError:
+        array = np.empty(0)
+    if array.ndim != 2 or array.dtype.kind not in "if":
+        raise ValueError(f"expected lists of numbers of one length, got {values!r:.40}")
+    return array.astype(np.float64)
+
+
 def _plain(array: np.ndarray) -> list[Any]:
     return [value if np.isfinite(value) else None for value in array.tolist()]
 
 
 # A field of numbers (N,). JSON has no infinity, so an infinite number is null there.
 Array = Annotated[np.ndarray, pydantic.PlainValidator(_numbers), pydantic.PlainSerializer(_plain)]
+# A field of finite numbers (N, K).
+Matrix = Annotated[
+    np.ndarray, pydantic.PlainValidator(_rows), pydantic.PlainSerializer(np.ndarray.tolist)
+]
 
 
 def brief(record: Any) -> str:

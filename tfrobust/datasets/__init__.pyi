@@ -1,3 +1,4 @@
+from .info import DatasetInfo as DatasetInfo
 from .loading import load as load
-from .source import DatasetInfo as DatasetInfo
+from .sample import Sample as Sample
 from .source import DataSource as DataSource

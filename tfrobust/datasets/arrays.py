@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets.augment import augment
-from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource
+from tfrobust.datasets.info import DatasetInfo
+from tfrobust.datasets.source import Arrays, DataSource
 from tfrobust.datasets.stream import Stream, order_of, step_seed, to_floats
 
 
@@ -17,7 +18,7 @@ class ArraySource(DataSource):
     Args:
         info: what the data set is.
         train: gives images uint8 (N, H, W, C) and labels int32 (N,). It is called at first use.
-        test: likewise for the test images, in an order in which the first ones are a fair sample.
+        test: likewise for the test images, in stored order.
         skipped: the names of files that are left out.
         weights: of the training images, float (N,); None if they are equal.
     """
@@ -64,8 +65,14 @@ class ArraySource(DataSource):
             batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def _test_examples(self) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(self._test_tensors)
+    def _test_labels(self) -> np.ndarray:
+        return self._test_tensors[1].numpy()
+
+    def _test_examples(self, rows: np.ndarray | None) -> tf.data.Dataset:
+        images, labels = self._test_tensors
+        wanted = np.arange(len(labels)) if rows is None else rows
+        examples = tf.data.Dataset.from_tensor_slices(wanted)
+        return examples.map(lambda row: (row, images[row], labels[row]))
 
 
 def _on_host(arrays: Arrays) -> tuple[tf.Tensor, tf.Tensor]:

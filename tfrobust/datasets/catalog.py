@@ -1,12 +1,14 @@
 """Opens image-classification sets of TensorFlow Datasets by their names."""
 
 import os
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tfrobust.datasets.arrays import ArraySource
+from tfrobust.datasets.info import HELD_OUT, DatasetInfo, channel_statistics
 from tfrobust.datasets.records import Records, RecordSource
 from tfrobust.datasets.several_labels import SeveralLabels
-from tfrobust.datasets.source import DatasetInfo, DataSource, channel_statistics
+from tfrobust.datasets.source import DataSource
 from tfrobust.datasets.tfds_builder import image_and_label, open_builder, prepare
 from tfrobust.errors import InputError
 
@@ -101,6 +103,8 @@ def load_catalog(
         std=std,
         multi_label=isinstance(label, SeveralLabels),
     )
+    if held_out:
+        info = replace(info, tested=HELD_OUT)
     # Sets such as cifar10_1 are for testing only. `DataSource.train` refuses them by their
     # train_images of 0.
     train, test = splits.train or splits.test, splits.test

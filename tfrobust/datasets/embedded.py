@@ -6,6 +6,7 @@ tools/make_embedded_images.py made it. embedded_data/PROVENANCE.md says from wha
 import hashlib
 import io
 import lzma
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import tensorflow as tf
 
 from tfrobust.datasets.arrays import ArraySource
 from tfrobust.datasets.augment import resize
+from tfrobust.datasets.info import HELD_OUT, DatasetInfo
 from tfrobust.datasets.names import EMBEDDED
-from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource
+from tfrobust.datasets.source import Arrays, DataSource
 from tfrobust.errors import InputError
 
 FILE = Path(__file__).parent / "embedded_data" / "fashion_mnist_mini.npy.xz"
@@ -72,6 +74,8 @@ def load_embedded(image_size: int | None, held_out: int = 0) -> DataSource:
         mean=(MEAN,),
         std=(STD,),
     )
+    if held_out:
+        info = replace(info, tested=HELD_OUT)
     images, labels = read(FILE)
     if side != SIDE:
         images = resize(tf.constant(images), (side, side)).numpy()

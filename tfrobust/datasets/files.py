@@ -13,10 +13,10 @@ from tfrobust.datasets.augment import cut, random_window, resize
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Picture, shown
 from tfrobust.datasets.headers import PictureError
+from tfrobust.datasets.info import DatasetInfo
 from tfrobust.datasets.left_out import LeftOut
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
-from tfrobust.datasets.source import DatasetInfo
 from tfrobust.datasets.stream import Stream, order_of
 from tfrobust.datasets.streamed import StreamedSource
 from tfrobust.errors import InputError
@@ -92,24 +92,24 @@ class FileSource(StreamedSource):
     def _test_records(self) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(self._test)
 
-    def _test_examples(self) -> tf.data.Dataset:
+    def _test_examples(self, rows: np.ndarray | None) -> tf.data.Dataset:
         shape = self.info.image_shape
 
         def read_or_not(path: bytes) -> tuple[np.ndarray, bool]:
-            image = self._read(path)
+            image = self._read_file(path)
             if image is None:
                 return np.zeros(shape, np.uint8), False
             return fit(image, shape[:2], self._info.fit), True
 
-        def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def decode(row: tf.Tensor, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
             image, is_read = tf.numpy_function(read_or_not, [path], (tf.uint8, tf.bool))
-            return tf.ensure_shape(image, shape), label, tf.ensure_shape(is_read, ())
+            return row, tf.ensure_shape(image, shape), label, tf.ensure_shape(is_read, ())
 
-        examples = self._test_records().map(
+        examples = self._numbered_records(rows).map(
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
-        read = examples.filter(lambda image, label, is_read: is_read)
-        return read.map(lambda image, label, is_read: (image, label))
+        read = examples.filter(lambda *example: example[-1])
+        return read.map(lambda *example: example[:-1])
 
     def _whole_image(self, record: tf.Tensor) -> tf.Tensor:
         shape = self.info.image_shape
@@ -126,7 +126,7 @@ class FileSource(StreamedSource):
         window = random_window(tf.shape(image)[0], tf.shape(image)[1], seed)
         return resize(cut(image, window), (height, width))
 
-    def _read(self, path: bytes) -> np.ndarray | None:
+    def _read_file(self, path: bytes) -> np.ndarray | None:
         """A picture; None if it cannot be read, which is then left out."""
         file = os.fsdecode(path)
         try:
@@ -141,7 +141,7 @@ class FileSource(StreamedSource):
 
     def _read_or_next(self, path: bytes) -> np.ndarray:
         """A picture to train on, or else the next one of its class that can be read."""
-        image = self._read(path)
+        image = self._read_file(path)
         if image is not None:
             return image
         paths, labels = (column.numpy() for column in self._train)
@@ -149,7 +149,7 @@ class FileSource(StreamedSource):
         same = labels == labels[place]
         own = np.flatnonzero(same if same.ndim == 1 else same.all(1))
         for other in np.roll(own, -1 - int(np.searchsorted(own, place))):
-            image = self._read(paths[other])
+            image = self._read_file(paths[other])
             if image is not None:
                 return image
         held = [labels[place]] if labels.ndim == 1 else np.flatnonzero(labels[place])

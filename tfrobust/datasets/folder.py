@@ -19,13 +19,14 @@ from tfrobust.datasets.files import FileSource, own_weights
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Folder, Picture, scan
 from tfrobust.datasets.folder_split import digest, require_every_class, split
-from tfrobust.datasets.groups import grouped, number_of_groups, read_labels
+from tfrobust.datasets.groups import grouped, number_of_groups, numbered, read_labels
+from tfrobust.datasets.info import DatasetInfo, channel_statistics
 from tfrobust.datasets.labels_scan import scan_table
 from tfrobust.datasets.left_out import LeftOut
 from tfrobust.datasets.names import Fit, folder_path
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
-from tfrobust.datasets.source import Arrays, DatasetInfo, DataSource, channel_statistics
+from tfrobust.datasets.source import Arrays, DataSource
 from tfrobust.datasets.survey import Shape, bits_of, each, survey
 
 MEMORY_BYTES = 10**9
@@ -84,6 +85,10 @@ def load_folder(name: str, image_size: int | None, reading: Reading) -> DataSour
         info = _info(folder, parts, shape, reading, arrays["train"][0][:SAMPLE_IMAGES], resized)
         info = dataclasses.replace(info, provenance=f"{info.provenance}; {left_out}")
         source = _in_memory(info, arrays, left_out.names, own_weights(parts["train"]))
+    for of, tested in ((source, parts["test"]), (source.validation, parts.get("validation", []))):
+        if of is not None:
+            of.test_files = tuple(picture.name for picture in tested)
+            of.test_groups = numbered(tested)
     left_out.log()
     for note in folder.notes:
         logging.getLogger(__name__).warning("%s: %s", folder.root, note)

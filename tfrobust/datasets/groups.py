@@ -144,6 +144,22 @@ def number_of_groups(pictures: Sequence[Picture]) -> int:
     )
 
 
+def numbered(pictures: Sequence[Picture]) -> tuple[str, ...]:
+    """Names for the groups of pictures that tell nobody a patient's: "group 1", "group 2", …
+
+    Args:
+        pictures: in any order. One without a group is a group of its own.
+
+    Returns:
+        A name for each picture; none at all if no picture is in a group.
+    """
+    if all(picture.group is None for picture in pictures):
+        return ()
+    keys = [(one.group, one.name if one.group is None else "") for one in pictures]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys), 1)}
+    return tuple(f"group {numbers[key]}" for key in keys)
+
+
 def looks_repeated(folder: Folder, pictures: Sequence[Picture]) -> tuple[str, str] | None:
     """Whether file names look as if several pictures were of one patient.
 

@@ -21,6 +21,9 @@ BALANCES = get_args(Balance)
 # How a picture of other proportions is brought to a size.
 Fit = Literal["crop", "letterbox"]
 FITS = get_args(Fit)
+# Which test images are measured: drawn by label, or the first ones of the stored order.
+Draw = Literal["stratified", "first"]
+DRAWS = get_args(Draw)
 
 # These sets of tensorflow-datasets 4.9.10 pair one uint8 image with one class label, or with
 # several by an adapter of `several_labels`. To ask tfds itself would take three seconds, as it

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets.augment import central_window, crop_of_jpeg, cut, random_window, resize
+from tfrobust.datasets.info import DatasetInfo
 from tfrobust.datasets.several_labels import SeveralLabels
-from tfrobust.datasets.source import Arrays, DatasetInfo
+from tfrobust.datasets.source import Arrays
 from tfrobust.datasets.stream import Stream
 from tfrobust.datasets.streamed import StreamedSource
 

@@ -1,89 +1,22 @@
-"""What every data set offers: `DatasetInfo` and `DataSource`.
+"""What every data set offers: `DataSource`.
 
 A training stream is a function of seed and step. Batch k is the same whether the stream ran from
 its start or was opened at k, so an interrupted training goes on exactly as if it had not stopped.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets.names import AUGMENTATIONS, BALANCES, Balance, Fit
+from tfrobust.datasets.info import DatasetInfo
+from tfrobust.datasets.names import AUGMENTATIONS, BALANCES, DRAWS, Balance, Draw
 from tfrobust.datasets.order import image_weights
+from tfrobust.datasets.sample import Sample, by_label, drawn
 from tfrobust.datasets.stream import Stream, to_floats
 from tfrobust.errors import InputError
 
 Arrays = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What a data set is.
-
-    Args:
-        name: can be used as the name of a folder.
-        image_shape: (H, W, C).
-        class_names: the name of each class, in the order of the labels.
-        train_images: the number of images to train on.
-        test_images: the number of images to test on.
-        provenance: one sentence for cards and reports: which data, where from, which licence.
-        mean: of each channel, in units of pixels in [0, 1].
-        std: the standard deviation of each channel, likewise.
-        bits: how many bits of each sample carry the picture in 16-bit files that do not say it;
-            None if there are no such files.
-        frame: which frame of DICOM files is read, from 1; None for the only one.
-        fit: how pictures of other proportions are brought to `image_shape`: "crop" or "letterbox".
-        multi_label: whether an image may have several of the classes. Its labels are then 0 or 1
-            for each of them, (N, K), and else the number of its class, (N,).
-        digest: of a user's folder, a hash of the files' names, labels, splits and weights; None for
-            a published set.
-    """
-
-    name: str
-    image_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    train_images: int
-    test_images: int
-    provenance: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    bits: int | None = None
-    frame: int | None = None
-    fit: Fit = "crop"
-    multi_label: bool = False
-    digest: str | None = None
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.class_names)
-
-    def of_validation(self, count: int) -> "DatasetInfo":
-        """Of a set that holds nothing but so many validation images, as its test images."""
-        return replace(self, train_images=0, test_images=count)
-
-
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measures the mean and the standard deviation, which the network's first layer needs.
-
-    Args:
-        images: uint8 (N, H, W, C), a sample of the training images.
-
-    Returns:
-        The mean and the standard deviation of each channel, in units of pixels in [0, 1]. To divide
-        by the deviation is safe: it is 0.25 for a channel that does not vary. Without images the
-        result is 0.5 and 0.25.
-    """
-    if not len(images):
-        return (0.5,) * images.shape[-1], (0.25,) * images.shape[-1]
-    mean = images.mean((0, 1, 2)) / 255
-    std = images.std((0, 1, 2)) / 255
-    return (
-        tuple(round(float(value), 4) for value in mean),
-        tuple(round(float(value), 4) if value > 1e-3 else 0.25 for value in std),
-    )
 
 
 class DataSource(ABC):
@@ -96,6 +29,9 @@ class DataSource(ABC):
     Attributes:
         validation: the images to watch while training, as the test images of a set of their own;
             None if the data set has none besides its test images.
+        test_files: the file name of each test image in stored order; empty if there are none.
+        test_groups: what each test image belongs to, such as one of the patients, by number; empty
+            if nothing groups them.
     """
 
     _count_is_known = True
@@ -103,6 +39,8 @@ class DataSource(ABC):
     def __init__(self, info: DatasetInfo, skipped: tuple[str, ...] = ()) -> None:
         self.info = info
         self.validation: DataSource | None = None
+        self.test_files: tuple[str, ...] = ()
+        self.test_groups: tuple[str, ...] = ()
         self._skipped = skipped
         self._own_weights: np.ndarray | None = None
 
@@ -230,23 +168,19 @@ class DataSource(ABC):
         """
         _require_whole("batch_size", batch_size, 1)
         count = self._bounded(limit)
-        examples = self._test_examples().take(count)
+        examples = self._test_examples(None).map(lambda row, image, label: (image, label))
+        examples = examples.take(count)
         if self._count_is_known:
             # Progress bars ask for the count, which not every tf.data.Dataset knows.
             examples = examples.apply(tf.data.experimental.assert_cardinality(count))
         batches = examples.batch(batch_size, drop_remainder=drop_remainder)
         return batches.map(to_floats).prefetch(tf.data.AUTOTUNE)
 
-    def test_arrays(self, limit: int | None, *, seed: int = 0) -> Arrays:
-        """Test images as arrays.
-
-        The stored order is fixed and not sorted by class: sets of TensorFlow Datasets are stored
-        shuffled, in the others the classes take turns. So the first images are a fair sample.
+    def test_arrays(self, limit: int | None) -> Arrays:
+        """The first test images of the stored order, as arrays.
 
         Args:
             limit: at most so many images; None for all.
-            seed: 0 takes the first images of the stored order. Any other number takes a random
-                sample, in stored order, which is the same for the same seed.
 
         Returns:
             Images float32 (N, H, W, C) in [0, 1] and labels int32 (N,).
@@ -254,24 +188,63 @@ class DataSource(ABC):
         Raises:
             InputError: an argument is out of its range.
         """
-        count = self._bounded(limit)
+        _, images, labels = self._read(np.arange(self.info.test_images), self._bounded(limit))
+        return images, labels
+
+    def test_sample(self, limit: int | None, *, draw: Draw | None = None, seed: int = 0) -> Sample:
+        """Test images that stand for all of them, and what is known of them.
+
+        Args:
+            limit: at most so many images; None for all.
+            draw: "stratified" draws by label, so that each label has its share of the sample; a
+                larger sample has all images of a smaller one. "first" takes the first images of the
+                stored order: sets of TensorFlow Datasets are stored shuffled, and the embedded
+                set's classes, which are equally large, take turns. None draws from a user's folder
+                by label, and of a published set takes the first images, on which published figures
+                rest.
+            seed: of the draw.
+
+        Returns:
+            The sample, in the order in which it was drawn.
+
+        Raises:
+            InputError: an argument is out of its range.
+        """
+        count, total = self._bounded(limit), self.info.test_images
         _require_whole("seed", seed, 0)
-        examples = self._test_examples()
-        if seed:
-            chosen = np.zeros(self.info.test_images, bool)
-            order = np.random.default_rng(seed).permutation(self.info.test_images)
-            chosen[order[:count]] = True
-            picked = tf.data.Dataset.from_tensor_slices(chosen)
-            pairs = tf.data.Dataset.zip(picked, examples)
-            examples = pairs.filter(lambda keep, _: keep).map(lambda _, example: example)
-        batches = [
-            (images.numpy(), labels.numpy())
-            for images, labels in examples.take(count).batch(256).map(to_floats)
-        ]
+        draw = draw or ("first" if self.info.digest is None else "stratified")
+        if draw not in DRAWS:
+            raise InputError(f"draw must be one of {', '.join(DRAWS)}; got {draw!r}")
+        stratified = draw == "stratified"
+        order = by_label(self._test_labels(), seed) if stratified else np.arange(total)
+        rows, images, labels = self._read(order, count)
+        return Sample(
+            images,
+            labels,
+            tuple(self.test_files[row] for row in rows if self.test_files),
+            tuple(self.test_groups[row] for row in rows if self.test_groups),
+            drawn(len(rows), total, self.info.tested, seed if stratified else None),
+        )
+
+    def _read(self, order: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The first images of an order that can be read: their rows, images and labels."""
+        batches: list[list[np.ndarray]] = []
+        found = tried = 0
+        while found < count and tried < len(order):
+            wanted = np.sort(order[tried : tried + count - found])
+            tried += len(wanted)
+            examples = self._test_examples(wanted).batch(256)
+            for batch in examples.map(lambda rows, *pair: (rows, *to_floats(*pair))):
+                batches.append([part.numpy() for part in batch])
+                found += len(batches[-1][0])
         if not batches:
             raise InputError(f"no test image of {self.info.name} can be read any more")
-        images, labels = zip(*batches, strict=True)
-        return np.concatenate(images), np.concatenate(labels)
+        rows, images, labels = (np.concatenate(part) for part in zip(*batches, strict=True))
+        place = np.argsort(order)[rows]
+        if np.all(np.diff(place) > 0):
+            return rows, images, labels
+        as_drawn = np.argsort(place)
+        return rows[as_drawn], images[as_drawn], labels[as_drawn]
 
     def _training_labels(self) -> np.ndarray | None:
         """The labels of all training images, int (N,) or (N, K); None where they are not known."""
@@ -282,8 +255,19 @@ class DataSource(ABC):
         """The stream's whole batches. Rows outside of `stream.rows` may hold any pixels."""
 
     @abstractmethod
-    def _test_examples(self) -> tf.data.Dataset:
-        """All test examples in stored order: images uint8 (H, W, C) and labels int32 ()."""
+    def _test_labels(self) -> np.ndarray:
+        """The labels of all test images in stored order, int (N,) or (N, K)."""
+
+    @abstractmethod
+    def _test_examples(self, rows: np.ndarray | None) -> tf.data.Dataset:
+        """Test examples in stored order.
+
+        Args:
+            rows: int (n,), which of them, ascending; None for all.
+
+        Returns:
+            Elements of the row int64 (), the image uint8 (H, W, C) and the label int32 () or (K,).
+        """
 
     def _bounded(self, limit: int | None) -> int:
         if limit is not None:

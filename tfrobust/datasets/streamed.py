@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets.augment import augment, flip
@@ -85,10 +86,24 @@ class StreamedSource(DataSource):
         batches = examples.batch(batch_size, drop_remainder=True)
         return batches.enumerate(stream.start_step).map(change)
 
-    def _test_examples(self) -> tf.data.Dataset:
-        def decode(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.ensure_shape(self._whole_image(record), self.info.image_shape), label
+    def _test_labels(self) -> np.ndarray:
+        labels = self._test_records().map(lambda record, label: label).batch(1024)
+        return np.concatenate(list(labels.as_numpy_iterator()))
 
-        return self._test_records().map(
+    def _numbered_records(self, rows: np.ndarray | None) -> tf.data.Dataset:
+        """The test records with their rows, int64 (): all, or these alone."""
+        records = self._test_records().enumerate()
+        if rows is not None:
+            wanted = np.zeros(rows[-1] + 1, bool)
+            wanted[rows] = True
+            is_wanted = tf.constant(wanted)
+            records = records.take(len(wanted)).filter(lambda row, _: is_wanted[row])
+        return records.map(lambda row, record: (row, *record))
+
+    def _test_examples(self, rows: np.ndarray | None) -> tf.data.Dataset:
+        def decode(row: tf.Tensor, record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return row, tf.ensure_shape(self._whole_image(record), self.info.image_shape), label
+
+        return self._numbered_records(rows).map(
             decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )

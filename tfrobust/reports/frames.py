@@ -11,6 +11,7 @@ from tfrobust.certification.estimate import Clever
 from tfrobust.reports.pixels import class_name
 from tfrobust.robustness.comparison import Comparison
 from tfrobust.robustness.labels_report import LabelsReport
+from tfrobust.robustness.predictions import UNKNOWN, Predictions
 from tfrobust.robustness.report import AraReport
 
 if TYPE_CHECKING:
@@ -36,14 +37,39 @@ def _frame(columns: dict[str, Any], index: str | None) -> "pandas.DataFrame":
 
 
 def report_frame(report: AraReport) -> "pandas.DataFrame":
-    """A row for each image: its smallest sizes, then those of each attack for each goal."""
-    columns = {
+    """A row for each image: what the network says of it, its smallest sizes, those of each attack.
+
+    Classes have their names if the report has them; a class that is not known is missing.
+    """
+    said = report.predictions
+    columns: dict[str, Any] = {} if said is None else _said(said, report.class_names)
+    columns |= {
         "attack_rmse": report.attack_rmse,
         "btr_rmse": report.btr_rmse,
         "attack_linf": report.attack_linf,
     }
     columns |= {f"{record.goal}: {record.name}": record.rmse for record in report.attacks}
     return _frame(columns, "image")
+
+
+def _said(said: Predictions, class_names: Sequence[str]) -> dict[str, Any]:
+    """The columns of predictions: which image, its label, and the classes that it is given."""
+
+    def classes(numbers: np.ndarray) -> Any:
+        if not class_names:
+            return numbers
+        return [None if number == UNKNOWN else class_names[number] for number in numbers]
+
+    columns: dict[str, Any] = {}
+    if said.files:
+        columns["file"] = said.files
+    if said.groups:
+        columns["group"] = said.groups
+    columns["label"] = classes(said.labels)
+    columns["predicted"] = classes(said.predicted)
+    columns["attacked"] = classes(said.attacked)
+    own = said.probabilities[np.arange(len(said.labels)), said.labels]
+    return columns | {"probability": own}
 
 
 def labels_frame(report: LabelsReport) -> "pandas.DataFrame":

@@ -8,6 +8,7 @@ from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.robustness.comparison import Comparison, compare, first_images
 from tfrobust.robustness.labels_report import LabelReport, LabelsReport
+from tfrobust.robustness.predictions import Predictions
 from tfrobust.robustness.report import AraReport, AttackRecord
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "LabelReport",
     "LabelsReport",
+    "Predictions",
     "accuracy_robustness_area",
     "compare",
     "first_images",

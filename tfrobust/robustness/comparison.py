@@ -9,6 +9,7 @@ from tfrobust.core.ara import Ara, Ratio, accuracy_robustness_area, area_ratio
 from tfrobust.core.presenters import Presented
 from tfrobust.core.records import Record
 from tfrobust.errors import InputError
+from tfrobust.robustness.predictions import UNKNOWN
 from tfrobust.robustness.report import AraReport
 
 
@@ -87,7 +88,8 @@ def first_images(
 
     Returns:
         The smaller report. Its seconds and checks are those of the whole one. It has no
-        certificate, no CLEVER estimate and no examples, which belong to other images.
+        certificate, no CLEVER estimate and no examples, which belong to other images. Where another
+        attack found the smallest perturbation, the class under attack is not known.
     """
 
     def area(rmse: np.ndarray) -> Ara:
@@ -100,6 +102,11 @@ def first_images(
     }
     # As in `evaluate`: an image whose label is less likely than a guess is misclassified too.
     sizes["attack"] = np.minimum(sizes["attack"], sizes["btr"])
+    predictions = report.predictions
+    if predictions is not None:
+        same = sizes["attack"] == report.attack_rmse[:count]
+        attacked = np.where(same, predictions.attacked[:count], UNKNOWN)
+        predictions = predictions.first(count, attacked)
     records = []
     for record in kept:
         rmse = record.rmse[:count]
@@ -125,4 +132,5 @@ def first_images(
         certificate=None,
         clever=None,
         examples=(),
+        predictions=predictions,
     )

@@ -25,6 +25,8 @@ def evaluate(
     name: str | None = None,
     data: str = "",
     class_names: Sequence[str] = (),
+    files: Sequence[str] = (),
+    groups: Sequence[str] = (),
     partial_dir: str | Path | None = None,
     progress: bool = True,
     smoke: bool = False,
@@ -49,6 +51,9 @@ def evaluate(
         name: what the report calls the network; None takes the network's own name.
         data: a few words for the report that say which images these are.
         class_names: K names for the report's pictures; without them classes have numbers.
+        files: N file names for the report; empty if there are none.
+        groups: for each image what it belongs to, such as a patient's number or a hospital, as the
+            report shall show it; empty if nothing groups them.
         partial_dir: a folder that keeps what is finished. The same call with the same folder
             goes on where an interrupted one ended. None keeps nothing.
         progress: whether to show a bar with the remaining time on stderr.
@@ -74,6 +79,8 @@ def evaluate(
             name=name,
             data=data,
             class_names=class_names,
+            files=files,
+            groups=groups,
             partial_dir=partial_dir,
             progress=progress,
             smoke=smoke,

@@ -28,6 +28,7 @@ from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
 from tfrobust.robustness.options import DEFAULT, Options
 from tfrobust.robustness.partials import Outcome, Partials, Unit
+from tfrobust.robustness.predictions import UNKNOWN, Predictions, checked_names
 from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
 from tfrobust.robustness.probes import probe
 from tfrobust.robustness.report import AraReport, AttackRecord
@@ -85,6 +86,8 @@ class Evaluation:
                 f"got {len(class_names)}"
             )
         self.class_names = tuple(class_names)
+        self.files = checked_names(options.files, len(self.images), "files")
+        self.groups = checked_names(options.groups, len(self.images), "groups")
         self.bounds, self.data, self.name = bounds, options.data, options.name or self.network.name
         self.progress, self.smoke, self.seed = options.progress, options.smoke, options.seed
         self.batch_size = self.attacks[0].batch_size
@@ -152,6 +155,7 @@ class Evaluation:
             records += self._records(goal, found[goal], winner)
         btr, wrong = best["btr"], self._wrong(best["btr"])
         attacked = smallest([best["attack"], wrong])[0]
+        given = self._given(attacked)
         return AraReport(
             name=self.name,
             data=self.data,
@@ -177,9 +181,12 @@ class Evaluation:
                 self.labels,
                 attacked.adversarials,
                 attacked.rmse,
-                lambda images: logits_of(self.network, images, self.batch_size),
+                given,
             ),
             class_names=self.class_names,
+            predictions=Predictions.of(
+                self.clean.logits, self.labels, given, files=self.files, groups=self.groups
+            ),
         )
 
     def _run(self, unit: Unit, bar: tqdm) -> None:
@@ -211,6 +218,13 @@ class Evaluation:
         logits = logits_of(self.network, btr.adversarials, self.batch_size)
         wrong = btr.found & (logits.argmax(axis=1) != self.labels)
         return dataclasses.replace(btr, found=wrong, rmse=np.where(wrong, btr.rmse, np.inf))
+
+    def _given(self, attacked: AttackResult) -> np.ndarray:
+        """The classes that the network gives perturbed images, int64 (N,); −1 if not found."""
+        logits = logits_of(self.network, attacked.adversarials, self.batch_size)
+        # An adversarial image lies on a boundary, where rounding may decide for the label.
+        logits[np.arange(len(logits)), self.labels] = -np.inf
+        return np.where(attacked.found, logits.argmax(axis=1), UNKNOWN)
 
     def _found(self, goal: str) -> list[AttackResult]:
         """What each attack found for one goal, for all images."""

@@ -18,6 +18,8 @@ class Options:
     name: str | None = None
     data: str = ""
     class_names: Sequence[str] = ()
+    files: Sequence[str] = ()
+    groups: Sequence[str] = ()
     partial_dir: str | Path | None = None
     progress: bool = True
     smoke: bool = False

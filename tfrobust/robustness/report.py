@@ -15,6 +15,7 @@ from tfrobust.core.presenters import Presented, present
 from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
 from tfrobust.robustness.examples import Example
+from tfrobust.robustness.predictions import Predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,12 +84,14 @@ class AraReport(Record, Presented):
         examples: the images that were hardest and easiest to change, for the page. The JSON
             leaves them out.
         class_names: K names; empty if they are not known.
+        predictions: what the network says of each image; None in a report that was kept from before
+            there were such.
 
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
 
-    # 4 has bounds.
-    SCHEMA: ClassVar[int] = 4
+    # 4 has bounds, 5 predictions.
+    SCHEMA: ClassVar[int] = 5
     DERIVED: ClassVar[tuple[str, ...]] = ("images", "attack_median", "btr_median", "warnings")
 
     name: str
@@ -116,6 +119,7 @@ class AraReport(Record, Presented):
         tuple[Example, ...], pydantic.PlainValidator(tuple), pydantic.Field(exclude=True)
     ] = ()
     class_names: tuple[str, ...] = ()
+    predictions: Predictions | None = None
 
     __repr__ = brief
 

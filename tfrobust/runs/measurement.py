@@ -10,7 +10,7 @@ from tfrobust.attacks import Attack, L2Min, LinearizedMargin
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.smoothing import certify
 from tfrobust.core.provenance import image_hash
-from tfrobust.datasets import DataSource
+from tfrobust.datasets import DataSource, Sample
 from tfrobust.robustness import AraReport, first_images
 from tfrobust.robustness.evaluate import evaluate
 from tfrobust.robustness.presets import preset_attacks
@@ -46,16 +46,17 @@ def measure(run: Run, network: keras.Model) -> Measured:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
     """
     config, source = run.config, run.source
-    images, labels = _images(run)
+    sample = _sample(run)
     report = evaluate(
         network,
-        images,
-        labels,
-        attacks=attacks(run, images),
+        sample.images,
+        sample.labels,
+        attacks=attacks(run, sample.images),
         name=config.name,
-        data=f"{source.info.name}, first {len(images)} "
-        + ("training images held out" if config.data.held_out else "test images"),
+        data=f"{source.info.name}, {sample.drawn}",
         class_names=source.info.class_names,
+        files=sample.files,
+        groups=sample.groups,
         partial_dir=run.folder / "evaluation",
         smoke=run.is_smoke,
         seed=config.seed,
@@ -71,7 +72,7 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport:
         run: as for `measure`. The report is also kept as ara_box.json.
         network: as for `measure`.
     """
-    images, labels = _images(run)
+    images, labels = _sample(run)[:2]
     preset = "fast" if run.is_smoke else run.config.measure.preset
     report = evaluate(
         network,
@@ -90,7 +91,7 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport:
 
 def certified(run: Run, network: keras.Model) -> Certificate:
     """Certifies the smoothed network on the first of the images that `measure` attacks."""
-    images, labels = _images(run)
+    images, labels = _sample(run)[:2]
     return certify(
         network,
         images[:CERTIFIED_IMAGES],
@@ -138,5 +139,7 @@ def plain_twin(config: Config, source: DataSource, report: AraReport) -> AraRepo
     return first_images(twin, count, report.attack_names, same)
 
 
-def _images(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    return run.source.test_arrays(SMOKE_IMAGES if run.is_smoke else run.config.measure.images)
+def _sample(run: Run) -> Sample:
+    """The test images that are measured."""
+    wanted = run.config.measure
+    return run.source.test_sample(SMOKE_IMAGES if run.is_smoke else wanted.images, draw=wanted.draw)

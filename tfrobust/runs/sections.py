@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrobust.datasets.names import Augmentation, Balance, Fit
+from tfrobust.datasets.names import Augmentation, Balance, Draw, Fit
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
 from tfrobust.models.names import ARCHITECTURES, Activation
@@ -262,6 +262,11 @@ class MeasureConfig:
 
     images: Count = 100
     """How many test images are attacked."""
+
+    draw: Draw | None = None
+    """Which test images those are: drawn by label (stratified), or the first of the stored order
+    (first). Default: stratified for a folder; first for a published set, on whose first images its
+    published figures rest."""
 
     preset: Literal["fast", "standard", "thorough"] = "standard"
     """The attacks; see `tfrobust.robustness.presets`."""

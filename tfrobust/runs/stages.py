@@ -248,7 +248,7 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
     config, source = run.config, run.source
     watchers: list[keras.callbacks.Callback] = []
     if config.watch.ara_every:
-        images, labels = source.watched.test_arrays(WATCHED_IMAGES)
+        images, labels = source.watched.test_sample(WATCHED_IMAGES)[:2]
         watchers.append(
             CheapAra(
                 images=images,
@@ -258,7 +258,7 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
             )
         )
     if config.watch.explain_every and is_drawable(run):
-        images, labels = source.watched.test_arrays(EXPLAINED_IMAGES)
+        images, labels = source.watched.test_sample(EXPLAINED_IMAGES)[:2]
         watchers.append(
             ExplanationImages(
                 run.folder / "tensorboard",
@@ -280,7 +280,8 @@ def _training_section(rows: list[dict[str, Any]], provenance: str) -> Section:
 
 
 def _explanations_section(run: Run, network: keras.Model) -> Section:
-    images, labels = run.source.test_arrays(1 if run.is_smoke else EXPLAINED_IMAGES)
+    count = 1 if run.is_smoke else EXPLAINED_IMAGES
+    images, labels = run.source.test_sample(count, draw=run.config.measure.draw)[:2]
     shown = overview(network, images)
     picture = overview_png(shown, run.source.info.class_names, labels=labels)
     write_atomically(run.folder / PICTURE, picture)
