@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs measure \
+.PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
 	bench-training bench-input bench-attacks bench-presets bench-explanations \
 	bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
 
@@ -71,6 +71,14 @@ test-docs: $(VENV)/installed
 # The documentation site, into site/; needs no network, and any warning is an error.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What the demo page and some tests need from npm: onnxruntime-web, and axe, which looks at pages.
+demo:
+	npm install --no-save --no-package-lock --ignore-scripts --silent onnxruntime-web@1.30.0 axe-core@4.12.1
+	mkdir -p docs/demo/onnxruntime
+	cp node_modules/onnxruntime-web/dist/ort.wasm.min.js docs/demo/onnxruntime/
+	cp node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs docs/demo/onnxruntime/
+	cp node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm docs/demo/onnxruntime/
 
 # KServe's SDK wants older protobuf and pandas than the other tests run with.
 test-kserve:

@@ -28,3 +28,13 @@ def test_the_package_itself_does_not_import_tensorflow() -> None:
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_who_asks_a_server_does_not_import_tensorflow() -> None:
+    """The client by REST, and what runs in the pod of KServe's explainer but KServe's own SDK."""
+    code = (
+        "import sys, tfrobust.serving.client, tfrobust.serving.async_client, "
+        "tfrobust.serving.rest_channel, tfrobust.serving.json_memory, tfrobust.cli.kserve;"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")

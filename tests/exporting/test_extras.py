@@ -49,3 +49,16 @@ def test_a_request_with_a_file_holds_the_image(version):
     (file,) = tf.make_ndarray(request.inputs["encoded"])
     pixels = tf.io.decode_png(file, channels=1).numpy()
     np.testing.assert_array_equal(pixels, np.rint(image[0] * 255))
+
+
+def test_the_first_reference_images_go_along_as_sample_pictures(tmp_path):
+    card = {"name": "x", "classes": ["a"], "signatures": [], "input": {"shape": [None, 4, 4, 1]}}
+    images = np.linspace(0, 1, 8 * 16, dtype=np.float32).reshape(8, 4, 4, 1)
+    for name, given, count in (("six", images, 6), ("two", images[:2], 2), ("none", None, 0)):
+        (tmp_path / name).mkdir()
+        extras.write(tmp_path / name, card, images=given)
+        samples = sorted((tmp_path / name / "assets.extra").glob("samples/*.png"))
+        assert [path.name for path in samples] == [f"{number}.png" for number in range(count)]
+        for path, image in zip(samples, images, strict=False):
+            pixels = tf.io.decode_png(path.read_bytes(), channels=1).numpy()
+            np.testing.assert_array_equal(pixels, np.rint(image * 255))

@@ -7,8 +7,10 @@ from concurrent import futures
 
 import grpc
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
@@ -89,6 +91,10 @@ def models_folder(version, tmp_path_factory):
     shutil.copytree(version[1], whole)
     (whole / "assets.extra").mkdir()
     (whole / "assets.extra" / "labels.txt").write_text("\n".join(CLASSES) + "\n")
+    (whole / "assets.extra" / "samples").mkdir()
+    Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(
+        whole / "assets.extra" / "samples" / "0.png"
+    )
     # None of these is a whole version.
     shutil.copytree(version[1], folder / "tiny" / "9.tmp")
     (folder / "tiny" / "notes").mkdir()

@@ -117,7 +117,7 @@ def test_the_page_asks_with_the_token(guarded: Server, chromium, tmp_path: Path)
     own = f"http://127.0.0.1:{guarded.rest_port}/"
     with chromium(own + "#token=secret", tmp_path) as page:
         page.wait("at('model').options.length === 1")
-        page.wait("state.shape.length === 3")
+        page.wait("state.model && state.model.shape.length === 3")
 
 
 @pytest.mark.parametrize(

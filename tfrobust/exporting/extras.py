@@ -1,4 +1,4 @@
-"""Writes assets.extra/ of a SavedModel: labels, card, input specification, warm-up requests.
+"""Writes assets.extra/ of a SavedModel: labels, card, inputs, sample pictures, warm-up requests.
 
 TF Serving replays the warm-up requests when it loads a version. A user's first request then does
 not wait for what TensorFlow prepares at a first call.
@@ -13,9 +13,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from tfrobust.core.images import GREY_OR_COLOUR
 from tfrobust.datasets.pictures import encode_png
 
 FOLDER = "assets.extra"
+# Pictures to begin with, for the local server's page.
+SAMPLES, MOST_SAMPLES = "samples", 6
 WARMUP_FILE = "tf_serving_warmup_requests"
 RHO = 0.1
 
@@ -27,7 +30,7 @@ def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -
         folder: the version's folder.
         card: what `card.build` gave.
         images: float32 (N, H, W, C) in [0, 1], N at least 1. The first is the image of the warm-up
-            requests; a grey image when None.
+            requests, and the first ones are the sample pictures. When None, a grey image and none.
     """
     extras = folder / FOLDER
     extras.mkdir()
@@ -40,6 +43,10 @@ def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -
     }
     for file, text in texts.items():
         (extras / file).write_text(text, encoding="utf-8")
+    if images is not None and images.shape[-1] in GREY_OR_COLOUR:
+        (extras / SAMPLES).mkdir()
+        for number, sample in enumerate(images[:MOST_SAMPLES]):
+            (extras / SAMPLES / f"{number}.png").write_bytes(_png(sample))
     shape = [1, *card["input"]["shape"][1:]]
     image = np.full(shape, 0.5, np.float32) if images is None else images[:1]
     with tf.io.TFRecordWriter(str(extras / WARMUP_FILE)) as file:
@@ -70,8 +77,12 @@ def request(model: str, signature: str, image: np.ndarray) -> predict_pb2.Predic
             "rho": np.array([RHO], np.float32),
         }
     if signature == "predict_bytes":
-        file = encode_png(np.rint(image[0] * 255).astype(np.uint8))
-        inputs = {"encoded": np.array([file], object)}
+        inputs = {"encoded": np.array([_png(image[0])], object)}
     for name, value in inputs.items():
         made.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return made
+
+
+def _png(image: np.ndarray) -> bytes:
+    """A picture, float (H, W, 1 or 3) in [0, 1], as a PNG file."""
+    return encode_png(np.rint(image * 255).astype(np.uint8))

@@ -77,8 +77,8 @@ def export(
         recipe: for the card: how it was trained.
         figures: for the card: what was measured. A figure with an interval and the attacks' names
             is a mapping of its own.
-        reference_images: float (N, H, W, C) in [0, 1]. The forms are compared on the first 64.
-            Seeded noise when None.
+        reference_images: float (N, H, W, C) in [0, 1]. The forms are compared on the first 64, and
+            the first six go along as sample pictures. Seeded noise and none when None.
         picture: for the card: a PNG file of explanations.
         forms: which forms to write besides the SavedModel: "keras" for network.keras,
             "classifier" for classifier.onnx, "explainer" for explainer.onnx.

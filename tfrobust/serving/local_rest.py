@@ -1,6 +1,7 @@
 """TF Serving's REST routes over an engine, and a page for people."""
 
 import asyncio
+import base64
 import functools
 import json
 import logging
@@ -17,7 +18,7 @@ import uvicorn
 from anyio import CapacityLimiter, to_thread
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tfrobust.errors import ReportedError
@@ -30,7 +31,14 @@ from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import Version
 
-PAGE = Path(__file__).with_name("page.html")
+PAGE = Path(__file__).with_name("page")
+# Path → file and type, of what a browser loads of the page.
+PAGE_FILES = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/model.js": ("model.js", "text/javascript"),
+    "/look.js": ("look.js", "text/javascript"),
+}
 STATES = {LOADING: "LOADING", AVAILABLE: "AVAILABLE", END: "END"}
 # TF Serving's ToHTTPStatusCode.
 HTTP = {
@@ -42,14 +50,14 @@ HTTP = {
     "CANCELLED": 499,
 }
 POLICY = (
-    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; img-src data: blob:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# TF Serving's kPredictionApiRegex and kModelStatusApiRegex. "labels" alone is ours, for the page.
+# TF Serving's kPredictionApiRegex and kModelStatusApiRegex. "labels" and "samples" alone are ours,
+# for the page.
 WHICH = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 POST = re.compile(WHICH + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
-GET = re.compile(WHICH + r"(?:/(?P<verb>metadata|labels))?", re.IGNORECASE)
+GET = re.compile(WHICH + r"(?:/(?P<verb>metadata|labels|samples))?", re.IGNORECASE)
 KINDS = {"classify": "classification", "regress": "regression"}
 # All bodies that come or wait at one time may take so many times the largest.
 BODIES = 4
@@ -72,7 +80,7 @@ class RestServer:
         listening = _listening(settings)
         self.port: int = listening.getsockname()[1]
         config = uvicorn.Config(
-            BrowserGuard(self._app, settings.allowed_hosts, settings.token, open_paths=["/"]),
+            BrowserGuard(self._app, settings.allowed_hosts, settings.token, open_paths=PAGE_FILES),
             http=impatient_protocol(),
             ws="none",
             lifespan="off",
@@ -109,8 +117,10 @@ class RestServer:
     async def _route(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1")
         method = "GET" if request.method == "HEAD" else request.method
-        if method == "GET" and path == "/":
-            return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": POLICY})
+        if method == "GET" and path in PAGE_FILES:
+            name, kind = PAGE_FILES[path]
+            policy = {"Content-Security-Policy": POLICY}
+            return Response((PAGE / name).read_text(), media_type=kind, headers=policy)
         if method == "GET" and path == "/v1/models":  # TF Serving does not have it.
             return _json({"models": self._engine.models.names()})
         told = {"GET": GET, "POST": POST}.get(method, GET).fullmatch(path)
@@ -132,6 +142,9 @@ class RestServer:
             return _metadata(self._engine.find(**which), which["name"])
         if verb == "labels":
             return _json({"labels": self._engine.find(**which).labels})
+        if verb == "samples":
+            samples = self._engine.find(**which).samples
+            return _json({"samples": [base64.b64encode(png).decode() for png in samples]})
         return _status(self._engine.states(**which))
 
     async def _predict(self, request: Request, which: dict[str, Any]) -> Response:

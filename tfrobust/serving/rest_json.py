@@ -15,12 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.serving.engine import DEFAULT_SIGNATURE
+from tfrobust.serving.json_memory import MOST_PARSED_BYTES, parsed_bytes
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.version import Version
 
-# Python's lists and numbers take many times the bytes of their text: so many for each.
-LIST_BYTES, VALUE_BYTES = 88, 32
-MOST_PARSED_BYTES = 768 * 2**20
 # A string in a list; what stands before a colon is a name.
 STRING_IN_LIST = re.compile(rb'[\[,]\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*[,\]]')
 
@@ -126,8 +124,7 @@ def holds(value: Any, types: tuple[type, ...]) -> bool:
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    lists = body.count(b"[") + body.count(b"{")
-    if LIST_BYTES * lists + VALUE_BYTES * body.count(b",") > MOST_PARSED_BYTES:
+    if parsed_bytes(body) > MOST_PARSED_BYTES:
         raise Refused(
             "INVALID_ARGUMENT", "a request of too many numbers and lists; ask for fewer images"
         )

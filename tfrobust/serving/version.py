@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 SAVED_MODEL = "saved_model.pb"
+LABELS, SAMPLES = "assets.extra/labels.txt", "assets.extra/samples"
 
 
 class Version:
@@ -43,9 +44,14 @@ class Version:
     def labels(self) -> list[str]:
         """The names of the classes; empty if the export does not give them."""
         try:
-            return (self._folder / "assets.extra" / "labels.txt").read_text().splitlines()
+            return (self._folder / LABELS).read_text().splitlines()
         except OSError:
             return []
+
+    @property
+    def samples(self) -> list[bytes]:
+        """PNG files of the sample pictures; empty if the export has none."""
+        return [path.read_bytes() for path in sorted((self._folder / SAMPLES).glob("*.png"))]
 
     def run(self, signature: str, inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
         """Calls a signature: named tensors in, named tensors out."""

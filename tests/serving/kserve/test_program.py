@@ -52,3 +52,12 @@ def test_it_serves_until_sigterm(models_folder, free_port):
             assert started.wait(30) == 0
         finally:
             started.kill()
+
+
+def test_an_explainer_does_not_import_tensorflow():
+    pytest.importorskip("kserve", reason="needs the extra kserve")
+    code = (
+        "import sys, tfrobust.serving.kserve.explainer, tfrobust.serving.kserve.body_limit;"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

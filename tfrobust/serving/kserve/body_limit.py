@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tfrobust.serving.rest_json import LIST_BYTES, MOST_PARSED_BYTES, VALUE_BYTES
+from tfrobust.serving.json_memory import MOST_PARSED_BYTES, parsed_bytes
 
 # All bodies that come or wait at one time may take so many times the largest.
 BODIES = 4
@@ -37,8 +37,7 @@ class BodyLimit:
                 more = message.get("more_body", False)
                 body += chunk
                 self._held += len(chunk)
-                lists = chunk.count(b"[") + chunk.count(b"{")
-                parsed += LIST_BYTES * lists + VALUE_BYTES * chunk.count(b",")
+                parsed += parsed_bytes(chunk)
                 if len(body) > self._most:
                     refusal = 413, f"a request of more than {self._most} bytes"
                 elif parsed > MOST_PARSED_BYTES:
