@@ -7,9 +7,11 @@ Source: Woods et al., arXiv 1906.02896, "Accuracy-Robustness Area".
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from tfrobust.core.bootstrap import RESAMPLES, draws, interval
 from tfrobust.errors import InputError
 
 
@@ -20,7 +22,8 @@ class Ara:
     Args:
         value: the area, RMSE of pixels from 0 to 1. None if so many images had no perturbation
             found that nothing bounds the area.
-        low: the lower end of the 95 % bootstrap interval over images; None if `value` is.
+        low: the lower end of the 95 % bootstrap interval over images, or over groups of them; None
+            if `value` is.
         high: the upper end; None if `value` is, or if nothing bounds this end.
         images: how many images were attacked.
         unfound: for how many of them no perturbation was found.
@@ -92,7 +95,12 @@ def area(rmse: np.ndarray, num_classes: int) -> float:
 
 
 def accuracy_robustness_area(
-    rmse: np.ndarray, num_classes: int, *, resamples: int = 2000, seed: int = 0
+    rmse: np.ndarray,
+    num_classes: int,
+    *,
+    groups: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Ara:
     """The area with its 95 % percentile-bootstrap interval over images.
 
@@ -100,6 +108,7 @@ def accuracy_robustness_area(
         rmse: float (N,), the smallest size that changes each image, at least 0; infinite if none
             was found.
         num_classes: K, at least 2.
+        groups: for each image the group that it belongs to, which are then drawn whole.
         resamples: how many times the bootstrap draws the images.
         seed: the seed of these draws.
 
@@ -111,8 +120,8 @@ def accuracy_robustness_area(
             2 classes.
     """
     rmse = _checked(rmse, num_classes)
-    areas = np.sort(_bootstrap_areas(rmse, num_classes, resamples, seed))
-    low, high = _interval(areas)
+    areas = np.sort(_bootstrap_areas(rmse, num_classes, groups, resamples, seed))
+    low, high = interval(areas)
     value = area(rmse, num_classes)
     bounded = bool(np.isfinite(value))
     return Ara(
@@ -124,12 +133,20 @@ def accuracy_robustness_area(
     )
 
 
-def mean_area(rmse: np.ndarray, num_classes: int, *, resamples: int = 2000, seed: int = 0) -> Ara:
+def mean_area(
+    rmse: np.ndarray,
+    num_classes: int,
+    *,
+    groups: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Ara:
     """The mean of several areas of the same images, with its 95 % bootstrap interval over images.
 
     Args:
         rmse: float (M, N), for each of the M areas the sizes of the same N images.
         num_classes: K of all of them, at least 2.
+        groups: for each image the group that it belongs to, which are then drawn whole.
         resamples: how many times the bootstrap draws the images, the same ones for all areas.
         seed: the seed of these draws.
 
@@ -142,8 +159,8 @@ def mean_area(rmse: np.ndarray, num_classes: int, *, resamples: int = 2000, seed
     rows = [_checked(row, num_classes) for row in rmse]
     value = float(np.mean([area(row, num_classes) for row in rows]))
     # Equal seeds draw equal images.
-    drawn = [_bootstrap_areas(row, num_classes, resamples, seed) for row in rows]
-    low, high = _interval(np.sort(np.mean(drawn, axis=0)))
+    drawn = [_bootstrap_areas(row, num_classes, groups, resamples, seed) for row in rows]
+    low, high = interval(np.sort(np.mean(drawn, axis=0)))
     bounded = bool(np.isfinite(value))
     return Ara(
         value=value if bounded else None,
@@ -160,7 +177,8 @@ def area_ratio(
     num_classes: int,
     *,
     paired: bool,
-    resamples: int = 2000,
+    groups: Sequence[str] = (),
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ratio:
     """The ratio of two areas with its 95 % percentile-bootstrap interval over images.
@@ -172,6 +190,7 @@ def area_ratio(
         paired: whether both have sizes of the same images in the same order. Each resample then
             takes the same images for both, so that images that are hard for both widen the
             interval less.
+        groups: for each image of both the group that it belongs to; only where they are paired.
         resamples: how many times the bootstrap draws the images.
         seed: the seed of these draws.
 
@@ -188,13 +207,14 @@ def area_ratio(
     if not (np.isfinite(above) and np.isfinite(below) and below > 0):
         return Ratio(None, None, None, paired)
     # Equal seeds draw equal images.
-    drawn = _bootstrap_areas(rmse, num_classes, resamples, seed)
-    drawn_base = _bootstrap_areas(base, num_classes, resamples, seed if paired else seed + 1)
+    drawn = _bootstrap_areas(rmse, num_classes, groups, resamples, seed)
+    other = seed if paired else seed + 1
+    drawn_base = _bootstrap_areas(base, num_classes, groups, resamples, other)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn / drawn_base
     # 0/0 and ∞/∞ may be any ratio, so they widen the interval at both ends.
-    low, _ = _interval(np.sort(np.nan_to_num(ratios, nan=0.0, posinf=np.inf)))
-    _, high = _interval(np.sort(np.nan_to_num(ratios, nan=np.inf, posinf=np.inf)))
+    low, _ = interval(np.sort(np.nan_to_num(ratios, nan=0.0, posinf=np.inf)))
+    _, high = interval(np.sort(np.nan_to_num(ratios, nan=np.inf, posinf=np.inf)))
     return Ratio(above / below, low, high if np.isfinite(high) else None, paired)
 
 
@@ -227,32 +247,15 @@ def _checked(rmse: np.ndarray, num_classes: int) -> np.ndarray:
     return rmse
 
 
-def _interval(ordered: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of sorted values.
-
-    They are the values of the nearest rank. Interpolation would fail on infinite areas.
-    """
-    last = len(ordered) - 1
-    return float(ordered[round(0.025 * last)]), float(ordered[round(0.975 * last)])
-
-
-def _bootstrap_areas(rmse: np.ndarray, num_classes: int, resamples: int, seed: int) -> np.ndarray:
+def _bootstrap_areas(
+    rmse: np.ndarray, num_classes: int, groups: Sequence[str], resamples: int, seed: int
+) -> np.ndarray:
     """The areas (R,) of resamples of the images, from their sizes (N,) in any order."""
-    images = len(rmse)
     order = np.argsort(rmse)
-    rng = np.random.default_rng(seed)
-    # Some resamples at a time: 2,000 of 50,000 images would fill gigabytes.
-    rows = max(1, 4_000_000 // images)
     return np.concatenate(
         [
-            _areas(
-                rmse[order],
-                rng.multinomial(
-                    images, np.full(images, 1 / images), size=min(rows, resamples - start)
-                )[:, order],
-                num_classes,
-            )
-            for start in range(0, resamples, rows)
+            _areas(rmse[order], drawn[:, order], num_classes)
+            for drawn in draws(len(rmse), groups, resamples=resamples, seed=seed)
         ]
     )
 

@@ -155,13 +155,18 @@ def _facts(report: AraReport, twin: AraReport | None) -> Table:
         ["classes", str(report.num_classes)],
         ["attacked images", _bounds(report)],
         ["plain twin", f"{twin.name}, {twin.images} images"] if twin else [],
-        ["bootstrap", f"over images, percentile, seed {report.seed}"],
+        ["bootstrap", f"over {_units(report)}, percentile, seed {report.seed}"],
         ["time", f"{report.seconds:.0f} seconds of attacks"],
         ["images and labels", f"SHA-256 {report.image_hash[:16]}…"],
         ["command", report.command],
         ["versions", ", ".join(f"{name} {number}" for name, number in report.versions.items())],
     ]
     return Table([], [row for row in rows if row])
+
+
+def _units(report: AraReport) -> str:
+    groups = len(set(report.groups))
+    return f"{groups} groups of images" if groups > 1 else "images"
 
 
 def _bounds(report: AraReport) -> str:

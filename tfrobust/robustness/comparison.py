@@ -65,8 +65,9 @@ def compare(robust: AraReport, twin: AraReport) -> Comparison:
             f"{' + '.join(robust.attack_names)}: unequal attacks make an unfair ratio. "
             "Evaluate both with the same attacks."
         )
+    groups = robust.groups if paired else ()
     attack, btr = (
-        area_ratio(mine, theirs, robust.num_classes, paired=paired, seed=robust.seed)
+        area_ratio(mine, theirs, robust.num_classes, paired=paired, groups=groups, seed=robust.seed)
         for mine, theirs in (
             (robust.attack_rmse, twin.attack_rmse),
             (robust.btr_rmse, twin.btr_rmse),
@@ -93,7 +94,8 @@ def first_images(
     """
 
     def area(rmse: np.ndarray) -> Ara:
-        return accuracy_robustness_area(rmse, report.num_classes, seed=report.seed)
+        groups = report.groups[:count]
+        return accuracy_robustness_area(rmse, report.num_classes, groups=groups, seed=report.seed)
 
     kept = [record for record in report.attacks if record.name in attack_names]
     sizes = {

@@ -288,4 +288,4 @@ class Evaluation:
         return np.where(result.found, largest, np.inf).astype(np.float64)
 
     def _area(self, rmse: np.ndarray) -> Ara:
-        return accuracy_robustness_area(rmse, self.num_classes, seed=self.seed)
+        return accuracy_robustness_area(rmse, self.num_classes, groups=self.groups, seed=self.seed)

@@ -129,6 +129,11 @@ class AraReport(Record, Presented):
         return len(self.attack_rmse)
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """What each image belongs to; empty if nothing groups them."""
+        return () if self.predictions is None else self.predictions.groups
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """All sentences of the checks: reasons not to trust the figures."""
         return tuple(warning for found in self.checks.values() for warning in found)
