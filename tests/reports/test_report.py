@@ -25,7 +25,7 @@ def test_page_is_well_formed_and_needs_no_network(make_report: Make, read) -> No
         more=[Section("Explanations", PNG, "Eight images")],
     )
     page = read(html)
-    assert page.tags.count("svg") == 2 and "script" not in page.tags
+    assert page.tags.count("svg") == 3 and "script" not in page.tags
     for name in ("src", "href", "xlink:href"):
         assert all(value.startswith(("data:", "#")) for value in page.values(name))
     assert not re.search(r"@import|url\((?!#)", html)
@@ -82,7 +82,7 @@ def test_every_text_is_escaped(make_report: Make, full_report: AraReport, read) 
 
 def test_a_further_section_takes_svg_or_png(make_report: Make, read) -> None:
     page = read(report_page(make_report(), more=[Section("More", "<svg></svg>", "A plot.")]))
-    assert page.tags.count("svg") == 3 and "A plot." in page.text
+    assert page.tags.count("svg") == 4 and "A plot." in page.text
     with pytest.raises(InputError, match="expected a PNG's bytes, got some that begin with b'GIF"):
         report_page(make_report(), more=[Section("More", b"GIF89a", "")])
 
@@ -121,7 +121,7 @@ def test_page_shows_examples_sizes_checks_and_the_command(
     assert page.tags.count("img") == 9
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in page.values("src"))
     for words in (
-        "Image 0: thing 3, then taken for thing 5. RMSE 0.0500, L2",
+        "Image 0, снимок 0.png: thing 3, then taken for thing 5. RMSE 0.0500, L2",
         "× 10",
         "Hardest to change",
         "Easiest to change",

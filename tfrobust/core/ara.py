@@ -134,12 +134,7 @@ def accuracy_robustness_area(
 
 
 def mean_area(
-    rmse: np.ndarray,
-    num_classes: int,
-    *,
-    groups: Sequence[str] = (),
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    rmse: np.ndarray, num_classes: int, *, groups: Sequence[str] = (), seed: int = 0
 ) -> Ara:
     """The mean of several areas of the same images, with its 95 % bootstrap interval over images.
 
@@ -147,8 +142,7 @@ def mean_area(
         rmse: float (M, N), for each of the M areas the sizes of the same N images.
         num_classes: K of all of them, at least 2.
         groups: for each image the group that it belongs to, which are then drawn whole.
-        resamples: how many times the bootstrap draws the images, the same ones for all areas.
-        seed: the seed of these draws.
+        seed: the seed of the bootstrap, which draws the same images for all areas.
 
     Returns:
         The mean and its interval. `unfound` counts over all areas.
@@ -159,7 +153,7 @@ def mean_area(
     rows = [_checked(row, num_classes) for row in rmse]
     value = float(np.mean([area(row, num_classes) for row in rows]))
     # Equal seeds draw equal images.
-    drawn = [_bootstrap_areas(row, num_classes, groups, resamples, seed) for row in rows]
+    drawn = [_bootstrap_areas(row, num_classes, groups, RESAMPLES, seed) for row in rows]
     low, high = interval(np.sort(np.mean(drawn, axis=0)))
     bounded = bool(np.isfinite(value))
     return Ara(

@@ -11,6 +11,7 @@ from tfrobust.certification.estimate import Clever
 from tfrobust.reports.pixels import class_name
 from tfrobust.robustness.comparison import Comparison
 from tfrobust.robustness.labels_report import LabelsReport
+from tfrobust.robustness.performance import Performance
 from tfrobust.robustness.predictions import UNKNOWN, Predictions
 from tfrobust.robustness.report import AraReport
 
@@ -70,6 +71,21 @@ def _said(said: Predictions, class_names: Sequence[str]) -> dict[str, Any]:
     columns["attacked"] = classes(said.attacked)
     own = said.probabilities[np.arange(len(said.labels)), said.labels]
     return columns | {"probability": own}
+
+
+def performance_frame(found: Performance) -> "pandas.DataFrame":
+    """A row for each size of attack and class: each figure, and the ends of its interval."""
+    rows = []
+    for at in found.sizes:
+        for one in at.classes:
+            row: dict[str, Any] = {"rmse": at.rmse, "class": one.name, "images": one.images}
+            for name in ("sensitivity", "specificity", "auc", "average_precision"):
+                estimate = getattr(one, name)
+                row[name] = estimate.value
+                row |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            rows.append(row)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return _frame(columns, None).set_index(["rmse", "class"])
 
 
 def labels_frame(report: LabelsReport) -> "pandas.DataFrame":

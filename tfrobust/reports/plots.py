@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfrobust.core.ara import accuracy_at
+from tfrobust.robustness.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,21 @@ def accuracy_svg(
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
     figure = _figure(5.4, 4.3)
-    axes = figure.add_subplot()
+    draw_accuracy(figure.add_subplot(), title, smallest, attacks, num_classes, twin)
+    # The legend stands below the plot, because curves may reach every corner of it.
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
+    return _svg(figure, title)
+
+
+def draw_accuracy(
+    axes: "Axes",
+    title: str,
+    smallest: Curve,
+    attacks: Sequence[Curve],
+    num_classes: int,
+    twin: Curve | None = None,
+) -> None:
+    """Draws what `accuracy_svg` plots, without a legend; the arguments are the same."""
     chance = 1.0 / num_classes
     sizes = _axis([smallest] if twin is None else [smallest, twin])
     thick = accuracy_at(sizes, smallest.rmse)
@@ -73,9 +88,6 @@ def accuracy_svg(
         values = accuracy_at(sizes, twin.rmse)
         axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)
     _label(axes, title, sizes, chance)
-    # The legend stands below the plot, because curves may reach every corner of it.
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
-    return _svg(figure, title)
 
 
 def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str:
@@ -102,6 +114,32 @@ def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str
     _label(axes, title, sizes, 1.0 / num_classes)
     figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
     return _svg(figure, title)
+
+
+def reliability_svg(curves: Sequence[tuple[str, Calibration]]) -> str:
+    """Plots accuracy against confidence.
+
+    Args:
+        curves: names for the legend and calibrations, the first one drawn thick.
+
+    Returns:
+        An <svg> element.
+    """
+    figure = _figure(4.6, 4.6)
+    axes = figure.add_subplot()
+    axes.plot(
+        [0, 1], [0, 1], ":", color="#666666", linewidth=0.8, label="right as often as it says"
+    )
+    for index, (name, found) in enumerate(curves):
+        colour = _THIN[(index - 1) % len(_THIN)] if index else _INK
+        area = 160 * found.images / found.images.sum()
+        axes.scatter(found.confidence, found.accuracy, area, color=colour, alpha=0.6)
+        width = 1 if index else 2.2
+        axes.plot(found.confidence, found.accuracy, color=colour, linewidth=width, label=name)
+    axes.set_title("Reliability", loc="left", fontsize=10.5)
+    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+    figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
+    return _svg(figure, "Reliability: the share of images that are right, against the confidence")
 
 
 def _axis(curves: Sequence[Curve]) -> np.ndarray:

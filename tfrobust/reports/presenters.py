@@ -11,7 +11,9 @@ from tfrobust.reports import (
     frames,
     labels,
     metrics,
+    performance,
     report,
+    report_figure,
     summary,
 )
 
@@ -20,6 +22,7 @@ from tfrobust.reports import (
 PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("AraReport", "dataframe"): frames.report_frame,
     ("AraReport", "html"): report.report_page,
+    ("AraReport", "figure"): report_figure.report_figure,
     ("AraReport", "notebook"): report.report_notebook,
     ("AraReport", "summary"): summary.report_summary,
     ("Certificate", "dataframe"): frames.certificate_frame,
@@ -37,6 +40,8 @@ PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("LabelsReport", "notebook"): labels.labels_notebook,
     ("LabelsReport", "summary"): labels.labels_summary,
     ("Overview", "png"): figures.overview_png,
+    ("Performance", "dataframe"): frames.performance_frame,
+    ("Performance", "notebook"): performance.performance_notebook,
     ("Table", "dataframe"): frames.metrics_frame,
     ("Table", "notebook"): metrics.metrics_notebook,
 }

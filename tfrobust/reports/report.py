@@ -9,11 +9,13 @@ import numpy as np
 from tfrobust.core.ara import share_interval
 from tfrobust.reports.certificates import certificate_table
 from tfrobust.reports.page import Section, Table, area_cells, png_uri, render
+from tfrobust.reports.performance import performance_values
 from tfrobust.reports.pixels import eight_bits
 from tfrobust.reports.plots import Curve, accuracy_svg
 from tfrobust.reports.summary import L2_SIZES, SMOKE
 from tfrobust.robustness.comparison import Comparison, compare
 from tfrobust.robustness.examples import Example
+from tfrobust.robustness.performance import Performance
 from tfrobust.robustness.report import AraReport
 
 GOALS = {"attack": "Attack: misclassified", "btr": "BTR: no likelier than a guess"}
@@ -61,7 +63,8 @@ def sizes_of(report: AraReport, goal: str) -> np.ndarray:
 def _values(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
     """What the templates name."""
     ratios = None if twin is None else compare(report, twin)
-    examples = [_example(example, report.class_names) for example in report.examples]
+    files = report.predictions.files if report.predictions else ()
+    examples = [_example(example, report.class_names, files) for example in report.examples]
     half = (len(examples) + 1) // 2
     return {
         "report": report,
@@ -79,7 +82,15 @@ def _values(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
         "clever": report.clever,
         "facts": _facts(report, twin),
         "bounds": _bounds(report),
+        **_performance(report),
     }
+
+
+def _performance(report: AraReport) -> dict[str, Any]:
+    """What is known by class and by group; nothing of a report without predictions."""
+    if report.predictions is None:
+        return {"performance": None, "by_class": None}
+    return performance_values(Performance.of(report))
 
 
 def _headline(report: AraReport, twin: AraReport | None, ratios: Comparison | None) -> Table:
@@ -175,7 +186,7 @@ def _bounds(report: AraReport) -> str:
     return f"are kept within [{report.bounds[0]:g}, {report.bounds[1]:g}]"
 
 
-def _example(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
+def _example(example: Example, class_names: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
     """An image, its change around grey, and the changed image, with a caption."""
     delta = example.adversarial - example.image
     # The largest change becomes black or white. The caption gives the factor, so it is rounded.
@@ -184,13 +195,14 @@ def _example(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
         class_names[number] if class_names else f"class {number}"
         for number in (example.label, example.given)
     )
+    called = f"Image {example.number}" + (f", {files[example.number]}" if files else "")
     return {
         "pictures": {
             label: _png(example.image),
             f"the change, {factor:g} times, around grey": _png(0.5 + factor * delta),
             f"taken for {given}": _png(example.adversarial),
         },
-        "caption": f"Image {example.number}: {label}, then taken for {given}. "
+        "caption": f"{called}: {label}, then taken for {given}. "
         f"RMSE {example.rmse:.4f}, L2 {example.rmse * np.sqrt(delta.size):.3g}; "
         f"the change is shown × {factor:g}.",
     }

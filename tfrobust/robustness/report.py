@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import pydantic
@@ -16,6 +16,9 @@ from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
 from tfrobust.robustness.examples import Example
 from tfrobust.robustness.predictions import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,6 +189,13 @@ class AraReport(Record, Presented):
             InputError: the file cannot be written, or the two reports cannot be compared.
         """
         write_atomically(path, present(self, "html")(twin=twin).encode())
+
+    def plot(self) -> "Figure":
+        """The curves of both goals and the areas of the classes, as a matplotlib figure.
+
+        A notebook shows it after `%matplotlib inline`; `figure.savefig("report.png")` writes it.
+        """
+        return present(self, "figure")()
 
     def summary(self, twin: "AraReport | None" = None) -> str:
         """The report in a few lines of text.
