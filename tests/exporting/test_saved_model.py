@@ -108,7 +108,7 @@ def test_explain_takes_each_images_own_wishes(network, version, images):
     target = network(images).numpy().argmax(-1)
     target[2] = 0
     np.testing.assert_array_equal(outputs["target"], target)
-    assert np.all(outputs["rmse"] <= 1.05 * inputs["rho"])
+    assert np.all(outputs["rmse"] <= 1.001 * inputs["rho"])
     alone = served(version, "explain", **{key: value[1:2] for key, value in inputs.items()})
     np.testing.assert_allclose(outputs["explanation"][1:2], alone["explanation"], atol=1e-3)
 

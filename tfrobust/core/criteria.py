@@ -29,6 +29,24 @@ def cross_entropy(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_sum(chosen * tf.nn.log_softmax(logits), axis=-1)
 
 
+def log_odds(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """log(p / (1 − p)) of each image's class, where p is its softmax.
+
+    That is f_c − logsumexp of the others. It rises where the cross-entropy falls, but its gradient
+    does not vanish where p is near 1.
+
+    Args:
+        logits: float (B, K).
+        classes: int (B,).
+
+    Returns:
+        float (B,), in nats.
+    """
+    chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
+    rivals = tf.reduce_logsumexp(logits - chosen * 1e9, axis=-1)
+    return tf.reduce_sum(chosen * logits, axis=-1) - rivals
+
+
 def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The mean binary cross-entropy over labels that may hold together.
 
@@ -98,10 +116,8 @@ class BelowChance(Criterion):
 
     def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """The log odds of y over those of a guess: f_y − logsumexp of the others + log(K − 1)."""
-        chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
-        others = tf.reduce_logsumexp(logits - chosen * 1e9, axis=-1)
         rivals = tf.math.log(tf.cast(tf.shape(logits)[-1] - 1, logits.dtype))
-        return tf.reduce_sum(chosen * logits, axis=-1) - others + rivals
+        return log_odds(logits, classes) + rivals
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

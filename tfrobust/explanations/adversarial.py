@@ -11,110 +11,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.walk import advance, step_lengths
-from tfrobust.core.classifier import Classifier, Model, answers, compiled
-from tfrobust.core.criteria import cross_entropy
-from tfrobust.core.distances import per_image, rmse
-from tfrobust.core.gradients import input_gradient
+from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.input_range import Range
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method, nothing
 from tfrobust.explanations.explanation import Explanation
-from tfrobust.explanations.targets import by_batches, confidence, question, resolved
+from tfrobust.explanations.targets import by_batches, question
+from tfrobust.explanations.walks import MAX_RHO, WALKS, walked
 
-STEPS = 35
-OVERSHOOT = 5.0
 # A walk that ends nearer to the image than this share of rho has run out of gradient.
 FALLS_SHORT = 0.95
-MAX_RHO = 1.0
 # Steps of the walk that a gradient is taken through.
 UNROLLED = 3
-
-
-def walk_step(
-    model: Model,
-    images: tf.Tensor,
-    target: tf.Tensor,
-    direction: tf.Tensor,
-    rho: tf.Tensor,
-    delta: tf.Tensor,
-    length: tf.Tensor,
-) -> tf.Tensor:
-    """One step: inside the ball towards or away from the target, outside it back to the image.
-
-    Args:
-        model: images (B, H, W, C) → logits (B, K).
-        images: float32 (B, H, W, C) in [0, 1].
-        target: int32 (B,), the class explained.
-        direction: float32 (B,), +1 to raise the class's confidence, −1 to lower it.
-        rho: float32 (B,), the ball's radius as RMSE.
-        delta: float32 (B, H, W, C), where the walk stands.
-        length: float32 scalar, the step's RMSE as a share of rho.
-
-    Returns:
-        The new delta.
-    """
-    _, gradient = input_gradient(
-        model, images + delta, lambda logits: -direction * cross_entropy(logits, target)
-    )
-    met = rmse(delta) >= rho
-    # Without momentum the velocity is the direction itself, which takes each image's own rho.
-    _, velocity = advance(delta, tf.zeros_like(delta), gradient, met, length, 0.0)
-    return delta + length * per_image(rho) * velocity
-
-
-def walk(
-    model: Model,
-    images: tf.Tensor,
-    target: tf.Tensor,
-    direction: tf.Tensor,
-    rho: tf.Tensor,
-) -> dict[str, tf.Tensor]:
-    """The whole explanation as one graph with a loop, for exports.
-
-    Args:
-        model: images (B, H, W, C) → logits (B, K).
-        images: float32 (B, H, W, C) in [0, 1].
-        target: int32 (B,), the class explained; negative for the predicted class.
-        direction: int32 (B,): below 0 lowers the class's confidence, else raises it.
-        rho: float32 (B,), RMSE in units of pixels from 0 to 1, brought into [0, 1].
-
-    Returns:
-        explanation, difference, target, confidence_before, confidence_after and rmse, as in
-        `Explanation`.
-    """
-    before = model(images)
-    predicted = tf.argmax(before, axis=-1, output_type=tf.int32)
-    target = tf.where(target < 0, predicted, tf.minimum(target, tf.shape(before)[-1] - 1))
-    sign = tf.where(direction < 0, -1.0, 1.0)
-    rho = tf.clip_by_value(rho, 0.0, MAX_RHO)
-    lengths = tf.constant(step_lengths(STEPS, OVERSHOOT))
-    _, delta = tf.while_loop(
-        lambda step, delta: step < STEPS,
-        lambda step, delta: (
-            step + 1,
-            walk_step(model, images, target, sign, rho, delta, lengths[step]),
-        ),
-        (tf.constant(0), tf.zeros_like(images)),
-        maximum_iterations=STEPS,
-    )
-    return _outcome(before, model(images + delta), images, target, delta)
-
-
-def _outcome(
-    before: tf.Tensor, after: tf.Tensor, images: tf.Tensor, target: tf.Tensor, delta: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    return {
-        "explanation": images + delta,
-        "difference": delta,
-        "target": target,
-        "confidence_before": confidence(before, target),
-        "confidence_after": confidence(after, target),
-        "rmse": rmse(delta),
-    }
-
-
-_walk_step = compiled(walk_step)
 
 
 def explain(
@@ -125,6 +33,7 @@ def explain(
     input_range: Range | None = None,
     rho: Any = 0.1,
     direction: Any = 1,
+    walk: str = "frank_wolfe",
     batch_size: int = 8,
 ) -> Explanation:
     """Explains what a network sees of a class in images, by g_explain+ or g_explain−.
@@ -139,6 +48,8 @@ def explain(
             0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
             what it would need to lose. An int, or int (N,).
+        walk: how to get there. "frank_wolfe" takes 10 gradients and ends at `rho`. "paper" takes the
+            paper's 35 steps, which end near `rho`.
         batch_size: images computed at a time.
 
     Returns:
@@ -146,9 +57,11 @@ def explain(
 
     Raises:
         InputError: images outside [0, 1], a target that is no class of the network, a size not
-            above 0 or above 1, a direction other than +1 and −1, or a batch_size below 1.
+            above 0 or above 1, a direction other than +1 and −1, a walk of another name, or a
+            batch_size below 1.
 
-    Source: arXiv 1906.02896; 35 steps, overshoot 5, no momentum.
+    Source: explanations and "paper", 35 steps with an overshoot of 5 and without momentum: arXiv
+    1906.02896. "frank_wolfe": Chen et al., arXiv 1811.10828, here on a sphere.
     """
     classifier, images, targets = question(network, images, targets, input_range)
     if not classifier.has_gradient:
@@ -161,43 +74,31 @@ def explain(
         raise InputError(f"expected rho above 0 and at most {MAX_RHO}, got {rho}")
     if not np.all(np.abs(direction) == 1):
         raise InputError(f"expected a direction of +1 or -1, got {direction}")
+    if walk not in WALKS:
+        raise InputError(f"expected a walk of {', '.join(WALKS)}, got {walk!r}")
     if batch_size < 1:
         raise InputError(f"expected a batch_size of at least 1, got {batch_size}")
     if not len(images):
-        return nothing(images, _name(rho, direction))
-    walked = functools.partial(_walked, classifier)
-    found = by_batches(walked, batch_size, images, targets, signs, radii)
+        return nothing(images, _name(rho, direction, walk))
+    explained = functools.partial(walked, WALKS[walk], classifier)
+    found = by_batches(explained, batch_size, images, targets, signs, radii)
     return Explanation(
         **found,
         rho=rho if np.ndim(rho) == 0 else radii,
         reached=found["rmse"] >= FALLS_SHORT * radii,
         attribution=found["difference"],
         map=np.abs(found["difference"]).sum(axis=-1),
-        method=_name(rho, direction),
+        method=_name(rho, direction, walk),
     )
 
 
-def _name(rho: Any, direction: Any) -> str:
+def _name(rho: Any, direction: Any, walk: str) -> str:
     """E.g. "g_explain+ (RMSE 0.1)"; without a size where images have different ones."""
     signs = {1: "+", -1: "−"}
     sign = "".join(word for number, word in signs.items() if np.any(np.equal(direction, number)))
-    return f"g_explain{sign}" + (f" (RMSE {rho:g})" if np.ndim(rho) == 0 else "")
-
-
-def _walked(
-    network: Classifier,
-    images: tf.Tensor,
-    targets: tf.Tensor,
-    signs: tf.Tensor,
-    radii: tf.Tensor,
-) -> dict[str, tf.Tensor]:
-    """`walk` in one compiled program a step, which is faster than a compiled loop."""
-    before = answers(network, images)
-    targets = resolved(targets, before)
-    delta = tf.zeros_like(images)
-    for length in step_lengths(STEPS, OVERSHOOT):
-        delta = _walk_step(network, images, targets, signs, radii, delta, tf.constant(length))
-    return _outcome(before, answers(network, images + delta), images, targets, delta)
+    notes = [f"RMSE {rho:g}"] if np.ndim(rho) == 0 else []
+    notes += ["the paper's walk"] if walk == "paper" else []
+    return f"g_explain{sign}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _one_each(values: Any, name: str, images: np.ndarray) -> np.ndarray:
@@ -252,7 +153,7 @@ def at_sizes(
         Explanation(
             **{name: values[row * count : (row + 1) * count] for name, values in fields.items()},
             rho=float(rho),
-            method=_name(float(rho), direction),
+            method=_name(float(rho), direction, "frank_wolfe"),
         )
         for row, rho in enumerate(rhos)
     )
@@ -265,6 +166,7 @@ class Adversarial(Method):
     Args:
         rho: the explanation's distance from the image, RMSE in units of pixels from 0 to 1.
         direction: +1 to make the network surer of the class, −1 to make it less sure.
+        walk: as for `explain`.
         batch_size: images computed at a time.
 
     Source: arXiv 1906.02896.
@@ -272,12 +174,13 @@ class Adversarial(Method):
 
     rho: float = 0.1
     direction: int = 1
+    walk: str = "frank_wolfe"
     batch_size: int = 8
 
     @property
     def name(self) -> str:
         """E.g. "g_explain+ (RMSE 0.1)"."""
-        return _name(self.rho, self.direction)
+        return _name(self.rho, self.direction, self.walk)
 
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method` and `explain`."""
@@ -287,6 +190,7 @@ class Adversarial(Method):
             targets,
             rho=self.rho,
             direction=self.direction,
+            walk=self.walk,
             batch_size=self.batch_size,
         )
 
@@ -295,6 +199,8 @@ class Adversarial(Method):
         sign = tf.fill([len(images)], np.float32(self.direction))
         radius = tf.fill([len(images)], np.float32(self.rho))
         delta = tf.zeros_like(images)
-        for length in step_lengths(STEPS, OVERSHOOT)[:UNROLLED]:
-            delta = walk_step(model, images, targets, sign, radius, delta, tf.constant(length))
+        walk = WALKS[self.walk]
+        for size in walk.sizes[:UNROLLED]:
+            size = tf.constant(size)
+            _, delta = walk.step(model, images, targets, sign, radius, delta, size)
         return delta

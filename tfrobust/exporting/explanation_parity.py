@@ -11,18 +11,19 @@ import tensorflow as tf
 from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.door import as_classifier
 from tfrobust.core.gradients import input_gradient
-from tfrobust.explanations.adversarial import explain, walk
+from tfrobust.explanations.adversarial import explain
+from tfrobust.explanations.walks import walk_graph
 from tfrobust.exporting.forms import Faults, Outputs, Signature, ask
 
 RHO = 0.1
-# An explanation's size exceeds rho by at most one short step.
-MOST_OF_RHO = 1.05
+# The walk ends at rho, or at the image where it has no gradient. The rest is rounding.
+MOST_OF_RHO = 1.001
 # Gradients are compared at so many perturbations of up to RHO, and may differ by so much of their
 # size.
 DELTAS, GRADIENT_TOLERANCE = 8, 1e-3
-# With more weights than these it takes long to compile a network, and to walk 35 steps, as a form
-# does to give a gradient. Then the gradients are compared that are given with the two explanations,
-# where they end, and Keras is compiled only if a form's explanations differ from Keras'.
+# With more weights than these it takes long to compile a network, and to walk, as a form does to
+# give a gradient. Then the gradients are compared that are given with the two explanations, where
+# they end, and Keras is compiled only if a form's explanations differ from Keras'.
 LARGE = 1_000_000
 # Explanations are stable where Keras with and without compilation agrees to STABLE (RMSE). The
 # forms must then agree with Keras to WALK_TOLERANCE.
@@ -127,7 +128,7 @@ def _compare_walks(
     inputs = {"images": images, "target": target, "direction": direction, "rho": rho}
 
     classifier = as_classifier(network)
-    uncompiled = tf.function(functools.partial(walk, classifier), autograph=False)
+    uncompiled = tf.function(functools.partial(walk_graph, classifier), autograph=False)
     # It is traced in this thread, as Keras' layers keep notes of their calls.
     concrete = uncompiled.get_concrete_function(*map(tf.constant, inputs.values()))
     keras_itself = {

@@ -7,11 +7,9 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.nearest_decision import nearest_decision
-from tfrobust.core.criteria import cross_entropy
 from tfrobust.core.door import as_classifier
-from tfrobust.core.gradients import input_gradient
 from tfrobust.datasets.names import Fit
-from tfrobust.explanations.adversarial import walk
+from tfrobust.explanations.walks import walk_graph
 from tfrobust.exporting.decoding import decoded
 
 Tensors = dict[str, tf.Tensor]
@@ -20,26 +18,21 @@ Tensors = dict[str, tf.Tensor]
 def explainer(logits_of: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Tensors]:
     """Makes the function behind the signature `explain`.
 
-    It searches as `tfrobust.explain` does, and adds the gradient at the explanation: the direction
-    in which the confidence rises from there. With a rho of 0 the search stays at the image, and the
+    It walks as `tfrobust.explain` does, and adds the gradient at the explanation: the direction in
+    which the confidence rises from there. With a rho of 0 the walk stays at the image, and the
     gradient is the image's.
 
     Args:
         logits_of: images (B, H, W, C) → logits (B, K).
 
     Returns:
-        A function of images, target, direction and rho. It gives what `walk` gives, and
-        `gradient`, float32 (B, H, W, C), of the logarithm of the target's probability.
+        A function of images, target, direction and rho that gives what `walk_graph` gives.
     """
 
     def explain(
         images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
     ) -> Tensors:
-        found = walk(logits_of, images, target, direction, rho)
-        _, gradient = input_gradient(
-            logits_of, found["explanation"], lambda logits: -cross_entropy(logits, found["target"])
-        )
-        return {**found, "gradient": gradient}
+        return walk_graph(logits_of, images, target, direction, rho)
 
     return explain
 
