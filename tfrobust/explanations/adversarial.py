@@ -48,8 +48,8 @@ def explain(
             0.075 to 0.1. A float, or float (N,) with one an image.
         direction: +1 for what the network would need to see to be surer of the class, −1 for
             what it would need to lose. An int, or int (N,).
-        walk: how to get there. "frank_wolfe" takes 10 gradients and ends at `rho`. "paper" takes the
-            paper's 35 steps, which end near `rho`.
+        walk: how to get there. "frank_wolfe" takes 10 gradients and ends at `rho`, "paper" takes
+            the paper's 35 steps and ends near it.
         batch_size: images computed at a time.
 
     Returns:
