@@ -24,6 +24,7 @@ SLOW = {
     "docs/guides/export.md",
     "docs/guides/judge.md",
     "docs/guides/own_data.md",
+    "docs/guides/own_networks.md",
     "docs/guides/read_a_report.md",
     "docs/guides/train.md",
 }

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfrobust.core.layers import half_huber_relu
 from tfrobust.errors import InputError
 from tfrobust.models import half_huber, resnet_cifar
-from tfrobust.models.convert import full_precision, softplus
+from tfrobust.models.convert import VARIANT, full_precision, smoothed, softplus
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
 
@@ -78,6 +79,37 @@ def test_every_form_of_relu_is_exchanged(kind: str, tmp_path: Path) -> None:
 def test_what_cannot_be_converted_is_refused(relu: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         half_huber(relu())
+
+
+def test_what_cannot_be_converted_is_left_and_named() -> None:
+    mixed = network(
+        layers.Conv2D(2, 3, activation="relu", name="first"),
+        layers.ReLU(max_value=6, name="six"),
+        layers.Conv2D(2, 3, activation="hard_swish", name="hard"),
+        layers.Dense(4, activation="gelu", name="soft"),
+        layers.TimeDistributed(layers.Dense(3, activation="relu", name="inner"), name="outer"),
+        layers.Dense(2, activation="softmax", name="last"),
+    )
+    found = smoothed(mixed)
+    assert found.exchanged == ("first",)
+    assert found.left == {
+        "six": VARIANT,
+        "hard": "hard swish",
+        "soft": "gelu",
+        "inner inside the layer outer": "ReLU",
+    }
+    # Only the first activation differs: h(a) = a − ¼ above ½.
+    twin = network(*(type(one).from_config(one.get_config()) for one in mixed.layers))
+    twin.set_weights(mixed.get_weights())
+    twin.layers[0].activation = half_huber_relu
+    np.testing.assert_array_equal(found.network(IMAGES), twin(IMAGES))
+    assert np.abs(np.asarray(found.network(IMAGES)) - np.asarray(mixed(IMAGES))).max() > 0
+
+
+@pytest.mark.parametrize("last", [layers.Dense(2, activation="gelu"), layers.LeakyReLU()])
+def test_a_network_without_relus_is_left_as_it_is(last: keras.layers.Layer) -> None:
+    smooth = network(last)
+    assert smoothed(smooth).network is smooth and len(smoothed(smooth).left) == 1
 
 
 def test_a_network_of_half_precision_in_full() -> None:

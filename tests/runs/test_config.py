@@ -41,6 +41,26 @@ WRONG = [
     ({"adversarial.method": "trades", "adversarial.beta": -1.0}, "`adversarial.beta` to be gre"),
     ({"network.architecture": "vgg"}, "`network.architecture` to be resnet_cifar, .* got 'vgg'"),
     ({"network.architecture": "keras:"}, "`network.architecture` to be .* got 'keras:'"),
+    (
+        {"network.weights": "imagenet"},
+        "to be keras:NAME where there is `network.weights`, got 'res",
+    ),
+    ({"network.frozen_epochs": 1}, "trained weights where .*frozen_epochs.* got 'resnet_cifar'"),
+    (
+        {"network.architecture": "keras:VGG16", "network.frozen_epochs": 1},
+        "keras:NAME with `network.weights`; got 'keras:VGG16' with new weights",
+    ),
+    (
+        {"network.architecture": "a.h5", "network.frozen_epochs": 1},
+        "`network.activation` to be 'relu', which leaves",
+    ),
+    ({"watch.keep_best": "ara"}, "`watch.ara_every` where `watch.keep_best` is 'ara', got 0"),
+    ({"watch.patience": 2}, "`watch.keep_best` to be 'accuracy' or 'ara' where"),
+    (
+        {"watch.keep_best": "accuracy", "optimizer.weight_average": 0.9},
+        "`optimizer.weight_average` 0 where there is `watch.keep_best`, got 0.9",
+    ),
+    ({"psi.initial_share": 1.0}, "`psi.initial_share` to be less than 1, got 1.0"),
     ({"network.stem_stride": 3}, "`network.stem_stride` to be less than or equal to 2, got 3"),
     (
         {"network.architecture": "resnet_imagenet", "network.stem_stride": 2},

@@ -15,6 +15,7 @@ from PIL import Image
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
+from tfrobust.runs import network_files
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run, finish, open_run, read
 from tfrobust.runs.recipes import RECIPES, fashion_mnist_mini
@@ -86,6 +87,42 @@ def test_a_run_dir_of_another_run_is_refused(source: DataSource, tmp_path: Path)
     # Where no folder is named, a run of other images is simply another one.
     kept = opened(source, tmp_path / "runs").folder
     assert opened(changed, tmp_path / "runs").folder != kept
+
+
+def test_a_run_does_not_go_on_with_another_network_of_the_same_name(
+    source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    files = {
+        "network.keras": {"network.architecture": str(tmp_path / "network.keras")},
+        "named_here.py": {"network.architecture": "python:named_here:function"},
+        "mine_no_top.h5": {
+            "network.architecture": "keras:VGG16",
+            "network.weights": str(tmp_path / "mine_no_top.h5"),
+        },
+    }
+    for name, changes in files.items():
+        config, run_dir = CONFIG.replace(changes), tmp_path / f"run of {name}"
+        (tmp_path / name).write_text("one = 1")
+        opened(source, tmp_path, config, run_dir=run_dir)
+        assert opened(source, tmp_path, config, run_dir=run_dir).folder == run_dir
+        kept = opened(source, tmp_path / "runs", config).folder
+        (tmp_path / name).write_text("one = 2")
+        field = list(changes)[-1]
+        with pytest.raises(InputError, match=f"another network: the file of `{field}` has changed"):
+            opened(source, tmp_path, config, run_dir=run_dir)
+        assert opened(source, tmp_path / "runs", config).folder != kept
+
+
+def test_a_network_s_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    for changes in (
+        {"network.architecture": "nowhere.keras"},
+        {"network.architecture": "keras:VGG16", "network.weights": "nowhere.h5"},
+    ):
+        field, path = list(changes.items())[-1]
+        with pytest.raises(InputError, match=f"`{field}` to be a file, .* nothing at {path}"):
+            network_files.check(CONFIG.replace(changes).network)
+    network_files.check(CONFIG.network)
 
 
 def test_a_run_does_not_go_on_with_other_labels(tmp_path: Path) -> None:

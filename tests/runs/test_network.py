@@ -14,8 +14,8 @@ from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.config import Config
 from tfrobust.runs.loop import fit
 from tfrobust.runs.network import make
+from tfrobust.runs.network_section import NetworkConfig
 from tfrobust.runs.recipes import fashion_mnist_mini
-from tfrobust.runs.sections import NetworkConfig
 
 INFO = DatasetInfo(
     name="random",
@@ -43,6 +43,19 @@ def dropping(input_shape, num_classes):
             keras.Input(input_shape),
             keras.layers.Flatten(),
             keras.layers.Dropout(0.5),
+            keras.layers.Dense(num_classes),
+        ]
+    )
+
+
+def mixed(input_shape, num_classes):
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, "relu"),
+            keras.layers.Dense(8, "relu6"),
+            keras.layers.Dense(8, "gelu"),
             keras.layers.Dense(num_classes),
         ]
     )
@@ -103,6 +116,37 @@ def test_a_file_goes_on_from_its_weights(here: Path) -> None:
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_a_file_of_other_classes_gets_a_new_last_layer(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()]
+    )
+    network.add(keras.layers.Dense(5, "softmax"))
+    network.save("five.h5")
+    made = named("five.h5")
+    assert made.output_shape == (None, 3)
+    assert "five.h5 gives 5 classes: it gets a new last layer for the 3" in capsys.readouterr().err
+    for ours, theirs in zip(made.variables[:2], network.variables[:2], strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_relus_are_exchanged_unless_all_shall_stay(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = named("python:my_networks:mixed")
+    told = capsys.readouterr().err
+    assert "1 × ReLU became Half-Huber ReLU" in told
+    assert "1 × gelu stays as it is: it is smooth" in told
+    assert "1 × ReLU with a ceiling, slope or threshold stays as it is: there is no Half" in told
+    architecture = "python:my_networks:mixed"
+    same = make(NetworkConfig(architecture=architecture, activation="relu"), INFO)
+    same.set_weights(network.get_weights())
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    assert np.abs(np.asarray(same(images)) - np.asarray(network(images))).max() > 1e-3
+    assert not capsys.readouterr().err
+
+
 def test_a_function_gets_the_data_s_shape_and_classes(here: Path) -> None:
     network = named("python:my_networks:small", precision="bfloat16")
     assert network.input_shape == (None, 32, 32, 3) and network.output_shape == (None, 3)
@@ -113,7 +157,7 @@ def test_a_function_gets_the_data_s_shape_and_classes(here: Path) -> None:
 @pytest.mark.parametrize(
     ("architecture", "said"),
     [
-        ("keras:EfficientNetV9", "to name a network of keras.applications, got 'EfficientNetV9'"),
+        ("keras:EfficientNetV9", "of keras.applications, got 'EfficientNetV9'. Did you mean Eff"),
         ("keras:resnet", "to name a network of keras.applications, got 'resnet'"),
         ("python:my_networks:large", "got 'python:my_networks:large': .* no attribute 'large'"),
         ("python:no_such_module:f", "got 'python:no_such_module:f': No module named"),

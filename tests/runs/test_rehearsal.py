@@ -59,6 +59,13 @@ def test_names_that_are_not_utf8_are_refused() -> None:
         rehearsal.check_text(CONFIG, SOURCE.info, Path("runs") / NOT_UTF8)
 
 
+def test_a_training_too_short_to_mean_anything_is_said_to_be() -> None:
+    config = fashion_mnist_mini()
+    assert "the training has 199 steps. In fewer than 200" in rehearsal.few_steps(config, 199)
+    assert not rehearsal.few_steps(config, 200)
+    assert not rehearsal.few_steps(CONFIG, 1)  # a smoke run says so itself
+
+
 def test_a_disk_without_room_is_refused(tmp_path: Path, monkeypatch) -> None:
     folders = {"runs": tmp_path / "runs", "saved_models": tmp_path / "new" / "models"}
     rehearsal.check_room(CONFIG, network(), **folders)

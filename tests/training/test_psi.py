@@ -51,8 +51,36 @@ def test_no_gradient_flows_through_psi() -> None:
     assert tape.gradient(psi, loss) is None
 
 
+def test_the_first_steps_lower_psi_to_the_penalty_s_share() -> None:
+    controller = PsiController(loss_target=9.0, initial_share=0.25, gain=0.0)
+    rng = np.random.default_rng(0)
+    losses, penalties = rng.uniform(1, 3, 30), rng.lognormal(0, 2, 30)
+    penalties[3] = 0.0  # a network that does not see its images yet
+    penalties[25] = 1e6  # which is too late to change anything
+    psis = [
+        float(controller.update(tf.constant(loss, tf.float32), 10, penalty=tf.constant(penalty)))
+        for loss, penalty in zip(losses, penalties.astype(np.float32), strict=True)
+    ]
+    with np.errstate(divide="ignore"):
+        most = np.minimum(220, losses * (0.25 / 0.75) / penalties)
+    expected = np.minimum.accumulate(most)
+    expected[20:] = expected[19]
+    np.testing.assert_allclose(psis, expected, rtol=1e-5)
+    shares = psis * penalties / (losses + psis * penalties)
+    assert shares[0] == pytest.approx(0.25, rel=1e-5) and shares[:20].max() <= 0.25 + 1e-5
+    assert most[25] < expected[25]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_is_between_nothing_and_all(share: float) -> None:
+    with pytest.raises(ValueError, match="initial_share between 0 and 1"):
+        PsiController(initial_share=share)
+
+
 def test_configuration_round_trip() -> None:
-    controller = PsiController(loss_target=0.7, initial=100, gain=0.1, better=2, worse=0.5)
+    controller = PsiController(
+        loss_target=0.7, initial=100, initial_share=0.3, gain=0.1, better=2, worse=0.5
+    )
     copy = PsiController.from_config(controller.get_config())
     assert copy.get_config() == controller.get_config()
     assert keras.saving.get_registered_name(PsiController) == "tfrobust>PsiController"

@@ -10,7 +10,8 @@ from absl import flags
 from tfrobust.cli import flags as config_flags
 from tfrobust.cli import program
 from tfrobust.errors import InputError
-from tfrobust.runs import cluster, recipes
+from tfrobust.models.names import ARCHITECTURES
+from tfrobust.runs import cluster, network_files, recipes
 from tfrobust.runs.config import Config
 from tfrobust.runs.sections import AdversarialConfig
 
@@ -21,7 +22,8 @@ With no flag: the embedded Fashion-MNIST images, minutes on two CPU cores. The s
 resumes an unfinished run. For instance:
   PROGRAM --dataset cifar10 --data_dir /data/tfds
   PROGRAM --dataset imagenet2012 --data_dir /data/tfds
-  PROGRAM --dataset folder:/path/to/images --epochs 20"""
+  PROGRAM --dataset folder:/path/to/images --epochs 20
+  PROGRAM --dataset folder:/path/to/images --network keras:MobileNetV3Small"""
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -61,6 +63,7 @@ flags.DEFINE_integer(
 
 
 config_flags.define(FLAGS)
+flags.DEFINE_alias("network", "architecture", flag_values=FLAGS)
 
 
 def chosen_config(values: Any) -> Config:
@@ -82,7 +85,11 @@ def chosen_config(values: Any) -> Config:
     if values.adversarial == "none":
         # The recipe's numbers of a method that is no longer wanted go with it.
         config = dataclasses.replace(config, adversarial=AdversarialConfig())
-    return config.replace(config_flags.given(values))
+    given = config_flags.given(values)
+    own = given.get("network.architecture", ARCHITECTURES[0]) not in ARCHITECTURES
+    if own and not {"psi.initial", "psi.initial_share"} & given.keys():
+        given["psi.initial_share"] = recipes.SHARE_OF_OTHERS
+    return config.replace(given)
 
 
 def train(values: Any) -> None:
@@ -98,6 +105,7 @@ def _train(values: Any) -> None:
     config = chosen_config(values)
     validate(config.data.name, config.data.data_dir)
     read_labels(config.data.labels, config.data.group)
+    network_files.check(config.network)
     hosts = cluster.read()
     if hosts is not None and values.cpu_devices > 1:
         raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")

@@ -1,7 +1,7 @@
 """Converts a network into another with the same weights: with a smooth ReLU, or in float32."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -12,9 +12,15 @@ from tfrobust.core.logits import logits_network as logits_network  # one of the 
 from tfrobust.errors import InputError
 
 FULL = "float32"
-RELUS = ("relu", "Relu")  # the activation, and the operation keras.ops.relu
-VARIANTS = ("relu6", "Relu6", "leaky_relu", "LeakyRelu")
-VARIANT_LAYERS = (keras.layers.LeakyReLU, keras.layers.PReLU)
+RELU, VARIANT = "ReLU", "ReLU with a ceiling, slope or threshold"
+# Activations that stay, by the names of Keras' functions, operations and layers in lower case.
+WITH_CORNERS = {
+    **dict.fromkeys(("relu6", "leaky_relu", "leakyrelu", "prelu"), VARIANT),
+    **dict.fromkeys(("hard_swish", "hard_silu", "hardsilu"), "hard swish"),
+    **dict.fromkeys(("hard_sigmoid", "hardsigmoid"), "hard sigmoid"),
+    **dict.fromkeys(("hard_tanh", "hardtanh"), "hard tanh"),
+}
+SMOOTH = ("silu", "gelu", "sigmoid", "tanh", "softplus", "softsign", "elu", "selu", "celu", "mish")
 
 
 def half_huber(network: keras.Model) -> keras.Model:
@@ -33,11 +39,39 @@ def half_huber(network: keras.Model) -> keras.Model:
     Raises:
         InputError: the model is subclassed, or a layer has ReLUs inside, which cannot be replaced;
             a ReLU has a ceiling, slope or threshold (ReLU6, leaky ReLU), for which there is no
-            Half-Huber form; or there is no ReLU.
+            Half-Huber form; or there is no ReLU. `smoothed` leaves what it cannot replace.
 
     Source: arXiv 1906.02896, Methods, "Half-Huber ReLU".
     """
-    return _exchanged(network, half_huber_relu, HalfHuberReLU)
+    return _exchanged(network, half_huber_relu, HalfHuberReLU).network
+
+
+class Smoothed(NamedTuple):
+    """What `smoothed` made of a network.
+
+    Args:
+        network: the copy, or the network itself where nothing was exchanged.
+        exchanged: the names of the layers and operations that were ReLUs.
+        left: those that stay → which activation they are: `RELU` inside another layer, one of
+            `WITH_CORNERS`, or of `SMOOTH`.
+    """
+
+    network: keras.Model
+    exchanged: tuple[str, ...]
+    left: dict[str, str]
+
+
+def smoothed(network: keras.Model) -> Smoothed:
+    """Copies a network as `half_huber` does, and leaves ReLUs that it cannot exchange.
+
+    Args:
+        network: a Keras classifier of any kind.
+    """
+    if not has_graph(network):
+        parts = network._flatten_layers(include_self=False)
+        return Smoothed(network, (), {part.name: kind for part in parts if (kind := _kind(part))})
+    found = _exchanged(network, half_huber_relu, HalfHuberReLU, leave=True)
+    return found if found.exchanged else found._replace(network=network)
 
 
 def softplus(network: keras.Model, *, sharpness: float) -> keras.Model:
@@ -66,41 +100,55 @@ def softplus(network: keras.Model, *, sharpness: float) -> keras.Model:
     def as_layer(**options: Any) -> keras.layers.Layer:
         return keras.layers.Activation(sharp_softplus, **options)
 
-    return _exchanged(network, sharp_softplus, as_layer)
+    return _exchanged(network, sharp_softplus, as_layer).network
 
 
 def _exchanged(
     network: keras.Model,
     activation: Callable[[tf.Tensor], tf.Tensor],
     layer: Callable[..., keras.layers.Layer],
-) -> keras.Model:
-    """Copies a network, with a smooth activation, or a layer of it, instead of every ReLU."""
+    *,
+    leave: bool = False,
+) -> Smoothed:
+    """Copies a network, with a smooth activation, or a layer of it, instead of every ReLU.
+
+    Where one cannot be exchanged, it is left or refused.
+    """
     if not isinstance(network, keras.Model) or not has_graph(network):
         raise InputError(
             "expected a built functional or Sequential model, whose layers can be exchanged, got "
             f"a {type(network).__name__}: write it with {activation.__name__}"
         )
-    found = []
+    found: list[str] = []
+    left: dict[str, str] = {}
 
     def exchanged(operation: keras.Operation) -> keras.Operation:
-        if _is_relu(operation):
+        kind = _kind(operation)
+        if kind == RELU:
             found.append(operation.name)
             return _smooth_twin(operation, activation, layer)
+        if kind:
+            left[operation.name] = kind
         if not isinstance(operation, keras.layers.Layer):
             return operation  # It has no weights, so both networks may use it.
         for part in operation._flatten_layers(include_self=False):
-            if _is_relu(part):
-                raise InputError(
-                    f"cannot exchange the ReLU {part.name} inside the layer {operation.name}: "
-                    f"write that layer with {activation.__name__}"
-                )
+            if kind := _kind(part):
+                left[f"{part.name} inside the layer {operation.name}"] = kind
         return type(operation).from_config(operation.get_config())
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
-    if not found:
-        raise InputError(f"expected a network with ReLUs, got none in {network.name}")
+    if not leave:
+        for name, kind in left.items():
+            if kind in (RELU, VARIANT):
+                raise InputError(
+                    f"cannot exchange {name}, a {kind}: only a plain ReLU that is a layer of its "
+                    "own, or a layer's activation, has a Half-Huber form here. Make it one, or "
+                    f"write it with {activation.__name__}"
+                )
+        if not found:
+            raise InputError(f"expected a network with ReLUs, got none in {network.name}")
     twin.set_weights(network.get_weights())
-    return twin
+    return Smoothed(twin, tuple(found), left)
 
 
 def full_precision(network: keras.Model) -> keras.Model:
@@ -123,22 +171,17 @@ def full_precision(network: keras.Model) -> keras.Model:
     return twin
 
 
-def _is_relu(operation: keras.Operation) -> bool:
+def _kind(operation: keras.Operation) -> str:
+    """Which activation a layer or an operation is or ends in; "" if none of those known here."""
     if isinstance(operation, keras.layers.ReLU):
-        relu = True
         variant = operation.max_value is not None or operation.negative_slope or operation.threshold
-    else:
-        is_layer = isinstance(operation, keras.layers.Layer)
-        named = getattr(operation, "activation", None) if is_layer else type(operation)
-        name = getattr(named, "__name__", None)
-        relu = name in RELUS
-        variant = name in VARIANTS or isinstance(operation, VARIANT_LAYERS)
-    if variant:
-        raise InputError(
-            f"expected plain ReLUs, got {operation.name} with a ceiling, slope or threshold, for "
-            "which there is no Half-Huber form: make it a plain ReLU first"
-        )
-    return relu
+        return VARIANT if variant else RELU
+    is_layer = isinstance(operation, keras.layers.Layer)
+    function = getattr(operation, "activation", None) if is_layer else None
+    name = getattr(function, "__name__", type(operation).__name__).lower()
+    if name == "relu":
+        return RELU
+    return name if name in SMOOTH else WITH_CORNERS.get(name, "")
 
 
 def _smooth_twin(

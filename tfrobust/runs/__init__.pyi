@@ -1,9 +1,9 @@
 from . import recipes as recipes
 from .config import Config as Config
+from .network_section import NetworkConfig as NetworkConfig
 from .sections import AdversarialConfig as AdversarialConfig
 from .sections import DataConfig as DataConfig
 from .sections import MeasureConfig as MeasureConfig
-from .sections import NetworkConfig as NetworkConfig
 from .sections import OptimizerConfig as OptimizerConfig
 from .sections import PenaltyConfig as PenaltyConfig
 from .sections import PsiConfig as PsiConfig

@@ -60,7 +60,10 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
             exponent=config.penalty.exponent, tandem=config.penalty.tandem
         )
         psi = PsiController(
-            loss_target=config.psi.loss_target, initial=config.psi.initial, gain=config.psi.gain
+            loss_target=config.psi.loss_target,
+            initial=config.psi.initial,
+            initial_share=config.psi.initial_share,
+            gain=config.psi.gain,
         )
     classifier = RobustClassifier(
         made,

@@ -12,11 +12,11 @@ from pydantic_core import from_json, to_json
 from tfrobust.errors import InputError
 from tfrobust.runs import fields
 from tfrobust.runs.fields import Flat, record
+from tfrobust.runs.network_section import NetworkConfig
 from tfrobust.runs.sections import (
     AdversarialConfig,
     DataConfig,
     MeasureConfig,
-    NetworkConfig,
     OptimizerConfig,
     PenaltyConfig,
     PsiConfig,
@@ -53,6 +53,13 @@ class Config:
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """The seed of the weights, the order of the images, their augmentation, the random logits of
     the penalty, and the perturbations."""
+
+    def __post_init__(self) -> None:
+        if self.optimizer.weight_average and self.watch.keep_best != "none":
+            raise InputError(
+                "expected `optimizer.weight_average` 0 where there is `watch.keep_best`, got "
+                f"{self.optimizer.weight_average}: what is watched are the weights themselves"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON's own types, nested as the classes are."""

@@ -53,6 +53,18 @@ def choose(
     return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
 
 
+def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
+    """Whether XLA compiles the step.
+
+    Args:
+        strategy: of distribution.
+        jit: what the user asked for. None: on one device only, because XLA fails on logical CPU
+            devices. On a CPU the step may be faster without it (benchmarks/training_speed.py),
+            but only with it do two runs end in the same bytes.
+    """
+    return strategy.num_replicas_in_sync == 1 if jit is None else jit
+
+
 @contextlib.contextmanager
 def lost_peers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Within it, TensorFlow's errors of a host that went away become a LostPeerError."""

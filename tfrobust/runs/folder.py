@@ -21,7 +21,7 @@ from tfrobust.core.files import lock, write_atomically
 from tfrobust.core.provenance import machine, versions
 from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
-from tfrobust.runs import fields
+from tfrobust.runs import fields, network_files
 from tfrobust.runs.config import Config
 
 SCHEMA = 2
@@ -65,7 +65,8 @@ def open_run(
     Args:
         config: of the run. A folder is gone on with only if its configuration is equal.
         source: of the images. Their classes and numbers must be equal as well, and in a user's
-            folder the files' names, labels, splits and weights.
+            folder the files' names, labels, splits and weights. So must be the bytes of the files
+            that the network is made from.
         runs_dir: the folder of the runs. The newest unfinished run there is gone on with.
         run_dir: the very folder to use instead.
         fresh: whether to make a new folder whatever is unfinished.
@@ -77,7 +78,7 @@ def open_run(
     Raises:
         InputError: `run_dir` holds another run, or another process works in it.
     """
-    fingerprint = _fingerprint(source)
+    fingerprint = _fingerprint(config, source)
     if run_dir is not None:
         _check(run_dir, config, fingerprint, fresh)
         candidates = [run_dir]
@@ -138,15 +139,17 @@ def finish(folder: Path, *, model: Path, seconds: float) -> None:
     write_atomically(folder / FINISHED_FILE, json.dumps(done, indent=2).encode())
 
 
-def _fingerprint(source: DataSource) -> dict[str, Any]:
-    """What tells a data set that has changed under its name, as a user's folder may."""
+def _fingerprint(config: Config, source: DataSource) -> dict[str, Any]:
+    """What tells that data or a network have changed under their names, as a user's files may."""
     info = source.info
-    found = {
+    data = {
         "classes": list(info.class_names),
         "train_images": info.train_images,
         "test_images": info.test_images,
     }
-    return found if info.digest is None else {**found, "digest": info.digest}
+    if info.digest is not None:
+        data["digest"] = info.digest
+    return {"data": data, "network": network_files.digests(config.network)}
 
 
 def _file(folder: Path) -> Path:
@@ -174,11 +177,8 @@ def _check(run_dir: Path, config: Config, fingerprint: dict[str, Any], fresh: bo
             raise InputError(f"expected {run_dir} to be empty or a run folder; it is neither")
         return
     kept = read(run_dir)
-    if not _same_data(run_dir, fingerprint):
-        raise InputError(
-            f"{run_dir} is the run of other images: the data's classes, numbers of images, labels "
-            "or splits have changed since; name another `run_dir`"
-        )
+    if changed := _changed(run_dir, fingerprint):
+        raise InputError(f"{run_dir} is the run of {changed} since; name another `run_dir`")
     if different := config.differences(kept):
         raise InputError(
             f"{run_dir} is the run of another configuration ({'; '.join(different)}); name "
@@ -188,10 +188,17 @@ def _check(run_dir: Path, config: Config, fingerprint: dict[str, Any], fresh: bo
         raise InputError(f"{run_dir} exists; `fresh` needs a new `run_dir`, or none")
 
 
-def _same_data(folder: Path, fingerprint: dict[str, Any]) -> bool:
-    kept = json.loads(_file(folder).read_text()).get("data")
+def _changed(folder: Path, fingerprint: dict[str, Any]) -> str:
+    """What is no longer as the run in a folder had it; "" if nothing."""
+    content = json.loads(_file(folder).read_text())
+    kept, data = content.get("data"), fingerprint["data"]
     # Version 0.1 noted no digest.
-    return bool(kept) and {**fingerprint, **kept} == fingerprint
+    if not kept or {**data, **kept} != data:
+        return "other images: the data's classes, numbers of images, labels or splits have changed"
+    network = content.get("network", {})
+    if files := [field for field in network if network[field] != fingerprint["network"].get(field)]:
+        return f"another network: the file of `{'`, `'.join(files)}` has changed"
+    return ""
 
 
 def _unfinished(runs_dir: Path, config: Config, fingerprint: dict[str, Any]) -> list[Path]:
@@ -199,7 +206,7 @@ def _unfinished(runs_dir: Path, config: Config, fingerprint: dict[str, Any]) -> 
     found = []
     for folder in sorted(runs_dir.glob(f"{config.name}-*"), reverse=True):
         with contextlib.suppress(InputError):
-            same = read(folder) == config and _same_data(folder, fingerprint)
+            same = read(folder) == config and not _changed(folder, fingerprint)
             if same and not (folder / FINISHED_FILE).exists():
                 found.append(folder)
     return found
@@ -212,7 +219,7 @@ def _write(
         "schema": SCHEMA,
         "config": config.to_json(),
         "execution": execution,
-        "data": fingerprint,
+        **fingerprint,
         "command": shlex.join(sys.argv),
         "versions": versions(),
         "machine": f"{machine()}, {platform.platform()}",

@@ -1,7 +1,6 @@
 """The training loop of the programs, which can be resumed at any step."""
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Sequence
@@ -15,16 +14,18 @@ from tqdm import tqdm
 from tfrobust.core.files import write_atomically
 from tfrobust.core.interruption import deferred
 from tfrobust.datasets import DataSource
+from tfrobust.models.head import freeze_body, thaw
 from tfrobust.runs import distribution
+from tfrobust.runs.best import BestWeights
 from tfrobust.runs.build import total_steps
 from tfrobust.runs.callbacks import Scalars
 from tfrobust.runs.checkpoints import Checkpoints
 from tfrobust.runs.config import Config
-from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog
+from tfrobust.runs.metrics_log import LABEL_RANGE, DivergedError, MetricsLog, read_metrics
+from tfrobust.runs.validation import ValidationAccuracy
 from tfrobust.training.classifier import RobustClassifier
 
 LOG_EVERY = 10  # steps between two looks at the values; each look waits for the device
-VALIDATION_IMAGES = 2000
 SECONDS_FILE = "training_seconds.txt"
 
 
@@ -33,16 +34,19 @@ class Training:
     """What a training did.
 
     Args:
-        steps: how many steps the whole training has, those of earlier calls included.
+        steps: how many steps were taken, those of earlier calls included.
         seconds: how long it took: earlier calls up to their last checkpoints, and this call.
         resumed_at: the step at which this call began; 0 for a new training.
         metrics: the path of metrics.csv, which has a row for each step.
+        best_epoch: the epoch, from 0, whose weights the network has, where the best were chosen
+            and one was measured.
     """
 
     steps: int
     seconds: float
     resumed_at: int
     metrics: Path
+    best_epoch: int | None = None
 
 
 def fit(
@@ -118,14 +122,15 @@ class _Loop:
     ) -> None:
         self.classifier, self.source, self.config = classifier, source, config
         self.folder, self.strategy, self.checkpoints = folder, strategy, checkpoints
-        self.jit = uses_jit(strategy, jit)
+        self.jit = distribution.uses_jit(strategy, jit)
+        self.accuracy = ValidationAccuracy(classifier, source, config, jit=self.jit)
         self.steps = total_steps(config, source)
         self.per_epoch = source.steps_per_epoch(config.training.batch_size)
         self.began = time.monotonic()
         with strategy.scope():
             with deferred():
                 restored = checkpoints.restore() if checkpoints else 0
-            state = [*classifier.network.variables, classifier.psi.integral]
+            state = [*classifier.network.variables, *classifier.psi.variables]
             state += classifier.optimizer.variables
             (self.first,) = distribution.from_chief(strategy, state, [restored])
         before = folder / SECONDS_FILE
@@ -151,9 +156,11 @@ class _Loop:
         watchers = keras.callbacks.CallbackList(
             callbacks, model=self.classifier, epochs=config.training.epochs, steps=per_epoch
         )
-        train = tf.function(
-            lambda *batch: self.strategy.run(self._replica_step, batch), jit_compile=self.jit
-        )
+        network = self.classifier.network
+        best = BestWeights(config, self.folder, network, callbacks, read_metrics(metrics))
+        frozen_epochs = config.network.frozen_epochs
+        frozen = freeze_body(network) if log.first_epoch < frozen_epochs else []
+        train = self._compiled()
         batches = distribution.batches(
             self.strategy,
             self.source,
@@ -167,6 +174,11 @@ class _Loop:
         with self._bar() as bar:
             try:
                 for epoch in range(log.first_epoch, math.ceil(self.steps / per_epoch)):
+                    if best.is_over:
+                        break
+                    if frozen and epoch >= frozen_epochs:
+                        thaw(frozen)
+                        frozen, train = [], self._compiled()
                     watchers.on_epoch_begin(epoch)
                     end = min((epoch + 1) * per_epoch, self.steps)
                     for step in range(max(first, epoch * per_epoch), end):
@@ -184,23 +196,31 @@ class _Loop:
                             is_due = (step + 1) % config.training.checkpoint_every == 0
                             if is_due and step + 1 < end:
                                 self._save(log)
-                    self._end_epoch(epoch, log, watchers)
+                    self._end_epoch(epoch, log, watchers, best)
             except KeyboardInterrupt:
                 with deferred():
                     if log.last:
                         self._save(log)
                     raise KeyboardInterrupt(self._kept(log.last)) from None
+        thaw(frozen)
         with self.strategy.scope():
+            best.restore()
             # If weights are averaged, the averages take their place. Checkpoints hold both.
-            classifier = self.classifier
-            classifier.optimizer.finalize_variable_values(classifier.network.trainable_variables)
+            self.classifier.optimizer.finalize_variable_values(network.trainable_variables)
         watchers.on_train_end()
         return Training(
-            steps=self.steps,
+            steps=log.last,
             # A finished training that is begun again takes no time.
-            seconds=self._seconds() if first < self.steps else self.seconds_before,
+            seconds=self._seconds() if first < log.last else self.seconds_before,
             resumed_at=first,
             metrics=metrics,
+            best_epoch=best.epoch,
+        )
+
+    def _compiled(self) -> Any:
+        """The step, which knows the variables that are trained when it is first called."""
+        return tf.function(
+            lambda *batch: self.strategy.run(self._replica_step, batch), jit_compile=self.jit
         )
 
     def _kept(self, step: int) -> str:
@@ -217,12 +237,16 @@ class _Loop:
         return {**self.classifier.optimize(*batch), LABEL_RANGE: tf.stack(ends)}
 
     def _end_epoch(
-        self, epoch: int, log: MetricsLog, watchers: keras.callbacks.CallbackList
+        self,
+        epoch: int,
+        log: MetricsLog,
+        watchers: keras.callbacks.CallbackList,
+        best: BestWeights,
     ) -> None:
         with deferred():
             log.look()
         if self.checkpoints is not None:
-            logs = {**log.means(), "val_accuracy": self._validation_accuracy()}
+            logs = {**log.means(), "val_accuracy": self.accuracy()}
             watchers.on_epoch_end(epoch, logs)
         with deferred():
             if self.checkpoints is not None:
@@ -230,32 +254,10 @@ class _Loop:
                 for name in ("val_accuracy", *log.more_columns):
                     if name in logs and log.rows:
                         log.rows[-1][name] = logs[name]
+                best.see(epoch, logs)
                 self._save(log)
+                best.forget_others()
             log.rows.clear()
-
-    def _validation_accuracy(self) -> float:
-        """The share of the first images to watch that the network classifies rightly."""
-        # Whole batches only, so that no second shape is compiled.
-        watched = self.source.watched
-        batches = watched.test(
-            min(self.config.training.batch_size, watched.info.test_images),
-            limit=VALIDATION_IMAGES,
-            drop_remainder=True,
-        )
-        right = total = 0
-        for images, labels in batches:
-            right += int(self._right(images, labels))
-            total += len(labels)
-        # Nothing is left if pictures of a small set turned out to be broken.
-        return right / total if total else math.nan
-
-    @functools.cached_property
-    def _right(self) -> Any:
-        def right(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            found = tf.argmax(self.classifier(images, training=False), -1, output_type=tf.int32)
-            return tf.reduce_sum(tf.cast(found == labels, tf.int32))
-
-        return tf.function(right, jit_compile=self.jit)
 
     def _save(self, log: MetricsLog) -> None:
         """Writes the rows and then a checkpoint. Refuses weights that are no longer finite."""
@@ -285,15 +287,3 @@ class _Loop:
             dynamic_ncols=True,
             disable=self.checkpoints is None,
         )
-
-
-def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
-    """Whether XLA compiles the step.
-
-    Args:
-        strategy: of distribution.
-        jit: what the user asked for. None: on one device only, because XLA fails on logical CPU
-            devices. On a CPU the step may be faster without it (benchmarks/training_speed.py),
-            but only with it do two runs end in the same bytes.
-    """
-    return strategy.num_replicas_in_sync == 1 if jit is None else jit

@@ -1,23 +1,24 @@
 """The network that a configuration names: one of ours, one of Keras', a file, or a function."""
 
+import collections
 import contextlib
-import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from tfrobust.core.door import as_classifier
-from tfrobust.core.layers import InputNormalization
 from tfrobust.core.loading import load
 from tfrobust.core.python_function import find
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar, resnet_imagenet
+from tfrobust.models.convert import RELU, SMOOTH, Smoothed, smoothed
+from tfrobust.models.head import with_classes
 from tfrobust.models.names import ARCHITECTURES
-from tfrobust.runs.sections import NetworkConfig
-
-FIELD = "network.architecture"
+from tfrobust.runs.applications import FIELD, application
+from tfrobust.runs.network_section import NetworkConfig
 
 
 def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32") -> keras.Model:
@@ -36,24 +37,58 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
         InputError: there is no such network, or it does not fit the data.
     """
     form, _, name = config.architecture.partition(":")
+    is_file = form not in ("keras", "python")
     with _layers_in(precision):
         if config.architecture in ARCHITECTURES:
             return _resnet(config, info)
         if form == "keras":
-            network = _keras_application(name, info)
+            network = application(name, info, config.weights)
         elif form == "python":
             network = _from_function(config.architecture, info)
         else:
             network = _from_file(config.architecture, precision)
     classifier = as_classifier(network)
     taken, classes = classifier.image_shape, classifier.num_classes
+    network = classifier.network
+    if is_file and classes != info.num_classes:
+        network = with_classes(network, info.num_classes)
+        print(
+            f"{config.architecture} gives {classes} classes: it gets a new last layer for the "
+            f"{info.num_classes} of the data",
+            file=sys.stderr,
+        )
+        classes = network.output_shape[-1]
     if taken != tuple(info.image_shape) or classes != info.num_classes:
         raise InputError(
             f"expected `{FIELD}` {config.architecture} to take images {tuple(info.image_shape)} "
             f"and to give {info.num_classes} classes, as the data has them; it takes {taken} and "
             f"gives {classes}. Images are brought to another size by `data.image_size`"
         )
-    return classifier.network
+    if config.activation == "relu":
+        return network
+    found = smoothed(network)
+    for line in said_of_activations(found):
+        print(line, file=sys.stderr)
+    return found.network
+
+
+def said_of_activations(found: Smoothed) -> list[str]:
+    """How many activations were exchanged, and why others stay: a line for each kind."""
+    lines = []
+    if found.exchanged:
+        lines.append(f"{len(found.exchanged)} × ReLU became Half-Huber ReLU")
+    for kind, count in sorted(collections.Counter(found.left.values()).items()):
+        if kind in SMOOTH:
+            why = "it is smooth, and has a second derivative"
+        elif kind == RELU:
+            why = "it is inside another layer's code, where it cannot be exchanged"
+        else:
+            why = (
+                "there is no Half-Huber form of it here; the penalty acts on its slopes, not on "
+                "its corners"
+            )
+        lines.append(f"{count} × {kind} stays as it is: {why}")
+    return lines
 
 
 def _resnet(config: NetworkConfig, info: DatasetInfo) -> keras.Model:
@@ -74,35 +109,6 @@ def _resnet(config: NetworkConfig, info: DatasetInfo) -> keras.Model:
         )
     except ValueError as error:
         raise InputError(f"the configured network cannot be made: {error}") from None
-
-
-def _keras_application(name: str, info: DatasetInfo) -> keras.Model:
-    """One of keras.applications with random weights, which normalises its images as ours do."""
-    application = getattr(keras.applications, name, None)
-    # Beside the networks, which are functions, there are modules such as `resnet`.
-    if not inspect.isfunction(application):
-        raise InputError(
-            f"expected `{FIELD}` keras:NAME, such as keras:EfficientNetV2B0, to name a network of "
-            f"keras.applications, got {name!r}"
-        )
-    options: dict[str, Any] = {}
-    if "include_preprocessing" in inspect.signature(application).parameters:
-        options["include_preprocessing"] = False
-    images = keras.Input(info.image_shape, name="images")
-    normalize = InputNormalization(info.mean, info.std, dtype=keras.config.floatx())
-    try:
-        return application(
-            weights=None,
-            input_tensor=normalize(images),
-            classes=info.num_classes,
-            classifier_activation=None,
-            **options,
-        )
-    except ValueError as error:
-        raise InputError(
-            f"keras:{name} cannot be made for images {tuple(info.image_shape)}: {error} Images are "
-            "brought to another size by `data.image_size`"
-        ) from None
 
 
 def _from_function(name: str, info: DatasetInfo) -> keras.Model:

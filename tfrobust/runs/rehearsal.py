@@ -27,6 +27,8 @@ COPIES_OF_A_CHECKPOINT = 3
 COPIES_OF_AN_EXPORT = 5
 # Of an evaluation: two goals for each of so many attacks, whose perturbed images are kept.
 KEPT_RESULTS = 12
+# r rises by 1 a step at most, and reached 208 in the published trainings (arXiv 1906.02896).
+FEW_STEPS = 200
 BESIDES = 50 * MEGABYTE  # logs, reports, and the graphs of an export
 
 
@@ -78,6 +80,23 @@ def check_room(config: Config, network: keras.Model, *, runs: Path, saved_models
                 f"reports and the export, got {free // MEGABYTE} MB; make room, or name another "
                 "folder"
             )
+
+
+def few_steps(config: Config, steps: int) -> str:
+    """Why a training is too short to mean anything; "" if it is not, or is a smoke run.
+
+    Args:
+        config: of the run.
+        steps: of the whole training.
+    """
+    if steps >= FEW_STEPS or config.training.max_steps is not None:
+        return ""
+    return (
+        f"the training has {steps} steps. In fewer than {FEW_STEPS} a network learns little, and ψ "
+        "cannot grow as far as in the paper: figures of it say more about the length of the "
+        "training than about the network. Give more `training.epochs` or a smaller "
+        "`training.batch_size`"
+    )
 
 
 def is_risky(config: Config) -> bool:

@@ -4,7 +4,6 @@ The flags of the program, its help, the checks and the files of a run are all ma
 classes. This module does not import TensorFlow.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,7 +11,6 @@ from pydantic import Field
 from tfrobust.datasets.names import Augmentation, Balance, Draw, Fit
 from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
 from tfrobust.errors import InputError
-from tfrobust.models.names import ARCHITECTURES, Activation
 from tfrobust.runs.fields import Flat, record
 
 Count = Annotated[int, Field(ge=1)]
@@ -68,57 +66,6 @@ class DataConfig:
     augmentation: Augmentation = "crop_flip"
     """How training images are varied; imagenet is a random resized crop and a flip, radiograph
     a shift, a small rotation and a change of contrast."""
-
-
-@record("network")
-class NetworkConfig:
-    """The network that is trained."""
-
-    architecture: str = "resnet_cifar"
-    """resnet_cifar or resnet_imagenet, which depth, width, stem_stride, activation and synchronized
-    describe; or a network that has its own: keras:EfficientNetV2B0 or another of
-    keras.applications, with random weights; a .keras file, whose weights are trained on; or
-    python:module:function, where function(input_shape, num_classes) gives a Keras model."""
-
-    depth: Annotated[int, Field(ge=8)] = 44
-    """Layers: 6n + 2 for resnet_cifar; 18, 34 or 50 for resnet_imagenet."""
-
-    width: Annotated[int | None, Field(ge=1)] = None
-    """Channels of the first group of layers. Default: the architecture's own."""
-
-    stem_stride: Annotated[int, Field(ge=1, le=2)] = 1
-    """Stride of resnet_cifar's first convolution, 1 or 2. With 2, a network of twice the width
-    costs about the same."""
-
-    activation: Activation = "half_huber_relu"
-    """The nonlinearity. The penalty differentiates it twice, which suits half_huber_relu."""
-
-    synchronized: bool = False
-    """Whether batch normalisation takes its statistics over all devices."""
-
-    mirrored: bool = False
-    """Whether the network that is measured and ships answers by an image and its mirror image
-    together (`models.mirrored`). The ARA grows; an answer costs twice as much, training does
-    not."""
-
-    def __post_init__(self) -> None:
-        form, name = self.architecture.partition(":")[::2]
-        whole = (form in ("keras", "python") and name) or Path(self.architecture).suffix == ".keras"
-        if self.architecture not in ARCHITECTURES and not whole:
-            raise InputError(
-                f"expected `network.architecture` to be {', '.join(ARCHITECTURES)}, keras:NAME, a "
-                f".keras file or python:module:function, got {self.architecture!r}"
-            )
-        if self.stem_stride != 1 and self.architecture != "resnet_cifar":
-            raise InputError(
-                "expected `network.architecture` to be resnet_cifar where `network.stem_stride` "
-                f"is not 1, got {self.architecture!r}"
-            )
-        if self.synchronized and whole:
-            raise InputError(
-                "expected `network.synchronized` with a ResNet of this package only, got the "
-                f"architecture {self.architecture!r}"
-            )
 
 
 @record("training")
@@ -203,7 +150,12 @@ class PsiConfig:
     """The controller of ψ, the weight of the penalty."""
 
     initial: Positive = 220.0
-    """ψ0, the weight at the start."""
+    """ψ0, the weight at the start. 220 fits the ResNets of this package."""
+
+    initial_share: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """The most that the penalty may be of the loss at the start: in the first 20 steps ψ0 is
+    lowered to it. Default: ψ0 stays as it is; tfrobust-train takes 0.05 for a network that is not
+    of this package."""
 
     gain: Annotated[float, Field(ge=0)] = 0.02
     """k in ψ = ψ0·exp(k·r), where r rises while the loss is better than its target."""
@@ -286,3 +238,21 @@ class WatchConfig:
     ara_every: Number = 0
     """Epochs between two quick attack ARAs of a few test images, in metrics.csv and TensorBoard;
     0: none."""
+
+    keep_best: Literal["none", "accuracy", "ara"] = "none"
+    """By what the best weights are chosen that the training had at the end of an epoch: the
+    accuracy or the quick ARA (see ara_every) on images for validation. While ψ grows, robustness
+    does and the accuracy may fall: with the penalty take ara. none takes the last weights."""
+
+    patience: Annotated[int | None, Field(ge=1)] = None
+    """Epochs without anything better than the best, after which the training stops. Default: it
+    never stops early."""
+
+    def __post_init__(self) -> None:
+        if self.keep_best == "ara" and not self.ara_every:
+            raise InputError("expected `watch.ara_every` where `watch.keep_best` is 'ara', got 0")
+        if self.patience is not None and self.keep_best == "none":
+            raise InputError(
+                "expected `watch.keep_best` to be 'accuracy' or 'ara' where there is "
+                "`watch.patience`, got 'none'"
+            )

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,36 @@ import tensorflow as tf
 from tfrobust import datasets
 from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import machine
-from tfrobust.explanations import overview
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
 from tfrobust.models.mirror import mirrored
-from tfrobust.reports.figures import overview_png
-from tfrobust.reports.page import Section
-from tfrobust.reports.plots import training_curves_svg
 from tfrobust.reports.report import report_page
-from tfrobust.runs import cluster, distribution
+from tfrobust.runs import best, cluster, distribution
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.callbacks import CheapAra, ExplanationImages
 from tfrobust.runs.card_figures import figures_of, full_figures_of
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run, finish, open_run
 from tfrobust.runs.keeping import keeping
-from tfrobust.runs.loop import fit, uses_jit
+from tfrobust.runs.loop import fit
 from tfrobust.runs.measurement import Measured, certified, measure, measure_in_box
-from tfrobust.runs.metrics_log import read_metrics
-from tfrobust.runs.rehearsal import check_room, check_text, is_drawable, is_risky, rehearse
+from tfrobust.runs.rehearsal import (
+    check_room,
+    check_text,
+    few_steps,
+    is_drawable,
+    is_risky,
+    rehearse,
+)
+from tfrobust.runs.report_sections import (
+    EXPLAINED_IMAGES,
+    PICTURE,
+    explanations_section,
+    training_section,
+)
 from tfrobust.runs.summary import Summary
 from tfrobust.training import RobustClassifier
 
-PICTURE = "explanations.png"
-EXPLAINED_IMAGES = 8
 WATCHED_IMAGES = 32  # attacked while training, where `watch.ara_every` says so
 
 
@@ -50,10 +57,12 @@ class Trained:
         network: the network that is measured and ships: in float32, on one device, with averaged
             weights and its mirror image where the configuration says so.
         seconds: of the training.
+        notes: what a reader must know of it.
     """
 
     network: keras.Model
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def run(
@@ -115,22 +124,25 @@ def run(
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
         classifier = build(config, source.info, total_steps(config, source))
+    devices, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
+    best.check(config, source, hosts=hosts)
     runs = runs_dir if run_dir is None else run_dir
     check_text(config, source.info, runs, saved_models)
     if not distribution.is_chief(strategy):
         train(classifier, Run(config, source, Path(os.devnull)), strategy=strategy, jit=jit)
         return None
     check_room(config, classifier.network, runs=runs, saved_models=saved_models)
-    devices, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
     with open_run(
         config,
         source,
         runs_dir=runs_dir,
         run_dir=run_dir,
         fresh=fresh,
-        execution={"jit": uses_jit(strategy, jit), "devices": devices, "hosts": hosts},
+        execution={"jit": distribution.uses_jit(strategy, jit), "devices": devices, "hosts": hosts},
     ) as opened:
         print(f"run {opened.folder}{os.sep}", file=sys.stderr)
+        if few := few_steps(config, total_steps(config, source)):
+            warnings.warn(few, stacklevel=2)
         if is_risky(config) and not (opened.folder / "metrics.csv").exists():
             rehearse(opened, shipped(classifier.network, config, strategy))
         trained = train(classifier, opened, strategy=strategy, jit=jit)
@@ -175,7 +187,14 @@ def train(
         callbacks=watchers,
         jit=jit,
     )
-    return Trained(shipped(classifier.network, run.config, strategy), training.seconds)
+    notes = [few_steps(run.config, training.steps)]
+    if training.best_epoch is not None:
+        notes.append(
+            f"The weights are those after epoch {training.best_epoch + 1}, the best by "
+            f"`watch.keep_best` {run.config.watch.keep_best}"
+        )
+    network = shipped(classifier.network, run.config, strategy)
+    return Trained(network, training.seconds, tuple(filter(None, notes)))
 
 
 def shipped(network: keras.Model, config: Config, strategy: tf.distribute.Strategy) -> keras.Model:
@@ -201,8 +220,8 @@ def write_report(run: Run, trained: Trained, measured: Measured) -> None:
         measured.report,
         twin=measured.twin,
         more=[
-            _training_section(read_metrics(run.folder / "metrics.csv"), run.source.info.provenance),
-            *([_explanations_section(run, trained.network)] if is_drawable(run) else []),
+            training_section(run, trained.notes),
+            *([explanations_section(run, trained.network)] if is_drawable(run) else []),
         ],
     )
     write_atomically(run.folder / "report.html", page.encode())
@@ -269,24 +288,3 @@ def _watchers(run: Run) -> list[keras.callbacks.Callback]:
             )
         )
     return watchers
-
-
-def _training_section(rows: list[dict[str, Any]], provenance: str) -> Section:
-    caption = (
-        f"{len(rows)} steps; each point is one batch, validation once an epoch. The images: "
-        f"{provenance}"
-    )
-    return Section("Training", training_curves_svg(rows), caption)
-
-
-def _explanations_section(run: Run, network: keras.Model) -> Section:
-    count = 1 if run.is_smoke else EXPLAINED_IMAGES
-    images, labels = run.source.test_sample(count, draw=run.config.measure.draw)[:2]
-    shown = overview(network, images)
-    picture = overview_png(shown, run.source.info.class_names, labels=labels)
-    write_atomically(run.folder / PICTURE, picture)
-    caption = (
-        "Test images, changed so that the network is surer or less sure of the class it gives "
-        "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
-    )
-    return Section("Explanations", picture, caption)

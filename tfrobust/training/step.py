@@ -60,7 +60,10 @@ def take(
         mean_classification = over_replicas(without(classifier.losses, loss))
         if penalty_of is not None:
             guess = _loss_of_guess(classifier, labels, logits, weights)
-            psi = classifier.psi.update(mean_classification, classifier.num_classes, guess)
+            mean_penalty = over_replicas(penalty)
+            psi = classifier.psi.update(
+                mean_classification, classifier.num_classes, guess, penalty=mean_penalty
+            )
         loss += psi * penalty
         if adversarial is not None and not adversarial.replaces:
             loss += adversarial.loss(logits, _logits(classifier, attacked))
@@ -79,7 +82,7 @@ def take(
         "accuracy": over_replicas(tf.reduce_mean(right)),
     }
     if penalty_of is not None:
-        values["penalty"] = over_replicas(penalty)
+        values["penalty"] = mean_penalty
         values["psi"] = psi
         values["integral"] = tf.convert_to_tensor(classifier.psi.integral)
     return values, outputs

@@ -1,0 +1,124 @@
+"""Networks of keras.applications with new and with trained weights."""
+
+import dataclasses
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfrobust.datasets import DatasetInfo
+from tfrobust.errors import InputError
+from tfrobust.runs.applications import _preprocessing, application
+
+INFO = DatasetInfo(
+    name="random",
+    image_shape=(32, 32, 3),
+    class_names=("a", "b", "c"),
+    train_images=8,
+    test_images=8,
+    provenance="random numbers",
+    mean=(0.4, 0.5, 0.6),
+    std=(0.2, 0.25, 0.3),
+)
+IMAGES = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+# float32 through 28 layers.
+FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
+MODULES = {
+    sys.modules[make.__module__]: make
+    for _, make in inspect.getmembers(keras.applications, inspect.isfunction)
+}
+
+
+@pytest.fixture(scope="module")
+def body() -> keras.Model:
+    """MobileNet without its top, whose weights stand for trained ones."""
+    keras.utils.set_random_seed(1)
+    return keras.applications.MobileNet(
+        weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg"
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(body: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("weights") / "mine_no_top.weights.h5"
+    body.save_weights(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_images_are_normalised_as_each_network_was_trained(module) -> None:
+    order, mean, std = _preprocessing(MODULES[module])
+    expected = np.asarray(module.preprocess_input(255 * IMAGES))
+    # Half a float32 step of 255.
+    np.testing.assert_allclose((IMAGES[..., order] - mean) / std, expected, rtol=1e-5, atol=3e-5)
+
+
+def test_trained_weights_see_what_they_were_trained_on(body: keras.Model, weights: str) -> None:
+    network = application("MobileNet", INFO, weights)
+    assert network.input_shape == (None, 32, 32, 3) and network.output_shape == (None, 3)
+    features = body(keras.applications.mobilenet.preprocess_input(255 * IMAGES))
+    kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
+    np.testing.assert_allclose(network(IMAGES), features @ kernel + bias, **FLOAT32)
+
+
+def test_a_grey_image_is_three_equal_channels_to_trained_weights(
+    body: keras.Model, weights: str
+) -> None:
+    network = application(
+        "MobileNet",
+        dataclasses.replace(INFO, image_shape=(32, 32, 1), mean=(0.5,), std=(0.25,)),
+        weights,
+    )
+    grey = IMAGES[..., :1]
+    features = body(keras.applications.mobilenet.preprocess_input(255 * np.repeat(grey, 3, -1)))
+    kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
+    np.testing.assert_allclose(network(grey), features @ kernel + bias, **FLOAT32)
+
+
+def test_moving_averages_follow_within_a_short_training(weights: str) -> None:
+    for network in (application("MobileNet", INFO, None), application("MobileNet", INFO, weights)):
+        layers = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
+        assert {layer.momentum for layer in layers} == {0.9}
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("EfficientNetV2B9", "EfficientNetV2B"),
+        ("mobilenetv3small", "MobileNetV3Small"),
+        ("Resnet50", "ResNet50"),
+    ],
+)
+def test_a_misspelt_name_is_answered_by_its_neighbours(name: str, near: str) -> None:
+    with pytest.raises(InputError, match=f"got '{name}'. Did you mean {near}"):
+        application(name, INFO, None)
+
+
+def test_weights_of_another_network_are_refused(weights: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="to hold weights of keras:MobileNetV2 without its top"):
+        application("MobileNetV2", INFO, weights)
+    damaged = tmp_path / "damaged_no_top.h5"
+    damaged.write_bytes(b"nothing of HDF5")
+    with pytest.raises(InputError, match=f"expected {re.escape(str(damaged))} to hold weights"):
+        application("MobileNet", INFO, str(damaged))
+
+
+def test_a_download_that_fails_says_what_else_can_be_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Nothing listens at this address, and nothing is in this cache.
+    module = sys.modules[keras.applications.MobileNet.__module__]
+    monkeypatch.setattr(module, "BASE_WEIGHT_PATH", "http://127.0.0.1:9/")
+    monkeypatch.setattr("keras.src.backend.config.keras_home", lambda: str(tmp_path))
+    with pytest.raises(InputError, match="ImageNet weights of keras:MobileNet, but: URL fetch"):
+        application("MobileNet", INFO, "imagenet")
+
+
+def test_a_size_that_a_network_cannot_take_is_refused_with_weights_too(weights: str) -> None:
+    small = dataclasses.replace(INFO, image_shape=(16, 16, 3))
+    with pytest.raises(InputError, match=r"cannot be made for images \(16, 16, 3\): Input size"):
+        application("MobileNet", small, weights)
