@@ -6,9 +6,11 @@ import re
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving import legacy_h5_format
 
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
@@ -49,6 +51,11 @@ def weights(body: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def network(weights: str) -> keras.Model:
+    return application("MobileNet", INFO, weights)
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_images_are_normalised_as_each_network_was_trained(module) -> None:
     order, mean, std = _preprocessing(MODULES[module])
@@ -57,8 +64,9 @@ def test_images_are_normalised_as_each_network_was_trained(module) -> None:
     np.testing.assert_allclose((IMAGES[..., order] - mean) / std, expected, rtol=1e-5, atol=3e-5)
 
 
-def test_trained_weights_see_what_they_were_trained_on(body: keras.Model, weights: str) -> None:
-    network = application("MobileNet", INFO, weights)
+def test_trained_weights_see_what_they_were_trained_on(
+    body: keras.Model, network: keras.Model
+) -> None:
     assert network.input_shape == (None, 32, 32, 3) and network.output_shape == (None, 3)
     features = body(keras.applications.mobilenet.preprocess_input(255 * IMAGES))
     kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
@@ -79,10 +87,9 @@ def test_a_grey_image_is_three_equal_channels_to_trained_weights(
     np.testing.assert_allclose(network(grey), features @ kernel + bias, **FLOAT32)
 
 
-def test_moving_averages_follow_within_a_short_training(weights: str) -> None:
-    for network in (application("MobileNet", INFO, None), application("MobileNet", INFO, weights)):
-        layers = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
-        assert {layer.momentum for layer in layers} == {0.9}
+def test_moving_averages_follow_within_a_short_training(network: keras.Model) -> None:
+    momenta = {getattr(layer, "momentum", None) for layer in network.layers}
+    assert momenta == {None, 0.9}
 
 
 @pytest.mark.parametrize(
@@ -98,13 +105,14 @@ def test_a_misspelt_name_is_answered_by_its_neighbours(name: str, near: str) -> 
         application(name, INFO, None)
 
 
-def test_weights_of_another_network_are_refused(weights: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="to hold weights of keras:MobileNetV2 without its top"):
-        application("MobileNetV2", INFO, weights)
-    damaged = tmp_path / "damaged_no_top.h5"
-    damaged.write_bytes(b"nothing of HDF5")
-    with pytest.raises(InputError, match=f"expected {re.escape(str(damaged))} to hold weights"):
-        application("MobileNet", INFO, str(damaged))
+@pytest.mark.parametrize("kind", ["another", "damaged"])
+def test_what_are_not_the_network_s_weights_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "other_no_top.weights.h5"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(path)
+    if kind == "damaged":
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=f"{re.escape(str(path))} to hold weights of keras:Mobile"):
+        application("MobileNet", INFO, str(path))
 
 
 def test_a_download_that_fails_says_what_else_can_be_done(
@@ -122,3 +130,19 @@ def test_a_size_that_a_network_cannot_take_is_refused_with_weights_too(weights: 
     small = dataclasses.replace(INFO, image_shape=(16, 16, 3))
     with pytest.raises(InputError, match=r"cannot be made for images \(16, 16, 3\): Input size"):
         application("MobileNet", small, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2B0", "ResNet50"])
+def test_files_as_keras_publishes_them_are_read(name: str, tmp_path: Path) -> None:
+    make = getattr(keras.applications, name)
+    keras.utils.set_random_seed(2)
+    body = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg")
+    path = tmp_path / "published_no_top.h5"
+    with h5py.File(path, "w") as file:  # the older form, in the order of the layers
+        legacy_h5_format.save_weights_to_hdf5_group(file, body)
+    network = application(name, INFO, str(path))
+    module = sys.modules[make.__module__]
+    features = body(module.preprocess_input(255 * IMAGES))
+    kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
+    np.testing.assert_allclose(network(IMAGES), features @ kernel + bias, rtol=1e-3, atol=1e-4)

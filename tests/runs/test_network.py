@@ -103,6 +103,8 @@ def test_a_network_of_keras_normalises_its_images_inside() -> None:
     normal = (images - np.float32(INFO.mean)) / np.float32(INFO.std)
     # float32 through 28 layers.
     np.testing.assert_allclose(network(images), bare(normal), rtol=1e-4, atol=1e-5)
+    momenta = {getattr(layer, "momentum", None) for layer in network.layers}
+    assert momenta == {None, 0.9} and 0.99 in {getattr(one, "momentum", 0) for one in bare.layers}
 
 
 def test_a_network_of_keras_leaves_its_own_preprocessing_out() -> None:
