@@ -12,9 +12,15 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
+from tfrobust import datasets
 from tfrobust.datasets import DatasetInfo
+from tfrobust.datasets.arrays import ArraySource
 from tfrobust.errors import InputError
 from tfrobust.runs.applications import _preprocessing, application
+from tfrobust.runs.build import build
+from tfrobust.runs.loop import fit
+from tfrobust.runs.metrics_log import read_metrics
+from tfrobust.runs.recipes import fashion_mnist_mini
 
 INFO = DatasetInfo(
     name="random",
@@ -146,3 +152,32 @@ def test_files_as_keras_publishes_them_are_read(name: str, tmp_path: Path) -> No
     features = body(module.preprocess_input(255 * IMAGES))
     kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
     np.testing.assert_allclose(network(IMAGES), features @ kernel + bias, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_mobile_network_trains_from_the_share_that_was_asked_for(tmp_path: Path) -> None:
+    images, labels = datasets.load("fashion_mnist_mini").test_arrays(40)
+    pixels = np.pad((images * 255).astype(np.uint8), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    info = dataclasses.replace(
+        datasets.load("fashion_mnist_mini").info,
+        image_shape=(32, 32, 1),
+        train_images=40,
+        test_images=40,
+    )
+    source = ArraySource(info, lambda: (pixels, labels), lambda: (pixels, labels))
+    config = fashion_mnist_mini().replace(
+        {
+            "network.architecture": "keras:MobileNetV3Small",
+            "training.batch_size": 20,
+            "training.epochs": 2,
+            "psi.initial_share": 0.05,
+        }
+    )
+    classifier = build(config, info, 4)
+    fit(classifier, source, config, tmp_path, jit=False)
+    rows = read_metrics(tmp_path / "metrics.csv")
+    penalties = np.array([row["psi"] * row["penalty"] for row in rows])
+    shares = penalties / (penalties + [row["cross_entropy"] for row in rows])
+    # metrics.csv has float32.
+    assert shares[0] == pytest.approx(0.05, rel=1e-4) and shares.max() < 0.0501
+    assert rows[0]["psi"] < 22  # of a ResNet it is 220

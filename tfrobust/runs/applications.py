@@ -5,7 +5,7 @@ import difflib
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -49,10 +49,44 @@ def application(name: str, info: DatasetInfo, weights: str | None) -> keras.Mode
             network = _new(make, images, info)
         else:
             network = _pretrained(make, images, info, _trained(name, make, info, weights))
+    quicken(network)
+    return network
+
+
+def quicken(network: keras.Model) -> None:
+    """Lets the moving averages of batch normalisation follow within a short training."""
     for layer in network._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, BATCH_NORM_MOMENTUM)
-    return network
+
+
+def normalised(
+    images: keras.KerasTensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    order: Sequence[int] = (0, 1, 2),
+) -> keras.KerasTensor:
+    """Images in [0, 1], grey or of three channels, as trained weights want them.
+
+    Args:
+        images: (B, H, W, C).
+        mean: that is subtracted, of three channels.
+        std: that is divided by.
+        order: of the channels, before they are normalised: this one or its reverse.
+
+    Raises:
+        InputError: the images have another number of channels.
+    """
+    if images.shape[-1] not in (1, 3):
+        raise InputError(
+            "expected grey or colour images for trained weights, got images "
+            f"{tuple(images.shape[1:])}"
+        )
+    if images.shape[-1] == 1:
+        images = keras.layers.Concatenate(name="grey")([images] * 3)
+    if list(order) != [0, 1, 2]:
+        images = keras.ops.flip(images, axis=-1)
+    return InputNormalization(mean, std, dtype=keras.config.floatx())(images)
 
 
 def _named(name: str) -> Callable[..., keras.Model]:
@@ -113,15 +147,8 @@ def _trained(
 def _pretrained(
     make: Callable[..., keras.Model], images: Any, info: DatasetInfo, weights: list[np.ndarray]
 ) -> keras.Model:
-    if info.image_shape[-1] not in (1, 3):
-        raise ValueError("trained weights take grey or colour images.")
-    inputs = (
-        keras.layers.Concatenate(name="grey")([images] * 3) if images.shape[-1] == 1 else images
-    )
     order, mean, std = _preprocessing(make)
-    if order != [0, 1, 2]:
-        inputs = keras.ops.flip(inputs, axis=-1)
-    inputs = InputNormalization(mean, std, dtype=keras.config.floatx())(inputs)
+    inputs = normalised(images, mean, std, order)
     body = make(weights=None, include_top=False, pooling="avg", input_tensor=inputs)
     body.set_weights(weights)
     logits = keras.layers.Dense(info.num_classes, name="logits")(body.output)

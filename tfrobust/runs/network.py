@@ -18,6 +18,7 @@ from tfrobust.models.convert import RELU, SMOOTH, Smoothed, smoothed
 from tfrobust.models.head import with_classes
 from tfrobust.models.names import ARCHITECTURES
 from tfrobust.runs.applications import FIELD, application
+from tfrobust.runs.hub import backbone
 from tfrobust.runs.network_section import NetworkConfig
 
 
@@ -37,12 +38,14 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
         InputError: there is no such network, or it does not fit the data.
     """
     form, _, name = config.architecture.partition(":")
-    is_file = form not in ("keras", "python")
+    is_file = form not in ("keras", "keras_hub", "python")
     with _layers_in(precision):
         if config.architecture in ARCHITECTURES:
             return _resnet(config, info)
         if form == "keras":
             network = application(name, info, config.weights)
+        elif form == "keras_hub":
+            network = backbone(name, info)
         elif form == "python":
             network = _from_function(config.architecture, info)
         else:

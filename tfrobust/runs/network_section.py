@@ -19,9 +19,10 @@ class NetworkConfig:
 
     architecture: str = "resnet_cifar"
     """resnet_cifar or resnet_imagenet, which depth, width, stem_stride, activation and synchronized
-    describe; or a network of its own: keras:EfficientNetV2B0 or another of keras.applications; a
-    .keras or .h5 file, whose weights are trained on; or python:module:function, where
-    function(input_shape, num_classes) gives a Keras model."""
+    describe; or a network of its own: keras:EfficientNetV2B0 or another of keras.applications;
+    keras_hub:PRESET, a trained backbone, with the extra keras-hub; a .keras or .h5 file, whose
+    weights are trained on; or python:module:function, where function(input_shape, num_classes)
+    gives a Keras model."""
 
     weights: str | None = None
     """What a keras: network begins with: imagenet, which Keras downloads, or a file of its weights
@@ -57,11 +58,12 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         form, name = self.architecture.partition(":")[::2]
         suffix = Path(self.architecture).suffix
-        whole = (form in ("keras", "python") and name) or suffix in NETWORK_FILES
+        whole = (form in ("keras", "keras_hub", "python") and name) or suffix in NETWORK_FILES
         if self.architecture not in ARCHITECTURES and not whole:
             raise InputError(
-                f"expected `network.architecture` to be {', '.join(ARCHITECTURES)}, keras:NAME, a "
-                f".keras or .h5 file or python:module:function, got {self.architecture!r}"
+                f"expected `network.architecture` to be {', '.join(ARCHITECTURES)}, keras:NAME, "
+                "keras_hub:PRESET, a .keras or .h5 file or python:module:function, got "
+                f"{self.architecture!r}"
             )
         if self.weights is not None and form != "keras":
             raise InputError(
