@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
+from small_runs import INFO
 
 from tfrobust import datasets
-from tfrobust.datasets import DatasetInfo
 from tfrobust.datasets.arrays import ArraySource
 from tfrobust.errors import InputError
 from tfrobust.runs.applications import _preprocessing, application
@@ -22,16 +22,6 @@ from tfrobust.runs.loop import fit
 from tfrobust.runs.metrics_log import read_metrics
 from tfrobust.runs.recipes import fashion_mnist_mini
 
-INFO = DatasetInfo(
-    name="random",
-    image_shape=(32, 32, 3),
-    class_names=("a", "b", "c"),
-    train_images=8,
-    test_images=8,
-    provenance="random numbers",
-    mean=(0.4, 0.5, 0.6),
-    std=(0.2, 0.25, 0.3),
-)
 IMAGES = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
 # float32 through 28 layers.
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}

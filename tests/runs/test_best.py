@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_runs import Interrupt
 
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
@@ -66,19 +67,6 @@ def source() -> DataSource:
     made = ArraySource(info, *of(slice(40), slice(40, 140)))
     made.validation = ArraySource(info.of_validation(100), *of(slice(0), slice(40, 140)))
     return made
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C after some steps of this call."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.steps -= 1
-        if self.steps == 0:
-            raise KeyboardInterrupt
 
 
 class Weights(keras.callbacks.Callback):

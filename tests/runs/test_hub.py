@@ -6,21 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_runs import INFO
 
-from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.runs.hub import backbone
-
-INFO = DatasetInfo(
-    name="random",
-    image_shape=(64, 64, 3),
-    class_names=("a", "b", "c"),
-    train_images=8,
-    test_images=8,
-    provenance="random numbers",
-    mean=(0.4, 0.5, 0.6),
-    std=(0.2, 0.25, 0.3),
-)
 
 
 @pytest.mark.skipif(
@@ -43,12 +32,12 @@ def test_a_preset_s_backbone_sees_what_it_was_trained_on(tmp_path: Path) -> None
         image_shape=(None, None, 3),
     )
     scale, offset = [0.01, 0.02, 0.03], [-0.5, 0.0, 0.5]
-    converter = hub.layers.ResNetImageConverter(image_size=(64, 64), scale=scale, offset=offset)
+    converter = hub.layers.ResNetImageConverter(image_size=(32, 32), scale=scale, offset=offset)
     preset = str(tmp_path / "preset")
     body.save_to_preset(preset)
     hub.models.ResNetImageClassifierPreprocessor(image_converter=converter).save_to_preset(preset)
     network = backbone(preset, INFO)
-    images = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
     features = keras.ops.mean(body(converter(255 * images)), axis=(1, 2))
     kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
     # float32 through a few layers.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+from small_runs import Interrupt
 
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
@@ -32,19 +33,6 @@ CONFIG = fashion_mnist_mini().replace(
 @pytest.fixture(scope="module")
 def source() -> DataSource:
     return datasets.load("fashion_mnist_mini")
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C after some steps of this call."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.steps -= 1
-        if self.steps == 0:
-            raise KeyboardInterrupt
 
 
 def trained(

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_runs import INFO, Interrupt
 
 from tfrobust import datasets
 from tfrobust.datasets import DatasetInfo
@@ -17,16 +18,6 @@ from tfrobust.runs.network import make
 from tfrobust.runs.network_section import NetworkConfig
 from tfrobust.runs.recipes import fashion_mnist_mini
 
-INFO = DatasetInfo(
-    name="random",
-    image_shape=(32, 32, 3),
-    class_names=("a", "b", "c"),
-    train_images=8,
-    test_images=8,
-    provenance="random numbers",
-    mean=(0.4, 0.5, 0.6),
-    std=(0.2, 0.25, 0.3),
-)
 MODULE = """
 import keras
 
@@ -211,14 +202,6 @@ def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: 
     assert min(moved) > 0
 
 
-class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C after two steps."""
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if batch == 1:
-            raise KeyboardInterrupt
-
-
 def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
     config = config_of("dropping", steps=4)
@@ -231,7 +214,7 @@ def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
 
     whole = trained(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut", Interrupt())
+        trained(tmp_path / "cut", Interrupt(2))
     cut = trained(tmp_path / "cut")
     for ours, theirs in zip(cut, whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
