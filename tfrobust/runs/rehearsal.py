@@ -94,8 +94,7 @@ def few_steps(config: Config, steps: int) -> str:
     return (
         f"the training has {steps} steps. In fewer than {FEW_STEPS} a network learns little, and ψ "
         "cannot grow as far as in the paper: figures of it say more about the length of the "
-        "training than about the network. Give more `training.epochs` or a smaller "
-        "`training.batch_size`"
+        "training than about the network. Train for more epochs, or by smaller batches"
     )
 
 

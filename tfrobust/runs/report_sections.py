@@ -19,7 +19,7 @@ EXPLAINED_IMAGES = 8
 def training_section(run: Run, notes: Sequence[str]) -> Section:
     """The curves of the training, and what a reader must know of it."""
     rows = read_metrics(run.folder / "metrics.csv")
-    said = "".join(f" {note[0].upper()}{note[1:].replace('`', '')}." for note in notes)
+    said = "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
     caption = (
         f"{len(rows)} steps; each point is one batch, validation once an epoch.{said} The images: "
         f"{run.source.info.provenance}"

@@ -190,8 +190,8 @@ def train(
     notes = [few_steps(run.config, training.steps)]
     if training.best_epoch is not None:
         notes.append(
-            f"The weights are those after epoch {training.best_epoch + 1}, the best by "
-            f"`watch.keep_best` {run.config.watch.keep_best}"
+            f"The weights are those after epoch {training.best_epoch + 1}, the best by their "
+            f"{run.config.watch.keep_best} on the images that were watched"
         )
     network = shipped(classifier.network, run.config, strategy)
     return Trained(network, training.seconds, tuple(filter(None, notes)))
