@@ -171,3 +171,14 @@ def test_a_mobile_network_trains_from_the_share_that_was_asked_for(tmp_path: Pat
     # metrics.csv has float32.
     assert shares[0] == pytest.approx(0.05, rel=1e-4) and shares.max() < 0.0501
     assert rows[0]["psi"] < 22  # of a ResNet it is 220
+
+
+@pytest.mark.slow
+def test_a_network_that_divides_by_255_gets_such_images_with_new_weights_too() -> None:
+    keras.utils.set_random_seed(1)
+    network = application("EfficientNetB0", INFO, None)
+    keras.utils.set_random_seed(1)
+    bare = keras.applications.EfficientNetB0(
+        weights=None, input_shape=(32, 32, 3), classes=3, classifier_activation=None
+    )
+    np.testing.assert_allclose(network(IMAGES), bare(255 * IMAGES), rtol=1e-3, atol=1e-4)

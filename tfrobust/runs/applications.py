@@ -105,9 +105,12 @@ def _named(name: str) -> Callable[..., keras.Model]:
 
 def _new(make: Callable[..., keras.Model], images: Any, info: DatasetInfo) -> keras.Model:
     options: dict[str, Any] = {}
+    mean, std = info.mean, info.std
     if "include_preprocessing" in inspect.signature(make).parameters:
         options["include_preprocessing"] = False
-    normalize = InputNormalization(info.mean, info.std, dtype=keras.config.floatx())
+    elif not any(_preprocessing(make)[1]):
+        mean, std = (0.0,) * len(mean), (1 / 255,) * len(std)  # EfficientNets divide by 255 inside
+    normalize = InputNormalization(mean, std, dtype=keras.config.floatx())
     return make(
         weights=None,
         input_tensor=normalize(images),
