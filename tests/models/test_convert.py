@@ -106,6 +106,42 @@ def test_what_cannot_be_converted_is_left_and_named() -> None:
     assert np.abs(np.asarray(found.network(IMAGES)) - np.asarray(mixed(IMAGES))).max() > 0
 
 
+class Scaled(layers.Layer):
+    """A layer of a stranger, which does not say how it was made."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return images * self.factor
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = layers.Dense(2, activation="relu", name="last")
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.last(images)
+
+
+def test_layers_that_do_not_say_how_they_were_made_stay() -> None:
+    strange = network(Scaled(3.0), layers.Conv2D(2, 3, activation="relu", name="first"))
+    before = np.asarray(strange(IMAGES), np.float64)
+    found = smoothed(strange)
+    assert found.exchanged == ("first",)
+    # h(ReLU(a)) = h(a), within what float32 carries of values of about 5.
+    expected = np.where(before <= 0.5, before**2, before - 0.25)
+    np.testing.assert_allclose(found.network(IMAGES), expected, atol=3e-6)
+
+
+def test_a_subclassed_network_is_left_and_its_relus_are_named() -> None:
+    subclassed = Subclassed()
+    subclassed(IMAGES)
+    assert smoothed(subclassed) == (subclassed, (), {"last": "ReLU"})
+
+
 @pytest.mark.parametrize("last", [layers.Dense(2, activation="gelu"), layers.LeakyReLU()])
 def test_a_network_without_relus_is_left_as_it_is(last: keras.layers.Layer) -> None:
     smooth = network(last)

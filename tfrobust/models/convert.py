@@ -50,7 +50,7 @@ class Smoothed(NamedTuple):
     """What `smoothed` made of a network.
 
     Args:
-        network: the copy, or the network itself where nothing was exchanged.
+        network: with other activations, or the network itself where nothing was exchanged.
         exchanged: the names of the layers and operations that were ReLUs.
         left: those that stay → which activation they are: `RELU` inside another layer, one of
             `WITH_CORNERS`, or of `SMOOTH`.
@@ -62,16 +62,16 @@ class Smoothed(NamedTuple):
 
 
 def smoothed(network: keras.Model) -> Smoothed:
-    """Copies a network as `half_huber` does, and leaves ReLUs that it cannot exchange.
+    """Exchanges ReLUs as `half_huber` does, and leaves those that it cannot exchange.
 
     Args:
-        network: a Keras classifier of any kind.
+        network: a Keras classifier of any kind. Layers that stay are shared with the result.
     """
-    if not has_graph(network):
-        parts = network._flatten_layers(include_self=False)
-        return Smoothed(network, (), {part.name: kind for part in parts if (kind := _kind(part))})
-    found = _exchanged(network, half_huber_relu, HalfHuberReLU, leave=True)
-    return found if found.exchanged else found._replace(network=network)
+    if has_graph(network):
+        found = _exchanged(network, half_huber_relu, HalfHuberReLU, leave=True)
+        return found if found.exchanged else found._replace(network=network)
+    parts = network._flatten_layers(include_self=False)
+    return Smoothed(network, (), {part.name: kind for part in parts if (kind := _kind(part))})
 
 
 def softplus(network: keras.Model, *, sharpness: float) -> keras.Model:
@@ -134,7 +134,8 @@ def _exchanged(
         for part in operation._flatten_layers(include_self=False):
             if kind := _kind(part):
                 left[f"{part.name} inside the layer {operation.name}"] = kind
-        return type(operation).from_config(operation.get_config())
+        # A stranger's layer may not say how it was made, and serves both where both may be one.
+        return operation if leave else type(operation).from_config(operation.get_config())
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
     if not leave:
