@@ -169,8 +169,8 @@ def folder() -> Config:
     """Your own folder of small images, with one sub-folder per class, by the small network.
 
     Command: ``python tools/train.py --dataset folder:/path/to/images``.
-    Result: it depends on the images. Six epochs are few: see ``--epochs``, ``--depth`` and
-    ``--image_size``.
+    Result: it depends on the images. Six epochs are few: see ``--epochs``, ``--depth``,
+    ``--image_size``, and ``--network`` for networks of Keras or of your own.
     """
     return fashion_mnist_mini().replace(
         {
