@@ -39,11 +39,14 @@ def load(root: Path, **options: object) -> datasets.DataSource:
     return datasets.load(f"folder:{root}", labels=root / "labels.csv", **options)
 
 
-@pytest.mark.parametrize("memory", [10**9, 1])
-def test_classes_come_from_the_csv(
-    tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder_module, "MEMORY_BYTES", memory)
+@pytest.fixture(params=[10**9, 1])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's pictures are kept in memory, or read again each time."""
+    monkeypatch.setattr(folder_module, "MEMORY_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("memory")
+def test_classes_come_from_the_csv(tmp_path: Path) -> None:
     files = images(tmp_path)
     table(tmp_path, "file,label", [f"{name},{NAMES[n % 4]}" for n, name in enumerate(files)])
     data = load(tmp_path)
@@ -76,11 +79,8 @@ def test_columns_are_known_by_their_names(tmp_path: Path, separator: str) -> Non
     assert read_table(path, "age").rows[0].group == "70"
 
 
-@pytest.mark.parametrize("memory", [10**9, 1])
-def test_columns_of_0_and_1_are_labels(
-    tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder_module, "MEMORY_BYTES", memory)
+@pytest.mark.usefixtures("memory")
+def test_columns_of_0_and_1_are_labels(tmp_path: Path) -> None:
     files = images(tmp_path)
     lines = [f"{name},{n % 2},{int(n % 3 == 0)},0" for n, name in enumerate(files)]
     lines[0] = lines[0][:-1] + "1"

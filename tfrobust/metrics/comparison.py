@@ -11,11 +11,11 @@ from tfrobust.errors import InputError
 from tfrobust.explanations.adversarial import Adversarial
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.targets import question
-from tfrobust.metrics.faithfulness.deletion import deletion, insertion
+from tfrobust.metrics.faithfulness.deletion import Deletion, Insertion
 from tfrobust.metrics.perturbations.monotonicity import SIZES, monotonicity
 from tfrobust.metrics.robustness.manipulation import Manipulation
-from tfrobust.metrics.robustness.stability import stability
-from tfrobust.metrics.sanity.randomization import randomization
+from tfrobust.metrics.robustness.stability import Stability
+from tfrobust.metrics.sanity.randomization import Randomization
 from tfrobust.metrics.table import Table
 
 
@@ -50,6 +50,8 @@ def compare(
     """
     classifier, images, targets = question(network, images, targets)
     _check_comparison(images, methods)
+    deletion, insertion = Deletion(fill=fill), Insertion(fill=fill)
+    randomization, stability = Randomization(levels=1, seed=seed), Stability(rmse=noise, seed=seed)
     followed = None
     rows: dict[str, tuple[np.ndarray | None, ...]] = {}
     for method in methods:
@@ -57,15 +59,13 @@ def compare(
         if isinstance(method, Adversarial) and followed is None:
             way = monotonicity(classifier, images, targets, rhos=rhos)
             followed = (way.rises & way.falls, way.monotonic)
-        random = randomization(
-            classifier, method, images, levels=1, seed=seed, before=found
-        ).rank_correlation[-1]
+        random = randomization(classifier, method, images, before=found).rank_correlation[-1]
         rows[method.name] = (
             *(followed if isinstance(method, Adversarial) and followed else (None, None)),
-            deletion(classifier, images, found.target, found.map, fill=fill),
-            insertion(classifier, images, found.target, found.map, fill=fill),
+            deletion(classifier, images, found.target, found.map),
+            insertion(classifier, images, found.target, found.map),
             random,
-            stability(classifier, method, images, rmse=noise, seed=seed, before=found),
+            stability(classifier, method, images, before=found),
         )
     columns = (
         "confidence follows ↑",

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations import GradientsInputs, VanillaGradients
-from tfrobust.metrics import completeness, input_invariance, non_sensitivity
+from tfrobust.metrics import Completeness, InputInvariance, NonSensitivity
 
 IMAGES = np.random.default_rng(1).random((3, 8, 8, 1), np.float32)
 WEIGHTS = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
@@ -17,15 +17,15 @@ GRADIENT = WEIGHTS.T[TARGETS].reshape(3, 8, 8, 1)
 
 def test_completeness(linear) -> None:
     exact = (IMAGES - 0.25) * GRADIENT
-    found = completeness(linear, IMAGES, TARGETS, exact, fill=0.25)
+    found = Completeness(fill=0.25)(linear, IMAGES, TARGETS, exact)
     np.testing.assert_allclose(found, 0, atol=1e-5)  # float32 logits of size 5
-    more = completeness(linear, IMAGES, TARGETS, exact + 0.5, fill=0.25)
+    more = Completeness(fill=0.25)(linear, IMAGES, TARGETS, exact + 0.5)
     np.testing.assert_allclose(more, 32, atol=1e-5)
     np.testing.assert_allclose(
-        completeness(linear, IMAGES, TARGETS, exact[..., 0], fill=0.25), found
+        Completeness(fill=0.25)(linear, IMAGES, TARGETS, exact[..., 0]), found
     )
     with pytest.raises(InputError, match=r"fill from 0 to 1, got 2"):
-        completeness(linear, IMAGES, TARGETS, exact, fill=2)
+        Completeness(fill=2)
 
 
 def test_non_sensitivity() -> None:
@@ -37,18 +37,18 @@ def test_non_sensitivity() -> None:
 
     right = np.repeat(np.abs(WEIGHTS * half).T[TARGETS].reshape(3, 8, 8), 1, axis=0)
     asked = {"patch": 2, "draws": 2, "score": "logit"}
-    np.testing.assert_array_equal(non_sensitivity(upper, IMAGES, TARGETS, right, **asked), 0)
-    everywhere = non_sensitivity(upper, IMAGES, TARGETS, np.ones((3, 8, 8)), **asked)
+    np.testing.assert_array_equal(NonSensitivity(**asked)(upper, IMAGES, TARGETS, right), 0)
+    everywhere = NonSensitivity(**asked)(upper, IMAGES, TARGETS, np.ones((3, 8, 8)))
     np.testing.assert_allclose(everywhere, 0.5)
-    turned = non_sensitivity(upper, IMAGES, TARGETS, right[:, ::-1], **asked)
+    turned = NonSensitivity(**asked)(upper, IMAGES, TARGETS, right[:, ::-1])
     np.testing.assert_allclose(turned, 1)
     with pytest.raises(InputError, match="threshold of at least 0, got -1"):
-        non_sensitivity(upper, IMAGES, TARGETS, right, threshold=-1)
+        NonSensitivity(threshold=-1)
 
 
 def test_input_invariance(linear) -> None:
     """A gradient does not know of the shift; times the input, it does."""
-    found = input_invariance(linear, VanillaGradients(), IMAGES, TARGETS, shift=0.25)
+    found = InputInvariance(shift=0.25)(linear, VanillaGradients(), IMAGES, TARGETS)
     np.testing.assert_allclose(found, 0, atol=1e-6)
     lowered = IMAGES * 0.75
     change = np.abs(0.25 * GRADIENT).sum(axis=(1, 2, 3))
@@ -57,7 +57,7 @@ def test_input_invariance(linear) -> None:
     if not signed:
         change = np.abs(np.abs(after) - np.abs(before)).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(
-        input_invariance(linear, GradientsInputs(), IMAGES, TARGETS, shift=0.25),
+        InputInvariance(shift=0.25)(linear, GradientsInputs(), IMAGES, TARGETS),
         change / np.abs(before).sum(axis=(1, 2, 3)),
         rtol=1e-4,
     )
@@ -68,6 +68,6 @@ def test_input_invariance(linear) -> None:
         return tf.stack([some, 1 - some], axis=-1)
 
     told = as_classifier(near, output="logits")
-    np.testing.assert_allclose(input_invariance(told, VanillaGradients(), IMAGES), 0, atol=1e-4)
+    np.testing.assert_allclose(InputInvariance()(told, VanillaGradients(), IMAGES), 0, atol=1e-4)
     with pytest.raises(InputError, match="shift above 0 and below 1, got 1"):
-        input_invariance(linear, VanillaGradients(), IMAGES, shift=1)
+        InputInvariance(shift=1)

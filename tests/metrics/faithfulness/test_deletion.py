@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.errors import InputError
-from tfrobust.metrics import deletion, insertion
+from tfrobust.metrics import Deletion, Insertion
 
 # Pixel values ½ + w: covered with ½, a pixel takes its own part of the logit away.
 GAPS = np.array([[0.4, 0.1], [0.3, 0.2]], np.float32)
@@ -32,27 +32,27 @@ def test_by_hand() -> None:
     maps = np.stack([GAPS, GAPS])
     # Gone in the order .4, .3, .2, .1; class 0 for both images.
     left = SCALE * np.array([1.0, 0.6, 0.3, 0.1, 0.0])
-    found = deletion(model, IMAGES, 0, maps, steps=4)
+    found = Deletion(steps=4)(model, IMAGES, 0, maps)
     np.testing.assert_allclose(found, [area(list(left)), area(list(-left))], atol=1e-6)
     come = SCALE * np.array([0.0, 0.4, 0.7, 0.9, 1.0])
-    found = insertion(model, IMAGES, 0, maps, steps=4)
+    found = Insertion(steps=4)(model, IMAGES, 0, maps)
     np.testing.assert_allclose(found, [area(list(come)), area(list(-come))], atol=1e-6)
 
 
 def test_the_class_meant_by_none_is_that_of_the_whole_image() -> None:
     maps = np.stack([GAPS, GAPS])
-    none = deletion(model, IMAGES, None, maps, steps=4)
-    np.testing.assert_allclose(none, deletion(model, IMAGES, [0, 1], maps, steps=4))
+    none = Deletion(steps=4)(model, IMAGES, None, maps)
+    np.testing.assert_allclose(none, Deletion(steps=4)(model, IMAGES, [0, 1], maps))
 
 
 def test_the_right_map_is_better_than_its_reverse() -> None:
     maps = GAPS[None]
-    assert deletion(model, IMAGES[:1], 0, maps) < deletion(model, IMAGES[:1], 0, -maps)
-    assert insertion(model, IMAGES[:1], 0, maps) > insertion(model, IMAGES[:1], 0, -maps)
+    assert Deletion()(model, IMAGES[:1], 0, maps) < Deletion()(model, IMAGES[:1], 0, -maps)
+    assert Insertion()(model, IMAGES[:1], 0, maps) > Insertion()(model, IMAGES[:1], 0, -maps)
 
 
 def test_no_images() -> None:
-    assert deletion(model, IMAGES[:0], None, np.zeros((0, 2, 2))).shape == (0,)
+    assert Deletion()(model, IMAGES[:0], None, np.zeros((0, 2, 2))).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_no_images() -> None:
         (
             np.stack([GAPS, GAPS]),
             {"batch_size": 0},
-            "batch_size of at least 1, got .* 0$",
+            "batch_size of at least 1, got 0",
         ),
     ],
 )
 def test_refuses(maps: np.ndarray, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        insertion(model, IMAGES, 0, maps, **options)
+        Insertion(**options)(model, IMAGES, 0, maps)

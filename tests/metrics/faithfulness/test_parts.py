@@ -5,24 +5,22 @@ import pytest
 from scipy.stats import spearmanr
 
 from tfrobust.errors import InputError
-from tfrobust.metrics import faithfulness_estimate, monotonicity_correlation
+from tfrobust.metrics import FaithfulnessEstimate, MonotonicityCorrelation
 
 
 @pytest.mark.parametrize("parts", [16, 5, 100])
 def test_exact_attributions_correlate_fully(linear, parts: int) -> None:
     maps = linear.attributions(0.5)
-    found = faithfulness_estimate(
-        linear, linear.images, linear.classes, maps, parts=parts, score="logit"
-    )
+    measure = FaithfulnessEstimate(parts=parts, score="logit")
+    found = measure(linear, linear.images, linear.classes, maps)
     np.testing.assert_allclose(found, 1, atol=1e-6)  # rounding of float32 logits
 
 
 def test_the_uncertainty_of_each_pixel_by_hand(linear) -> None:
     """Drawn anew, a pixel changes the logit by Σ w·(u − x) over its channels."""
     maps = np.random.default_rng(1).normal(size=(3, 4, 4))
-    found = monotonicity_correlation(
-        linear, linear.images, linear.classes, maps, parts=16, draws=4, score="logit", seed=3
-    )
+    measure = MonotonicityCorrelation(parts=16, draws=4, score="logit", seed=3)
+    found = measure(linear, linear.images, linear.classes, maps)
     rng = np.random.default_rng(3)
     order = np.argsort(-np.abs(maps).reshape(3, 16), axis=-1, kind="stable")
     squares = np.zeros((3, 16))
@@ -39,17 +37,16 @@ def test_the_uncertainty_of_each_pixel_by_hand(linear) -> None:
 def test_the_right_map_is_far_above_chance(linear) -> None:
     variance = 1 / 12 + (0.5 - linear.images) ** 2
     right = np.sqrt((variance * linear.gradient**2).sum(axis=-1))
-    found = monotonicity_correlation(
-        linear, linear.images, linear.classes, right, parts=16, draws=40, score="logit"
-    )
+    measure = MonotonicityCorrelation(parts=16, draws=40, score="logit")
+    found = measure(linear, linear.images, linear.classes, right)
     assert (found > 0.7).all()  # 16 ranks with a noise of 1/√80; chance is below .43 at 95 %
 
 
 def test_no_images_and_no_parts(linear) -> None:
     none = np.zeros((0, 4, 4))
-    assert faithfulness_estimate(linear, linear.images[:0], None, none).shape == (0,)
-    assert monotonicity_correlation(linear, linear.images[:0], None, none).shape == (0,)
+    assert FaithfulnessEstimate()(linear, linear.images[:0], None, none).shape == (0,)
+    assert MonotonicityCorrelation()(linear, linear.images[:0], None, none).shape == (0,)
     with pytest.raises(InputError, match="expected parts of at least 1, got 0"):
-        faithfulness_estimate(linear, linear.images, None, np.zeros((3, 4, 4)), parts=0)
+        FaithfulnessEstimate(parts=0)
     with pytest.raises(InputError, match="expected draws of at least 1, got 0"):
-        monotonicity_correlation(linear, linear.images, None, np.zeros((3, 4, 4)), draws=0)
+        MonotonicityCorrelation(draws=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.metrics import region_perturbation
+from tfrobust.metrics import RegionPerturbation
 
 
 @pytest.mark.parametrize("patch", [2, 3])
@@ -22,18 +22,17 @@ def test_by_hand(linear, patch: int) -> None:
             reverse=True,
         )
         by_hand.append(np.mean(np.cumsum([0, *parts])))
-    found = region_perturbation(
-        linear, linear.images, linear.classes, falls, patch=patch, score="logit"
-    )
+    measure = RegionPerturbation(patch=patch, score="logit")
+    found = measure(linear, linear.images, linear.classes, falls)
     np.testing.assert_allclose(found, by_hand, atol=1e-5)
 
 
 def test_a_reversed_map_is_worse_and_one_region_may_be_enough(linear) -> None:
     falls = linear.attributions(0.5)
     asked = (linear, linear.images, linear.classes)
-    right = region_perturbation(*asked, falls, patch=1, score="logit")
-    assert (right > region_perturbation(*asked, -falls, patch=1, score="logit")).all()
-    first = region_perturbation(*asked, falls, patch=1, regions=1, score="logit")
+    right = RegionPerturbation(patch=1, score="logit")(*asked, falls)
+    assert (right > RegionPerturbation(patch=1, score="logit")(*asked, -falls)).all()
+    first = RegionPerturbation(patch=1, regions=1, score="logit")(*asked, falls)
     np.testing.assert_allclose(first, falls.max(axis=(1, 2)) / 2, atol=1e-5)
     with pytest.raises(InputError, match="expected patch of at least 1, got 0"):
-        region_perturbation(*asked, falls, patch=0)
+        RegionPerturbation(patch=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.metrics import road
+from tfrobust.metrics import Road
 from tfrobust.metrics.faithfulness.road import impute
 
 
@@ -33,9 +33,8 @@ def test_one_value_stays_one_value() -> None:
 
 def test_the_score_without_the_top_by_hand(linear) -> None:
     maps = linear.attributions(0.5)
-    found = road(
-        linear, linear.images, linear.classes, maps, shares=(0.25,), noise=0.0, score="logit"
-    )
+    measure = Road(shares=(0.25,), noise=0.0, score="logit")
+    found = measure(linear, linear.images, linear.classes, maps)
     for number in range(3):
         gone = maps[number] >= np.sort(maps[number].ravel())[-4]
         left = (impute(linear.images[number], gone) * linear.gradient[number]).sum()
@@ -46,11 +45,11 @@ def test_a_share_that_rounds_to_all_pixels_leaves_one(linear) -> None:
     maps = linear.attributions(0.5)
     asked = (linear, linear.images, linear.classes, maps)
     options = {"noise": 0.0, "score": "logit"}
-    all_but_one = road(*asked, shares=(15 / 16,), **options)
-    np.testing.assert_array_equal(road(*asked, shares=(0.99,), **options), all_but_one)
+    all_but_one = Road(shares=(15 / 16,), **options)(*asked)
+    np.testing.assert_array_equal(Road(shares=(0.99,), **options)(*asked), all_but_one)
 
 
-def test_refuses(linear) -> None:
+def test_refuses() -> None:
     for shares in ((), (1.0,)):
         with pytest.raises(InputError, match="shares above 0 and below 1"):
-            road(linear, linear.images, None, np.zeros((3, 4, 4)), shares=shares)
+            Road(shares=shares)

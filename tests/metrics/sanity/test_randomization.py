@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfrobust.errors import InputError
 from tfrobust.explanations import GradientsInputs, Method, VanillaGradients
 from tfrobust.explanations.base import MapMethod
-from tfrobust.metrics import randomization
+from tfrobust.metrics import Randomization
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 1), np.float32)
 
@@ -42,7 +42,7 @@ def network() -> keras.Model:
 
 def test_the_network_stays_and_its_twin_loses_layers_from_the_end(network) -> None:
     before = [weight.copy() for weight in network.get_weights()]
-    found = randomization(network, VanillaGradients(), IMAGES, levels=3)
+    found = Randomization(levels=3)(network, VanillaGradients(), IMAGES)
     assert found.layers.tolist() == [1, 2, 3] and found.total == 3
     assert found.rank_correlation.shape == (3, 6)
     for one, other in zip(before, network.get_weights(), strict=True):
@@ -52,14 +52,14 @@ def test_the_network_stays_and_its_twin_loses_layers_from_the_end(network) -> No
 
 
 def test_a_map_that_asks_no_network_survives(network) -> None:
-    found = randomization(network, Brightness(), IMAGES, levels=1)
+    found = Randomization(levels=1)(network, Brightness(), IMAGES)
     np.testing.assert_allclose(found.rank_correlation, 1)
 
 
 @pytest.mark.parametrize("method", [VanillaGradients(), GradientsInputs()])
 def test_the_same_seed_gives_the_same(network, method: Method) -> None:
     one, other, third = (
-        randomization(network, method, IMAGES, levels=1, seed=seed).rank_correlation
+        Randomization(levels=1, seed=seed)(network, method, IMAGES).rank_correlation
         for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, other)
@@ -68,12 +68,12 @@ def test_the_same_seed_gives_the_same(network, method: Method) -> None:
 
 def test_refuses(network) -> None:
     with pytest.raises(InputError, match="Keras model"):
-        randomization(lambda images: tf.reshape(images, (-1, 64)), VanillaGradients(), IMAGES)
+        Randomization()(lambda images: tf.reshape(images, (-1, 64)), VanillaGradients(), IMAGES)
     flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     with pytest.raises(InputError, match="without any"):
-        randomization(flat, VanillaGradients(), IMAGES)
+        Randomization()(flat, VanillaGradients(), IMAGES)
     with pytest.raises(InputError, match="at least 1 level, got 0"):
-        randomization(network, VanillaGradients(), IMAGES, levels=0)
+        Randomization(levels=0)
 
 
 def test_frozen_layers_are_randomised_as_well(network) -> None:
@@ -81,7 +81,7 @@ def test_frozen_layers_are_randomised_as_well(network) -> None:
     frozen.set_weights(network.get_weights())
     frozen.trainable = False
     one, other = (
-        randomization(one, VanillaGradients(), IMAGES, levels=1) for one in (network, frozen)
+        Randomization(levels=1)(one, VanillaGradients(), IMAGES) for one in (network, frozen)
     )
     assert other.total == 3
     np.testing.assert_array_equal(one.rank_correlation, other.rank_correlation)

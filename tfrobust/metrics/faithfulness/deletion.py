@@ -5,88 +5,50 @@ confidence is followed: it falls fast if the map is right (deletion). Uncovering
 it rises fast (insertion). Source: RISE, arXiv 1806.07421.
 """
 
-from typing import Any
+import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
-from tfrobust.core.classifier import Model
-from tfrobust.metrics.scores import Judged, check_counts, check_fill, covered, judged
+from tfrobust.metrics.map_measure import CoveringMeasure, Judged, check_counts
 from tfrobust.metrics.similarity import ranks_from_the_top
 
 
-def deletion(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    *,
-    steps: int = 20,
-    fill: float = 0.5,
-    batch_size: int = 32,
-) -> np.ndarray:
-    """The area under the target's confidence while the most important pixels are covered.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Deletion(CoveringMeasure):
+    """The area under the score while the most important pixels are covered.
+
+    By the trapezoidal rule over the share of pixels covered: with the confidence from 0 to 1. The
+    smaller, the better the map.
 
     Args:
-        model: what `as_classifier` takes.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class.
-        maps: float (N, H, W), how much each pixel matters; of equal ones, the first goes first.
         steps: in how many equal parts the pixels go.
-        fill: the value that covers, from 0 to 1.
-        batch_size: images that the network sees at a time.
 
-    Returns:
-        float64 (N,) from 0 to 1, by the trapezoidal rule over the share of pixels covered: the
-        smaller, the better the map.
-
-    Raises:
-        InputError: images outside [0, 1], maps that do not fit them, no step, a fill outside
-            [0, 1], or a target that is no class.
+    `fill` is that of every `CoveringMeasure`, `score` and `batch_size` those of every `MapMeasure`.
     """
-    asked = judged(model, images, targets, maps, "confidence", batch_size)
-    return _area(asked, steps, fill, uncover=False)
+
+    # Whether pixels come instead of going.
+    uncovers: ClassVar[bool] = False
+
+    steps: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(steps=self.steps)
+
+    def _judge(self, asked: Judged) -> np.ndarray:
+        place = ranks_from_the_top(asked.maps)
+        curve = np.zeros((self.steps + 1, len(asked.images)))
+        for row, share in enumerate(np.arange(self.steps + 1) / self.steps):
+            gone = (place < round(share * asked.pixels)) != self.uncovers
+            curve[row] = asked.scores(self._covered(asked.images, gone))
+        return ((curve[1:] + curve[:-1]) / 2).mean(axis=0)
 
 
-def insertion(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    *,
-    steps: int = 20,
-    fill: float = 0.5,
-    batch_size: int = 32,
-) -> np.ndarray:
-    """The area under the target's confidence while the most important pixels are uncovered.
+class Insertion(Deletion):
+    """The area under the score while the most important pixels are uncovered.
 
-    Args:
-        model: as for `deletion`, and so are the others.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the predicted class of the whole image.
-        maps: float (N, H, W).
-        steps: in how many equal parts the pixels come.
-        fill: the value of what is covered, from 0 to 1.
-        batch_size: images that the network sees at a time.
-
-    Returns:
-        float64 (N,) from 0 to 1: the larger, the better the map.
-
-    Raises:
-        InputError: as for `deletion`.
+    The larger, the better the map. `steps` is that of `Deletion`, and so are the others.
     """
-    asked = judged(model, images, targets, maps, "confidence", batch_size)
-    return _area(asked, steps, fill, uncover=True)
 
-
-def _area(asked: Judged, steps: int, fill: float, *, uncover: bool) -> np.ndarray:
-    check_counts(steps=steps)
-    check_fill(fill)
-    images, maps = asked.images, asked.maps
-    if not len(images):
-        return np.zeros(0)
-    place = ranks_from_the_top(maps)
-    curve = np.zeros((steps + 1, len(images)))
-    for row, share in enumerate(np.arange(steps + 1) / steps):
-        gone = (place < round(share * maps[0].size)) != uncover
-        curve[row] = asked.scores(covered(images, gone, fill))
-    return ((curve[1:] + curve[:-1]) / 2).mean(axis=0)
+    uncovers = True

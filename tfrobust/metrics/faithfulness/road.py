@@ -4,19 +4,17 @@ A patch of one colour is itself a sign that networks react to, and its shape tel
 there. Filled in from the neighbours, what was removed leaves no such traces.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
-from tfrobust.core.classifier import Model
 from tfrobust.errors import InputError
-from tfrobust.metrics.scores import Score, judged
+from tfrobust.metrics.map_measure import Judged, MapMeasure
 from tfrobust.metrics.similarity import ranks_from_the_top
 
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 # Rows down, columns across, and weights: direct neighbours count twice as much as diagonal ones.
 NEIGHBOURS = [
     (down, across, 1 / 6 if 0 in (down, across) else 1 / 12)
@@ -26,55 +24,46 @@ NEIGHBOURS = [
 ]
 
 
-def road(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    *,
-    shares: Sequence[float] = SHARES,
-    noise: float = 0.01,
-    score: Score = "confidence",
-    seed: int = 0,
-    batch_size: int = 32,
-) -> np.ndarray:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Road(MapMeasure):
     """The mean score while the most important pixels are removed and filled in.
 
+    The smaller, the better the map.
+
     Args:
-        model, images, targets: as for `deletion`.
-        maps: float (N, H, W).
         shares: float (S,), which shares of the pixels are removed, above 0 and below 1.
         noise: standard deviation of the noise on what is filled in, at least 0.
-        score: what is followed: "confidence" or "logit".
         seed: of the noise.
-        batch_size: images that the network sees at a time.
 
-    Returns:
-        float64 (N,): the smaller, the better the map.
-
-    Raises:
-        InputError: what `deletion` refuses, or an option out of range.
+    `score` and `batch_size` are those of every `MapMeasure`.
 
     Source: Rong et al., arXiv 2202.00449, section 4 (noisy linear imputation; most relevant first).
     """
-    asked = judged(model, images, targets, maps, score, batch_size)
-    if not len(shares) or not all(0 < share < 1 for share in shares) or not noise >= 0:
-        raise InputError(
-            "expected shares above 0 and below 1 and a noise of at least 0, got "
-            f"{tuple(shares)}, {noise}"
-        )
-    if not len(asked.images):
-        return np.zeros(0)
-    rng = np.random.default_rng(seed)
-    place = ranks_from_the_top(asked.maps)
-    found = []
-    for share in shares:
-        # One pixel at least stays, to fill the others in from.
-        gone = place < min(round(share * asked.maps[0].size), asked.maps[0].size - 1)
-        filled = np.stack([impute(*pair) for pair in zip(asked.images, gone, strict=True)])
-        shaken = filled + rng.normal(0, noise, filled.shape) * gone[..., None]
-        found.append(asked.scores(np.clip(shaken, 0, 1)))
-    return np.mean(found, axis=0)
+
+    shares: Sequence[float] = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+    noise: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        right = len(self.shares) and all(0 < share < 1 for share in self.shares)
+        if not right or not self.noise >= 0:
+            raise InputError(
+                "expected shares above 0 and below 1 and a noise of at least 0, got "
+                f"{tuple(self.shares)}, {self.noise}"
+            )
+
+    def _judge(self, asked: Judged) -> np.ndarray:
+        rng = np.random.default_rng(self.seed)
+        place = ranks_from_the_top(asked.maps)
+        found = []
+        for share in self.shares:
+            # One pixel at least stays, to fill the others in from.
+            gone = place < min(round(share * asked.pixels), asked.pixels - 1)
+            filled = np.stack([impute(*pair) for pair in zip(asked.images, gone, strict=True)])
+            shaken = filled + rng.normal(0, self.noise, filled.shape) * gone[..., None]
+            found.append(asked.scores(np.clip(shaken, 0, 1)))
+        return np.mean(found, axis=0)
 
 
 def impute(image: np.ndarray, gone: np.ndarray) -> np.ndarray:

@@ -4,110 +4,97 @@ Pixels are covered, a random subset at a time, and the fall of the score is comp
 the map over the subset. For a linear network and its exact attributions the two are equal.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from tfrobust.core.classifier import Model
 from tfrobust.errors import InputError
-from tfrobust.metrics.scores import Judged, Score, check_fill, covered, judged
+from tfrobust.metrics.map_measure import CoveringMeasure, Judged
 from tfrobust.metrics.similarity import correlation
 
-SHARES = (0.05, 0.1, 0.2, 0.4)
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Subsets(CoveringMeasure):
+    """What both measures share: the subsets, and the correlation over them."""
+
+    draws: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draws < 2:
+            raise InputError(f"expected at least 2 draws, got {self.draws}")
+
+    def _correlations(self, asked: Judged, shares: Sequence[float]) -> list[np.ndarray]:
+        """For each share of the pixels, float64 (N,)."""
+        rng = np.random.default_rng(self.seed)
+        whole = asked.scores(asked.images)
+        found = []
+        for share in shares:
+            size = max(1, round(share * asked.pixels))
+            sums, falls = [], []
+            for _ in range(self.draws):
+                chosen = np.zeros(asked.maps.shape[1:], bool)
+                chosen.flat[rng.choice(chosen.size, size, replace=False)] = True
+                sums.append(asked.maps[:, chosen].sum(axis=-1))
+                falls.append(whole - asked.scores(self._covered(asked.images, chosen[None])))
+            found.append(correlation(np.stack(sums, axis=-1), np.stack(falls, axis=-1)))
+        return found
 
 
-def faithfulness_correlation(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    *,
-    share: float = 0.1,
-    draws: int = 100,
-    fill: float = 0.5,
-    score: Score = "confidence",
-    seed: int = 0,
-    batch_size: int = 32,
-) -> np.ndarray:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FaithfulnessCorrelation(_Subsets):
     """Correlation of the map's sums over random subsets with the falls of the score.
 
+    It gives Pearson's correlation over the subsets, from −1 to 1; 0 where the sums or the scores do
+    not vary. The larger, the better the map. Its signs count.
+
     Args:
-        model, images, targets: as for `deletion`.
-        maps: float (N, H, W), with their signs where the method has signs.
-        share: each subset's share of all pixels, above 0 and below 1; at least one pixel.
         draws: how many subsets, the same for all images; at least 2.
-        fill: the value that covers, from 0 to 1.
-        score: what is followed: "confidence" or "logit".
         seed: of the subsets.
-        batch_size: images that the network sees at a time.
+        share: each subset's share of all pixels, above 0 and below 1; at least one pixel.
 
-    Returns:
-        float64 (N,), Pearson's correlation over the subsets, from −1 to 1; 0 where the sums or the
-        scores do not vary. The larger, the better the map.
-
-    Raises:
-        InputError: what `deletion` refuses, or an option out of range.
+    `fill` is that of every `CoveringMeasure`, `score` and `batch_size` those of every `MapMeasure`.
 
     Source: Bhatt et al., arXiv 2005.00631, definition 3.
     """
-    asked = judged(model, images, targets, maps, score, batch_size)
-    return _correlations(asked, (share,), draws, fill, seed)[0]
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shares((self.share,))
+
+    def _judge(self, asked: Judged) -> np.ndarray:
+        return self._correlations(asked, (self.share,))[0]
 
 
-def sensitivity_n(
-    model: Model,
-    images: Any,
-    targets: Any,
-    maps: np.ndarray,
-    *,
-    shares: Sequence[float] = SHARES,
-    draws: int = 100,
-    fill: float = 0.5,
-    score: Score = "confidence",
-    seed: int = 0,
-    batch_size: int = 32,
-) -> np.ndarray:
-    """`faithfulness_correlation` for subsets of several sizes.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class SensitivityN(_Subsets):
+    """`FaithfulnessCorrelation` for subsets of several sizes. It gives float64 (S, N).
 
     Args:
-        model, images, targets, maps, draws, fill, score, seed, batch_size: as for
-            `faithfulness_correlation`.
         shares: float (S,), the subsets' shares of all pixels.
 
-    Returns:
-        float64 (S, N), from −1 to 1.
-
-    Raises:
-        InputError: as for `faithfulness_correlation`.
+    The others are those of `FaithfulnessCorrelation`.
 
     Source: Ancona et al., arXiv 1711.06104, section 4.
     """
-    asked = judged(model, images, targets, maps, score, batch_size)
-    return _correlations(asked, shares, draws, fill, seed)
+
+    shares: Sequence[float] = (0.05, 0.1, 0.2, 0.4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shares(self.shares)
+
+    def _judge(self, asked: Judged) -> np.ndarray:
+        return np.stack(self._correlations(asked, self.shares))
+
+    def _of_none(self) -> np.ndarray:
+        return np.zeros((len(self.shares), 0))
 
 
-def _correlations(
-    asked: Judged, shares: Sequence[float], draws: int, fill: float, seed: int
-) -> np.ndarray:
-    check_fill(fill)
-    if draws < 2 or not len(shares) or not all(0 < share < 1 for share in shares):
-        raise InputError(
-            "expected at least 2 draws and shares above 0 and below 1, got "
-            f"{draws}, {tuple(shares)}"
-        )
-    rng = np.random.default_rng(seed)
-    _, height, width = asked.maps.shape
-    whole = asked.scores(asked.images)
-    found = []
-    for share in shares:
-        size = max(1, round(share * height * width))
-        sums, falls = [], []
-        for _ in range(draws):
-            chosen = np.zeros(height * width, bool)
-            chosen[rng.choice(chosen.size, size, replace=False)] = True
-            chosen = chosen.reshape(height, width)
-            sums.append(asked.maps[:, chosen].sum(axis=-1))
-            falls.append(whole - asked.scores(covered(asked.images, chosen[None], fill)))
-        found.append(correlation(np.stack(sums, axis=-1), np.stack(falls, axis=-1)))
-    return np.stack(found)
+def _check_shares(shares: Sequence[float]) -> None:
+    if not len(shares) or not all(0 < share < 1 for share in shares):
+        raise InputError(f"expected shares above 0 and below 1, got {tuple(shares)}")

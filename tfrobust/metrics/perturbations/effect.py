@@ -3,10 +3,11 @@
 import numpy as np
 
 from tfrobust.core.classifier import Model
-from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations.explanation import Explanation
-from tfrobust.metrics.scores import judged
+from tfrobust.explanations.targets import question
+from tfrobust.metrics.map_measure import check_counts
+from tfrobust.metrics.scores import scores
 
 
 def confidence_gain(explanation: Explanation) -> np.ndarray:
@@ -45,19 +46,13 @@ def transfer(model: Model, explanation: Explanation, *, batch_size: int = 32) ->
         InputError: an explanation that changes no image, or images that do not fit the network.
     """
     _check_changes(explanation)
-    network = as_classifier(model)
-    confidences = []
-    for images in (explanation.image, explanation.explanation):
-        asked = judged(
-            network,
-            np.clip(images, 0, 1),
-            explanation.target,
-            explanation.map,
-            "confidence",
-            batch_size,
-        )
-        confidences.append(asked.scores(asked.images))
-    return confidences[1] - confidences[0]
+    check_counts(batch_size=batch_size)
+    changed = np.clip(explanation.explanation, 0, 1)
+    network, images, classes = question(model, np.clip(explanation.image, 0, 1), explanation.target)
+    before, after = (
+        scores(network, pixels, classes, batch_size=batch_size) for pixels in (images, changed)
+    )
+    return after - before
 
 
 def _check_changes(explanation: Explanation) -> None:

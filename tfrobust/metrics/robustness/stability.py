@@ -1,46 +1,30 @@
 """Stability: does a map stay when its image changes a little at random?"""
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 
-from tfrobust.core.classifier import Model
-from tfrobust.explanations.base import Method
-from tfrobust.explanations.explanation import Explanation
-from tfrobust.metrics.robustness.neighbours import Noise, neighbours
+from tfrobust.metrics.method_measure import Explained
+from tfrobust.metrics.robustness.noise_measure import Neighbours, NoiseMeasure
 from tfrobust.metrics.similarity import rank_correlation
 
 
-def stability(
-    model: Model,
-    method: Method,
-    images: Any,
-    targets: Any = None,
-    *,
-    rmse: float = 0.01,
-    draws: int = 3,
-    seed: int = 0,
-    before: Explanation | None = None,
-) -> np.ndarray:
-    """How alike a method's maps stay when an image is changed at random.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Stability(NoiseMeasure):
+    """How alike a method's maps stay: the mean of Spearman's correlations without and with noise.
+
+    Near 1 is right.
 
     Args:
-        model: what `as_classifier` takes.
-        method: what makes the maps.
-        images: float (N, H, W, C) in [0, 1].
-        targets: int (N,) or a single int; None or −1 for the class predicted for the image
-            without noise.
-        rmse: size of the normal noise before it is cut to [0, 1].
-        draws: how many noises an image; the mean counts.
-        seed: of the noise.
-        before: the method's explanation without noise, where that is known.
+        draws: how many neighbours an image has.
 
-    Returns:
-        float64 (N,), Spearman's correlation of the maps without and with noise: near 1 is right.
-
-    Raises:
-        InputError: a negative size, no draw, or what the method refuses.
+    `rmse` and `seed` are those of every `NoiseMeasure`.
     """
-    noise = Noise(rmse=rmse, draws=draws, seed=seed)
-    shaken = neighbours(model, method, images, targets, noise, before)
-    return np.mean([rank_correlation(one.before.map, one.after.map) for one in shaken], axis=0)
+
+    draws: int = 3
+
+    def _compare(self, asked: Explained, near: Neighbours) -> np.ndarray:
+        return rank_correlation(asked.before.map, near.after.map)
+
+    def _together(self, found: np.ndarray) -> np.ndarray:
+        return found.mean(axis=0)
