@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 
 from tfrobust.core.batching import batches
 from tfrobust.core.classifier import Classifier, Model, compiled
+from tfrobust.core.config import Configured
 from tfrobust.core.distances import unit
 from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
@@ -90,8 +91,8 @@ def _classes(model: Classifier, images: tf.Tensor) -> tf.Tensor:
     return tf.argmax(model(images), axis=-1, output_type=tf.int32)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Manipulation:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Manipulation(Configured):
     """Looks for the change of a given size that keeps the class and changes a map the most.
 
     Args:
