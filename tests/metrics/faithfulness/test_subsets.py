@@ -47,8 +47,8 @@ def test_a_map_of_one_value_says_nothing(linear) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 1}, "at least 2 draws, got 1"),
-        ({"share": 1.0}, r"shares above 0 and below 1, got \(1.0,\)"),
+        ({"draws": 1}, r"at least 2 draws and shares above 0 and below 1, got 1, \(0.1,\)"),
+        ({"share": 1.0}, r"below 1, got 100, \(1.0,\)"),
         ({"fill": -0.1}, "fill from 0 to 1, got -0.1"),
         ({"score": "margin"}, "score of 'confidence' or 'logit', got 'margin'"),
     ],

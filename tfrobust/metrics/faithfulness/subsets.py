@@ -21,10 +21,12 @@ class _Subsets(CoveringMeasure):
     draws: int = 100
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.draws < 2:
-            raise InputError(f"expected at least 2 draws, got {self.draws}")
+    def _check(self, shares: Sequence[float]) -> None:
+        if self.draws < 2 or not len(shares) or not all(0 < share < 1 for share in shares):
+            raise InputError(
+                "expected at least 2 draws and shares above 0 and below 1, got "
+                f"{self.draws}, {tuple(shares)}"
+            )
 
     def _correlations(self, asked: Judged, shares: Sequence[float]) -> list[np.ndarray]:
         """For each share of the pixels, float64 (N,)."""
@@ -64,7 +66,7 @@ class FaithfulnessCorrelation(_Subsets):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_shares((self.share,))
+        self._check((self.share,))
 
     def _judge(self, asked: Judged) -> np.ndarray:
         return self._correlations(asked, (self.share,))[0]
@@ -86,15 +88,10 @@ class SensitivityN(_Subsets):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_shares(self.shares)
+        self._check(self.shares)
 
     def _judge(self, asked: Judged) -> np.ndarray:
         return np.stack(self._correlations(asked, self.shares))
 
     def _of_none(self) -> np.ndarray:
         return np.zeros((len(self.shares), 0))
-
-
-def _check_shares(shares: Sequence[float]) -> None:
-    if not len(shares) or not all(0 < share < 1 for share in shares):
-        raise InputError(f"expected shares above 0 and below 1, got {tuple(shares)}")
