@@ -58,7 +58,7 @@ def main() -> None:
 
     import tfrobust
 
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, dict[str, Any]] = {}
     print("| network | class | way | before | paper's walk | ours |  |\n" + "| --- " * 7 + "|")
     for name, network, dataset, folder in networks(flags.shared):
         data = tfrobust.datasets.load(dataset, data_dir=folder and str(folder))
@@ -67,7 +67,7 @@ def main() -> None:
         classes = {"predicted": predicted, "rival": tfrobust.explanations.rivals(network, images)}
         for kind, targets in classes.items():
             for sign in (1, -1):
-                row: dict[str, Any] = {"network": name, "class": kind, "direction": sign}
+                row: dict[str, Any] = {}
                 for walk in WALKS:
                     found = tfrobust.explain(
                         network,
@@ -85,7 +85,7 @@ def main() -> None:
                         "least_rmse": float(found.rmse.min()),
                     }
                 row["met"] = no_worse(sign, row["frank_wolfe"], row["paper"])
-                rows.append(row)
+                rows[f"{name}, {kind} class, direction {sign:+d}"] = row
                 told = [f"{row[w]['median']:.4g}, mean {row[w]['mean']:.4g}" for w in WALKS]
                 print(
                     f"| {name} | {kind} | {'+' if sign > 0 else '−'} | {row['before']:.3f} "

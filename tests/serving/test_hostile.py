@@ -65,14 +65,20 @@ def hostile(draw) -> predict_pb2.PredictRequest:
     return request
 
 
-def _answered(server: Server, request: predict_pb2.PredictRequest) -> None:
+def _told(server: Server, request: predict_pb2.PredictRequest) -> tuple[str, str | None]:
+    """The status of the answer, and the error's text."""
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         try:
             stub.Predict(request, timeout=60)
         except grpc.RpcError as error:
-            told = error.code().name, error.details()
-            assert told[0] in ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"), told
+            return error.code().name, error.details()
+    return "OK", None
+
+
+def _answered(server: Server, request: predict_pb2.PredictRequest) -> None:
+    told = _told(server, request)
+    assert told[0] in ("OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"), told
 
 
 @settings(
@@ -100,3 +106,77 @@ def test_a_thousand_hostile_requests_leave_the_server_as_it_was(server, ask) -> 
     # The process also holds hypothesis' memory, the allocators' and that of a few requests. The
     # picture that claims to be large would take 10 GB.
     assert max(seen) < seen[0] + 500
+
+
+def asking(signature: str, **inputs: object) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = NAME, signature
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def announcing(images: int, **values: list[float] | bytes) -> predict_pb2.PredictRequest:
+    """A request that announces more images than it carries, or carries more than it announces."""
+    request = asking("serving_default")
+    tensor = request.inputs["images"]
+    tensor.dtype = tf.float32.as_datatype_enum
+    for size in (images, 28, 28, 1):
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.MergeFrom(type(tensor)(**values))
+    return request
+
+
+def twice() -> predict_pb2.PredictRequest:
+    request = asking("serving_default", images=IMAGES)
+    request.output_filter.extend(["logits", "logits"])
+    return request
+
+
+# Requests of a few bytes that ask for gigabytes, each with the answer it should get.
+GREEDY = {
+    "three large pictures": (lambda large: asking("predict_bytes", encoded=[large] * 3), "OK"),
+    "more pixels than a batch may have": (
+        lambda large: asking("predict_bytes", encoded=[large] * 5),
+        "INVALID_ARGUMENT",
+    ),
+    "a large picture beside one that lies": (
+        lambda large: asking("predict_bytes", encoded=[BOMB, large]),
+        "INVALID_ARGUMENT",
+    ),
+    "a number for 20,000 images": (
+        lambda large: announcing(20_000, float_val=[0.5]),
+        "INVALID_ARGUMENT",
+    ),
+    "bytes for other images than announced": (
+        lambda large: announcing(1, tensor_content=bytes(4 * 28 * 28 * 33)),
+        "INVALID_ARGUMENT",
+    ),
+    "one image too many": (
+        lambda large: asking("explain", images=np.resize(IMAGES, (33, 28, 28, 1))),
+        "INVALID_ARGUMENT",
+    ),
+    "three hundred images": (
+        lambda large: asking("robustness", images=np.resize(IMAGES, (300, 28, 28, 1))),
+        "INVALID_ARGUMENT",
+    ),
+    "an output twice": (lambda large: twice(), "INVALID_ARGUMENT"),
+}
+
+
+@pytest.mark.slow
+def test_two_hundred_greedy_requests_leave_the_server_as_it_was(server, ask) -> None:
+    large = tf.io.encode_png(np.zeros((7000, 7000, 1), np.uint8)).numpy()
+    assert len(large) < 100_000
+    ask("predict_bytes", encoded=[PNG])
+    rest, seen = resident_mib(), []
+    for _ in range(25):
+        for kind, (made, status) in GREEDY.items():
+            told = _told(server, made(large))
+            assert told[0] == status, (kind, told)
+            seen.append(resident_mib())
+    assert len(seen) == 200
+    assert ask(images=IMAGES).outputs
+    # A picture of 49 megapixels takes 200 MB while it is made smaller; the fifteen of a round, or
+    # 20,000 images from one number, would take gigabytes.
+    assert max(seen) < rest + 1024
