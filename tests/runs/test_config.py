@@ -1,12 +1,14 @@
 """Configurations: what their fields may be, how errors name them, JSON and back."""
 
 import dataclasses
+import inspect
 import json
 import typing
 from typing import Any
 
 import pytest
 
+from tfrobust.datasets.loading import load
 from tfrobust.datasets.names import AUGMENTATIONS
 from tfrobust.errors import InputError
 from tfrobust.models.names import ACTIVATIONS
@@ -173,3 +175,8 @@ def test_choices_are_those_of_the_rooms_that_use_them() -> None:
 def test_every_field_says_what_it_means() -> None:
     for path, field in fields.walk(Config).items():
         assert field.description and field.description[-1] in ".)", path
+
+
+def test_the_data_section_says_what_load_takes() -> None:
+    told = {field.name for field in dataclasses.fields(DataConfig)} - {"balance", "augmentation"}
+    assert told == set(inspect.signature(load).parameters)

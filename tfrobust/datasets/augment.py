@@ -1,7 +1,8 @@
 """Random changes of training images. The same seed gives the same images.
 
-All functions but `crop_of_jpeg` change batches of decoded images, and keep their shape and dtype. A
-seed is an integer tensor of shape (2,), as TensorFlow's stateless random operations take it.
+All functions but `crop_of_jpeg` change batches of decoded images (B, H, W, C), and keep their shape
+and dtype: uint8, or any where nothing is interpolated. A seed is an integer tensor of shape (2,),
+as TensorFlow's stateless random operations take it.
 """
 
 import math
@@ -44,13 +45,6 @@ def replicate_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Shifts each image by up to 4 pixels in each direction, and repeats its edge pixels.
 
     The result is that of padding by 4 with the edge's values and cropping at random.
-
-    Args:
-        images: (B, H, W, C), any dtype.
-        seed: integer (2,).
-
-    Returns:
-        As `images`.
     """
     offsets = tf.random.stateless_uniform(
         (tf.shape(images)[0], 2), seed, -PADDING, PADDING + 1, dtype=tf.int32
@@ -80,29 +74,13 @@ def shift(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
 
 
 def flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors each image left to right with probability one half.
-
-    Args:
-        images: (B, H, W, C), any dtype.
-        seed: integer (2,).
-
-    Returns:
-        As `images`.
-    """
+    """Mirrors each image left to right with probability one half."""
     chosen = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < 0.5
     return tf.where(chosen, tf.reverse(images, axis=[2]), images)
 
 
 def rotate(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Turns each image about its middle by up to 7 degrees either way, and repeats edge pixels.
-
-    Args:
-        images: uint8 (B, H, W, C).
-        seed: integer (2,).
-
-    Returns:
-        As `images`, bilinearly interpolated.
-    """
+    """Turns each image about its middle by up to 7 degrees either way, and repeats edge pixels."""
     most = MOST_DEGREES * math.pi / 180
     angles = tf.random.stateless_uniform((tf.shape(images)[0],), seed, -most, most)
     return turned(images, angles)
@@ -128,15 +106,7 @@ def turned(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
 
 
 def contrast(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Multiplies each image's differences to its mean by 0.8 to 1.25, and shifts it by up to 5 %.
-
-    Args:
-        images: uint8 (B, H, W, C).
-        seed: integer (2,).
-
-    Returns:
-        As `images`.
-    """
+    """Multiplies differences to an image's mean by 0.8 to 1.25, and shifts it by up to 5 %."""
     drawn = tf.random.stateless_uniform((2, tf.shape(images)[0], 1, 1, 1), seed, -1.0, 1.0)
     factor, shift_by = MOST_CONTRAST ** drawn[0], MOST_BRIGHTNESS * 255 * drawn[1]
     pixels = tf.cast(images, tf.float32)
@@ -146,15 +116,7 @@ def contrast(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def resized_crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Crops each image to a random window of 8 to 100 % of its area and resizes it back.
-
-    Args:
-        images: uint8 (B, H, W, C).
-        seed: integer (2,).
-
-    Returns:
-        As `images`, bilinearly interpolated.
-    """
+    """Crops each image to a random window of 8 to 100 % of its area and resizes it back."""
     count, height, width, _ = tf.unstack(tf.shape(images))
     windows = tf.map_fn(
         lambda own_seed: random_window(height, width, own_seed),

@@ -109,18 +109,10 @@ def run(
     # First, for with many hosts TensorFlow must not have been used before.
     token = hashlib.sha256(json.dumps(config.to_json()).encode()).hexdigest()
     strategy = distribution.choose(peer_timeout=peer_timeout, token=token)
-    data = config.data
-    source = datasets.load(
-        data.name,
-        data_dir=data.data_dir,
-        image_size=data.image_size,
-        held_out=data.held_out,
-        bits=data.bits,
-        frame=data.frame,
-        labels=data.labels,
-        group=data.group,
-        fit=data.fit,
-    )
+    # All that the configuration says of the images, but how they are trained on, is for `load`.
+    reading = dataclasses.asdict(config.data)
+    del reading["balance"], reading["augmentation"]
+    source = datasets.load(**reading)
     # Before the folder is made: a configuration that does not fit the data leaves nothing behind.
     with distribution.lost_peers_named(strategy), strategy.scope():
         classifier = build(config, source.info, total_steps(config, source))
