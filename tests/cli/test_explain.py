@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrobust.cli.explain import METHODS, chosen_class
+from tfrobust.cli.explain import METHODS, checked_sizes, chosen_class
 from tfrobust.cli.pictures import readable
 from tfrobust.errors import InputError
 
@@ -33,24 +33,36 @@ def test_a_folder_with_page_animation_and_methods(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "left out, unreadable: " in done.stderr and "40 × 50" in done.stderr
-    with Image.open(tmp_path / "out.png") as drawn:
-        # An image, three explanations with their differences, and the methods: panels of 148.
-        assert drawn.width == (7 + len(METHODS)) * (150 + 8) + 8
     for name in ("a.jpg", "a.png", "b"):
+        with Image.open(tmp_path / f"out-{name}.png") as drawn:
+            # A column of maps, the changed picture and the change: panels of at least 320.
+            assert drawn.width > 3 * 320
         assert "Coat" in (tmp_path / f"out-{name}.html").read_text()
         assert (tmp_path / f"out-{name}-growing.gif").read_bytes().startswith(b"GIF89a")
         assert f"{name}:\n" in done.stdout
     assert not list(tmp_path.glob("out-broken*")) and not list(tmp_path.glob(".*"))
-    assert done.stdout.count("page ") == 3 and f"picture {tmp_path / 'out.png'}" in done.stdout
+    assert done.stdout.count("page ") == 3
+    assert f"picture {tmp_path / 'out-b.png'}" in done.stdout
 
 
 def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) -> None:
     model = tiny_run / "saved_models" / "fashion_mnist_mini-smoke"
-    arguments = ("--dataset", "fashion_mnist_mini", "--images", 2, "--methods", "")
+    arguments = (
+        "--dataset",
+        "fashion_mnist_mini",
+        "--images",
+        2,
+        "--methods",
+        "",
+        "--sizes",
+        ".02,.1",
+    )
     done = program("explain", "--model", model, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    with Image.open(tmp_path / "fashion_mnist_mini-explained.png") as drawn:
-        assert drawn.width == 7 * (150 + 8) + 8
+    for number in range(2):
+        with Image.open(tmp_path / f"fashion_mnist_mini-explained-{number}.png") as drawn:
+            # The picture, and for each size the changed picture and the change: panels of 336.
+            assert drawn.width == 5 * 336 + 6 * 14
     assert done.stdout.count("%") == 6
 
 
@@ -65,6 +77,16 @@ def test_a_folder_gives_its_first_pictures(folder: Path, capsys) -> None:
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none to read"):
         readable(tmp_path, 8)
+
+
+def test_sizes_are_numbers_in_order() -> None:
+    assert checked_sizes([".1", "0.02"]) == [0.02, 0.1]
+    for wrong in (["x"], ["0"], ["2"], []):
+        with pytest.raises(InputError, match="--sizes as RMSE of pixels above 0"):
+            checked_sizes(wrong)
+    for many in (["0.1", ".1"], [f"0.{number}1" for number in range(1, 10)]):
+        with pytest.raises(InputError, match="at most 8 --sizes, each once"):
+            checked_sizes(many)
 
 
 def test_classes_by_name_and_number() -> None:

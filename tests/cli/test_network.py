@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from tfrobust.cli import network
+from tfrobust.cli import network, reading
 from tfrobust.cli.evaluate import default_folder
 from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
@@ -51,7 +51,7 @@ def test_what_nobody_says_is_read(sigmoids: keras.Model, tmp_path: Path) -> None
 
 
 def test_another_split_than_the_trainings_is_told(sigmoids: keras.Model, tmp_path: Path) -> None:
-    data = {"name": "folder:x", "labels": None, "group": "none", "fit": "letterbox"}
+    data = {"name": "folder:x", "labels": "x.csv", "group": "none"}
     card = {"classes": ["a", "b"], "recipe": {"data": data}}
     (tmp_path / "model_card.json").write_text(json.dumps(card))
 
@@ -63,16 +63,43 @@ def test_another_split_than_the_trainings_is_told(sigmoids: keras.Model, tmp_pat
         values.mark_as_parsed()
         return network.notes(values)
 
-    group, fit = told("folder:x", fit="crop")
+    labels, group = told("folder:x", labels="y.csv")
     assert "trained with --group none, and this command has no --group:" in group
-    assert "trained with --fit letterbox, and this command has --fit crop:" in fit
-    assert not told("folder:x", group="none", fit="letterbox")
+    assert "trained with --labels x.csv, and this command has --labels y.csv:" in labels
+    assert not told("folder:x", group="none", labels="x.csv")
     assert not told("folder:y")
     # A card of version 0.1, and none at all.
     (tmp_path / "model_card.json").write_text('{"classes": [], "recipe": {"dataset": "folder:x"}}')
     assert not told("folder:x")
     (tmp_path / "model_card.json").unlink()
     assert not told("folder:x")
+
+
+def test_pictures_are_read_as_the_card_says(sigmoids: keras.Model, tmp_path: Path) -> None:
+    def settled(told: dict, *words: str, dataset: str | None = None) -> tuple:
+        card = {"classes": ["a", "b"], **told}
+        (tmp_path / "model_card.json").write_text(json.dumps(card))
+        values = flags.FlagValues()
+        network.define(values)
+        reading.define(values)
+        values(["program", f"--model={tmp_path / 'x.keras'}", *words])
+        notes = reading.settle(values, dataset)
+        return values.fit, values.bits, values.frame, notes
+
+    told = {"recipe": {"data": {"name": "folder:x", "fit": "letterbox", "bits": 12, "frame": 3}}}
+    assert settled(told) == ("letterbox", 12, 3, [])
+    assert settled(told, dataset="folder:y") == ("letterbox", 12, 3, [])
+    # Sets of TensorFlow Datasets are read in one way.
+    assert settled(told, dataset="mnist") == ("crop", None, None, [])
+    fit, bits, frame, (note,) = settled(told, "--fit=crop", "--bits=12")
+    assert (fit, bits, frame) == ("crop", 12, 3)
+    assert "read with --fit letterbox, and this command has --fit crop" in note
+    # What the export was told goes before the recipe.
+    told["input"] = {"fit": "crop", "bits": None}
+    assert settled(told) == ("crop", None, 3, [])
+    assert settled({}, "--bits=10") == ("crop", 10, None, [])
+    with pytest.raises(InputError, match="say a bits that there is, got 40; give --bits"):
+        settled({"input": {"bits": 40}})
 
 
 def test_each_network_has_a_folder_of_its_own() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrobust.datasets.resizing import fit
+from tfrobust.datasets.resizing import fit, spread_back, without_margins
 
 
 def test_the_aspect_and_the_middle_are_kept() -> None:
@@ -39,3 +39,32 @@ def test_any_size_fits_any_other(size: int) -> None:
             assert fitted.shape == (size, size, 1)
     for side in (29, 58, 225, 232, 450):
         assert fit(np.zeros((side, 300, 3), np.uint8), (224, 224)).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("how", ["crop", "letterbox"])
+@pytest.mark.parametrize("size", [(90, 150), (150, 90), (24, 24), (13, 20), (7, 500)])
+def test_values_lie_again_where_the_picture_had_them(how: str, size: tuple[int, int]) -> None:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    ramp = (40 + 160 * (rows / size[0] + columns / size[1]) / 2).astype(np.uint8)[..., None]
+    fitted = fit(ramp, (24, 24), how).astype(np.float32)
+    spread = spread_back(fitted, size, how)
+    assert spread.shape == (*size, 1)
+    seen = spread > 0
+    # Of a ramp a resampling loses only its rounding to bytes, twice, and a step at each end.
+    step = 160 * max(1 / min(size), 1 / 24)
+    assert np.abs(spread - ramp)[seen].max() <= step + 2
+    if how == "letterbox":
+        assert seen.all()
+    else:
+        # It saw a square in the middle, of which pixels that it saw in part are left out.
+        side = min(size)
+        assert (side - 2) ** 2 <= seen.sum() <= side**2
+        assert seen[size[0] // 2, size[1] // 2, 0]
+
+
+def test_what_lies_on_margins_is_not_spread() -> None:
+    values = np.ones((20, 20, 1), np.float32)
+    values[5:15] = 0  # a picture twice as wide as high lies there
+    assert not spread_back(values, (40, 80), "letterbox").any()
+    assert without_margins(values, (40, 80), "letterbox").shape == (10, 20, 1)
+    assert without_margins(values, (40, 80), "crop").shape == (20, 20, 1)

@@ -25,6 +25,7 @@ SLOW = {
     "docs/guides/judge.md",
     "docs/guides/own_data.md",
     "docs/guides/own_networks.md",
+    "docs/guides/predict.md",
     "docs/guides/read_a_report.md",
     "docs/guides/train.md",
 }

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfrobust.cli import network, program, workers
+from tfrobust.cli import network, program, reading, workers
 from tfrobust.core import shipped
 from tfrobust.core.bounds import checked_bounds
-from tfrobust.datasets.names import DRAWS, FITS
-from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
+from tfrobust.datasets.names import DRAWS
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,11 +38,7 @@ BOUNDS = "0,1 keeps adversarial images in [0, 1]; default: no bounds"
 network.define(FLAGS, f"{network.MODEL}; {OTHERS}")
 flags.DEFINE_string("dataset", None, DATASET, flag_values=FLAGS, required=True)
 flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
-flags.DEFINE_integer(
-    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
-)
-flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
+reading.define(FLAGS)
 flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
 flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
 flags.DEFINE_integer("images", 100, "test images to attack", flag_values=FLAGS, lower_bound=1)
@@ -227,6 +222,7 @@ def _model_and_data(values: Any) -> tuple[Any, Any]:
     from tfrobust.datasets.fitting import check_classes, load_fitting
 
     classifier = network.read(values)
+    told = reading.settle(values, values.dataset)
     source, notes = load_fitting(
         values.dataset,
         data_dir=values.data_dir,
@@ -239,7 +235,7 @@ def _model_and_data(values: Any) -> tuple[Any, Any]:
         group=values.group,
         fit=values.fit,
     )
-    notes += network.notes(values)
+    notes += [*told, *network.notes(values)]
     print(*notes, sep="\n", end="\n" if notes else "")
     # A function does not say how many classes it tells apart before it is asked.
     check_classes(source, classifier.check(source.test_arrays(1)[0]))

@@ -1,23 +1,28 @@
 """Explains a network's decisions about pictures, and draws the explanations."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from absl import flags
+from tqdm import tqdm
 
-from tfrobust.cli import network, program
-from tfrobust.datasets.names import FITS
-from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
+from tfrobust.cli import network, program, reading
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
+    from tfrobust.cli.explained import Images
     from tfrobust.core.classifier import Classifier
+    from tfrobust.explanations import Method
 
-ABOUT = """Explains a network's decisions about pictures. It writes a PNG with a row for each
-picture: adversarial explanations for a class and for its rival, and other methods beside them.
+ABOUT = """Explains a network's decisions about pictures. It writes a PNG for each picture: what
+would make the network surer of a class, or less sure, or see its rival, at the picture's own size
+and with a scale in grey levels; and other methods' maps beside it.
 --html adds a page with a slider over the explanation's size, --animation a moving picture. For
 instance:
   PROGRAM --model saved_models/fashion_mnist_mini --image x.png --target Coat --html
+  PROGRAM --model … --image x.dcm --sizes .02,.05,.1
   PROGRAM --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
   PROGRAM --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
 
@@ -31,19 +36,16 @@ METHODS = {
     "smallest_change": "SmallestChange",
     "smooth_grad": "SmoothGrad",
 }
-MOST_IMAGES = 64  # rows of one picture
-# Sizes on the page with a slider, RMSE of pixels from 0 to 1; --rho is another.
+MOST_IMAGES = 64
+MOST_SIZES = 8  # beside one another
+# Sizes on the page with a slider, RMSE of pixels from 0 to 1; the largest of --sizes is another.
 SLIDER_SIZES = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2)
 FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
 network.define(FLAGS)
 flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
-)
-flags.DEFINE_integer("frame", None, program.FRAME, flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
+reading.define(FLAGS)
 flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
 flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
 flags.DEFINE_string(
@@ -64,14 +66,13 @@ flags.DEFINE_string(
     "the class to explain, name or number; default: the predicted one",
     flag_values=FLAGS,
 )
-flags.DEFINE_float(
-    "rho",
-    0.1,
-    "the size of the explanation, RMSE of pixels in [0, 1]",
+flags.DEFINE_list(
+    "sizes",
+    ["0.1"],
+    "the sizes of the explanations, RMSE of pixels in [0, 1], such as .02,.05,.1",
     flag_values=FLAGS,
-    lower_bound=1e-6,
-    upper_bound=1.0,
 )
+flags.DEFINE_alias("rho", "sizes", flag_values=FLAGS)
 flags.DEFINE_list(
     "methods", ["grad_cam"], f"other methods to show: {', '.join(METHODS)}", flag_values=FLAGS
 )
@@ -96,20 +97,6 @@ flags.DEFINE_string(
 )
 
 
-class Images(NamedTuple):
-    """What is to be explained.
-
-    Args:
-        names: a short name for each image, for the names of files.
-        images: float32 (N, H, W, C) in [0, 1].
-        labels: int32 (N,), the true classes; None if they are not known.
-    """
-
-    names: list[str]
-    images: Any
-    labels: Any
-
-
 def explain(values: Any) -> None:
     """Checks the flags, then draws."""
     from tfrobust.cli import pictures
@@ -118,6 +105,7 @@ def explain(values: Any) -> None:
     if (values.image is None) == (values.dataset is None):
         raise InputError("expected either --image, a file or folder, or --dataset, a data set")
     check_methods(values.methods)
+    sizes = checked_sizes(values.sizes)
     output = Path(values.output or f"{_stem(values)}-explained.png")
     if output.is_dir():
         raise InputError(f"expected --output to be a PNG to write, but {output} is a folder")
@@ -135,6 +123,7 @@ def explain(values: Any) -> None:
         read_labels(values.labels, values.group)
     program.import_tensorflow()
     from tfrobust import explanations
+    from tfrobust.cli import explained
     from tfrobust.core.files import write_atomically
     from tfrobust.core.images import GREY_OR_COLOUR
     from tfrobust.reports.animation import animate
@@ -147,52 +136,105 @@ def explain(values: Any) -> None:
             f"{channels}. Give arrays in Python: tfrobust.explain(network, images)"
         )
     known = network.class_names(values)
+    for text in reading.settle(values, values.dataset):
+        pictures.note(f"warning: {text}")
     found = (
-        _pictures(paths, classifier.image_shape, values)
+        explained.of_files(paths, classifier.image_shape, values)
         if paths
-        else _test_images(values, classifier, known)
+        else explained.of_data_set(values, classifier, known)
     )
     names = known or [str(number) for number in range(classifier.check(found.images))]
     target = chosen_class(values.target, names)
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
-    overview = explanations.overview(
-        classifier, found.images, target, rho=values.rho, methods=methods
-    )
-    overview.to_png(output, names, labels=found.labels)
-    written = [f"picture {output}"]
     several = len(found.images) > 1
-    for name, image in zip(found.names, found.images, strict=True):
+    for row in tqdm(
+        range(len(found.images)), desc="explaining", unit="picture", disable=not several
+    ):
+        image, name = found.images[row : row + 1], found.names[row]
         beside = output.with_name(f"{output.stem}-{name}" if several else output.stem)
+        drawn = _sheet(classifier, found, row, target, sizes, methods, names)
+        sheet = beside.with_name(f"{beside.name}{output.suffix}")
+        write_atomically(sheet, drawn)
+        written = [f"picture {sheet}"]
         if values.html:
             page = beside.with_name(f"{beside.name}.html")
-            write_atomically(page, _slider(classifier, image, target, values.rho, names).encode())
+            write_atomically(page, _slider(classifier, image, target, sizes[-1], names).encode())
             written.append(f"page    {page}")
         if values.animation:
             moving = beside.with_name(f"{beside.name}-growing.{values.animation}")
-            rhos = [values.rho * number / FRAMES for number in range(1, FRAMES + 1)]
-            steps = explanations.at_sizes(classifier, image[None], target, rhos=rhos)
-            drawn = animate(steps, names, kind=values.animation)
-            write_atomically(moving, drawn)
+            rhos = [sizes[-1] * number / FRAMES for number in range(1, FRAMES + 1)]
+            steps = explanations.at_sizes(classifier, image, target, rhos=rhos)
+            write_atomically(moving, animate(steps, names, kind=values.animation))
             written.append(f"moving  {moving}")
         _tell(classifier, image, names, name if several else "")
-    print("\n".join(written))
+        print("\n".join(written))
+
+
+def _sheet(
+    classifier: "Classifier",
+    found: "Images",
+    row: int,
+    target: int,
+    sizes: list[float],
+    methods: "list[Method]",
+    names: list[str],
+) -> bytes:
+    """The picture of one image: of the class asked for, or the predicted one, and its rival."""
+    from tfrobust.explanations import at_sizes, rivals
+    from tfrobust.explanations.overviews import by_methods
+    from tfrobust.reports.sheet import LESS_SURE, RIVAL, SURER, Question, sheet_png
+
+    image = found.images[row : row + 1]
+    ask = partial(at_sizes, classifier, image, rhos=sizes, batch_size=len(sizes))
+    questions = [Question(SURER, ask(target))]
+    asked = questions[0].answers[0].target
+    # Of two classes, less of the one is more of the other.
+    if len(names) > 2:
+        questions.append(Question(LESS_SURE, ask(asked, direction=-1)))
+    questions.append(Question(RIVAL, ask(rivals(classifier, image, asked))))
+    return sheet_png(
+        found.originals[row],
+        questions,
+        _probabilities(classifier, image),
+        maps=by_methods(methods, classifier, image, asked),
+        class_names=names,
+        label=None if found.labels is None else int(found.labels[row]),
+    )
 
 
 def _slider(classifier: "Classifier", image: Any, target: int, rho: float, names: list[str]) -> str:
     """The page with a slider for one image: of the class asked for, or the likeliest two."""
-    import numpy as np
-
     from tfrobust.explanations import at_sizes, rivals
     from tfrobust.reports.slider import slider_page
 
-    predicted = int(np.argmax(classifier(image[None])))
-    targets = [predicted, int(rivals(classifier, image[None])[0])] if target < 0 else [target]
-    images = np.repeat(image[None], len(targets), axis=0)
+    predicted = int(np.argmax(classifier(image)))
+    targets = [predicted, int(rivals(classifier, image)[0])] if target < 0 else [target]
+    images = np.repeat(image, len(targets), axis=0)
     rhos = sorted({*SLIDER_SIZES, rho})
     surer, less_sure = (
         at_sizes(classifier, images, targets, rhos=rhos, direction=one) for one in (1, -1)
     )
     return slider_page(surer, less_sure, names, predicted=predicted)
+
+
+def checked_sizes(words: list[str]) -> list[float]:
+    """The numbers of --sizes, sorted.
+
+    Raises:
+        InputError: they are no sizes, too many, or one is there twice.
+    """
+    try:
+        sizes = sorted(map(float, words))
+    except ValueError:
+        sizes = []
+    if not sizes or not all(1e-6 <= size <= 1 for size in sizes):
+        raise InputError(
+            "expected --sizes as RMSE of pixels above 0 and at most 1, such as .02,.05,.1, got "
+            f"{','.join(words)!r}"
+        )
+    if len(set(sizes)) < len(sizes) or len(sizes) > MOST_SIZES:
+        raise InputError(f"expected at most {MOST_SIZES} --sizes, each once, got {','.join(words)}")
+    return sizes
 
 
 def check_methods(methods: list[str]) -> None:
@@ -215,45 +257,16 @@ def _stem(values: Any) -> str:
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
 
 
-def _pictures(paths: list[Path], shape: tuple[int, int, int], values: Any) -> Images:
-    from tfrobust.cli import pictures
-
-    stems = [path.stem for path in paths]
-    # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
-    names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
-    return Images(names, pictures.read(paths, shape, values), None)
+def _probabilities(classifier: "Classifier", image: np.ndarray) -> np.ndarray:
+    """The softmax of one image (1, H, W, C): float64 (K,)."""
+    logits = np.asarray(classifier(image))[0].astype(np.float64)
+    shares: np.ndarray = np.exp(logits - logits.max())
+    return shares / shares.sum()
 
 
-def _test_images(values: Any, classifier: "Classifier", class_names: list[str] | None) -> Images:
-    from tfrobust.cli import pictures
-    from tfrobust.datasets.fitting import load_fitting
-
-    source, notes = load_fitting(
-        values.dataset,
-        data_dir=values.data_dir,
-        image_shape=classifier.image_shape,
-        num_classes=classifier.num_classes,
-        class_names=class_names,
-        bits=values.bits,
-        frame=values.frame,
-        labels=values.labels,
-        group=values.group,
-        fit=values.fit,
-    )
-    for text in [*notes, *network.notes(values)]:
-        pictures.note(f"note: {text}")
-    sample = source.test_sample(values.images)
-    names = [str(number) for number in range(len(sample.images))]
-    return Images(names, sample.images, sample.labels)
-
-
-def _tell(classifier: "Classifier", image: Any, names: list[str], name: str) -> None:
-    """Prints the three likeliest classes of an image."""
-    import numpy as np
-
-    logits = np.asarray(classifier(image[None]))[0].astype(np.float64)
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
+def _tell(classifier: "Classifier", image: np.ndarray, names: list[str], name: str) -> None:
+    """Prints the three likeliest classes of an image (1, H, W, C)."""
+    shares = _probabilities(classifier, image)
     if name:
         print(f"{name}:")
     for number in np.argsort(-shares)[:3]:

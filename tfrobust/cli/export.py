@@ -1,13 +1,12 @@
 """Exports a network as a new version: SavedModel, ONNX and model card, checked to agree."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from tfrobust.cli import network, program
-from tfrobust.datasets.names import FITS
-from tfrobust.datasets.sample_bits import MAX_BITS, MIN_BITS
+from tfrobust.cli import network, program, reading
 from tfrobust.errors import InputError
 
 FORMS = ["keras", "classifier", "explainer"]
@@ -28,10 +27,7 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "class_names", None, "a name for each class; default: the model card's", flag_values=FLAGS
 )
-flags.DEFINE_integer(
-    "bits", None, program.BITS, flag_values=FLAGS, lower_bound=MIN_BITS, upper_bound=MAX_BITS
-)
-flags.DEFINE_enum("fit", "crop", FITS, program.FIT, flag_values=FLAGS)
+reading.define(FLAGS, frame=False)
 flags.DEFINE_list(
     "forms",
     FORMS,
@@ -58,6 +54,8 @@ def export(values: Any) -> None:
             f"expected --class_names with the network's {classifier.num_classes} names, as no "
             f"model card beside {values.model} names them"
         )
+    for text in reading.settle(values):
+        print(f"warning: {text}", file=sys.stderr)
     try:
         folder = write(
             classifier,

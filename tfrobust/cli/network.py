@@ -23,8 +23,8 @@ LABEL = (
 GROUP = "network: which one, and what its file does not say of it"
 # The flags by which this command is repeated.
 NAMES = ("model", "input_range", "network_output", "label")
-# The flags by which a folder's test images are told from those to train on, and are read.
-OF_DATA = ("labels", "group", "bits", "frame", "fit")
+# The flags by which a folder's test images are told from those to train on.
+OF_DATA = ("labels", "group")
 
 
 def define(values: flags.FlagValues, model: str = MODEL) -> None:
@@ -103,7 +103,7 @@ def notes(values: Any) -> list[str]:
     return [
         f"the network was trained with {_said(name, trained[name])}, and this command has "
         f"{_said(name, values[name].value)}: test images may be others, even such as were trained "
-        "on, or be read in another way"
+        "on"
         for name in OF_DATA
         if name in trained and trained[name] != values[name].value
     ]

@@ -90,8 +90,8 @@ def class_names(model: str | Path) -> list[str] | None:
     Raises:
         InputError: there is no such network, or the card is damaged.
     """
-    card = _card(model)
-    return None if card is None else [str(name) for name in card["classes"]]
+    found = card(model)
+    return None if found is None else [str(name) for name in found["classes"]]
 
 
 def training_data(model: str | Path) -> dict[str, Any]:
@@ -107,22 +107,49 @@ def training_data(model: str | Path) -> dict[str, Any]:
     Raises:
         InputError: as `class_names`.
     """
-    recipe = (_card(model) or {}).get("recipe")
+    recipe = (card(model) or {}).get("recipe")
     # Version 0.1 wrote all fields into one section, and a user may write anything.
     data = recipe.get("data") if isinstance(recipe, dict) else None
     return data if isinstance(data, dict) else {}
 
 
-def _card(model: str | Path) -> dict[str, Any] | None:
-    """The model card beside a network, which has a list of classes; None if there is none."""
+def reading(model: str | Path) -> dict[str, Any]:
+    """How the pictures were read that an exported network was trained on, from the card beside it.
+
+    Args:
+        model: as for `load`.
+
+    Returns:
+        `bits`, `frame` and `fit`, as `datasets.load` takes them; those that the card tells.
+
+    Raises:
+        InputError: as `class_names`.
+    """
+    told = (card(model) or {}).get("input")
+    told = {**training_data(model), **(told if isinstance(told, dict) else {})}
+    return {name: told[name] for name in ("bits", "frame", "fit") if name in told}
+
+
+def card(model: str | Path) -> dict[str, Any] | None:
+    """The model card beside a network, which has a list of classes.
+
+    Args:
+        model: as for `load`.
+
+    Returns:
+        What model_card.json holds; None if there is none.
+
+    Raises:
+        InputError: there is no such network, or the card is damaged.
+    """
     if str(model).startswith(shipped.PREFIX):
         return None
     path = shipped.find(model)
     file = (version_folder(path) if path.is_dir() else path.parent) / CARD_FILE
     try:
-        card: dict[str, Any] = json.loads(file.read_text())
-        list(card["classes"])
-        return card
+        found: dict[str, Any] = json.loads(file.read_text())
+        list(found["classes"])
+        return found
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

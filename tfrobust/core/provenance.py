@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,28 @@ def machine() -> str:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return ", ".join(gpus) or f"{os.cpu_count()} CPU cores, {platform.machine()}"
+
+
+def file_hashes(path: Path) -> dict[str, str]:
+    """A hash of a file, or of each file below a folder.
+
+    Args:
+        path: of a file or a folder that exists. Links to folders are not followed.
+
+    Returns:
+        For each file its name, relative to the folder and with "/", and the SHA-256 of its bytes
+        as 64 hexadecimal digits.
+    """
+    if path.is_file():
+        files = {path.name: path}
+    else:
+        found = sorted(Path(folder, one) for folder, _, some in os.walk(path) for one in some)
+        files = {file.relative_to(path).as_posix(): file for file in found}
+    hashes = {}
+    for name, file in files.items():
+        with file.open("rb") as opened:
+            hashes[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return hashes
 
 
 def image_hash(images: np.ndarray, labels: np.ndarray) -> str:

@@ -95,10 +95,13 @@ class Record:
         Raises:
             InputError: the file cannot be written.
         """
+        write_atomically(path, self.json_text().encode())
+
+    def json_text(self) -> str:
+        """What `to_json` writes."""
         values = {"schema": self.SCHEMA, **{name: getattr(self, name) for name in self.DERIVED}}
         values |= pydantic.TypeAdapter(type(self)).dump_python(self, mode="json")
-        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, text.encode())
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, path: str | Path) -> Self:

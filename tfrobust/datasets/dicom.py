@@ -71,12 +71,8 @@ def read_header(file: BinaryIO, frame: int | None) -> Header:
     """
     data = _of_frame(_read(file, ELEMENTS), frame)
     bits = int(data.BitsStored)
-    says = (
-        dicom_levels.has_table(data)
-        or dicom_levels.has_window(data)
-        or bits < 16
-        or bool(data.PixelRepresentation)
-    )
+    windowed = dicom_levels.has_table(data) or dicom_levels.has_window(data)
+    says = windowed or bits < 16 or bool(data.PixelRepresentation)
     return Header(
         height=int(data.Rows),
         width=int(data.Columns),
@@ -84,6 +80,7 @@ def read_header(file: BinaryIO, frame: int | None) -> Header:
         transparent=False,
         depth=16 if bits > 8 else 8,
         significant_bits=bits if bits > 8 and says else 0,
+        windowed=windowed,
     )
 
 

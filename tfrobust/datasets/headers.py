@@ -50,6 +50,7 @@ class Header(NamedTuple):
             does not say.
         orientation: of EXIF, from 1 to 8; 1 is upright.
         kind: PNG's colour type; −1 for other files.
+        windowed: whether a window or a table of the file says which samples are black and white.
     """
 
     height: int
@@ -60,6 +61,7 @@ class Header(NamedTuple):
     significant_bits: int = 0
     orientation: int = 1
     kind: int = -1
+    windowed: bool = False
 
 
 def read_header(file: BinaryIO) -> Header:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from tfrobust.datasets.folder_layout import Split
 from tfrobust.datasets.folder_scan import Folder, Picture, files_below, key_of, shown
 from tfrobust.datasets.headers import SUFFIXES
-from tfrobust.datasets.labels_table import Row, Table
+from tfrobust.datasets.labels_table import Table, read_files
 from tfrobust.errors import InputError
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -40,7 +40,7 @@ def scan_table(root: Path, table: Table) -> Folder:
     lines: dict[str, int] = {}
     missing, unlabelled = [], 0
     for row in table.rows:
-        name = _found(row, table.path, root, ways)
+        name = _found(row.line, row.file, table.path, root, ways)
         if name is None:
             missing.append(row.file)
             continue
@@ -95,6 +95,28 @@ def scan_table(root: Path, table: Table) -> Folder:
     )
 
 
+def find_listed(path: Path) -> list[tuple[str, Path | None]]:
+    """Finds the files that a CSV lists in the CSV's own folder.
+
+    Args:
+        path: of the CSV; only its column `file` matters.
+
+    Returns:
+        For each line the name as it is written there, and the file; None if it is missing.
+
+    Raises:
+        InputError: as `labels_table.read_files`; a name without a suffix means several files; or
+            the folder cannot be read.
+    """
+    listed, root = read_files(path), path.resolve().parent
+    files, ways = _files(root, Counter())
+    found = []
+    for line, written in listed.items():
+        name = _found(line, written, path, root, ways)
+        found.append((written, None if name is None else Path(files[name])))
+    return found
+
+
 def _files(root: Path, passed_over: Counter[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The files below a folder by their names, and the names that each way to write one means."""
     try:
@@ -112,15 +134,15 @@ def _files(root: Path, passed_over: Counter[str]) -> tuple[dict[str, str], dict[
     return found, ways
 
 
-def _found(row: Row, path: Path, root: Path, ways: dict[str, list[str]]) -> str | None:
+def _found(line: int, file: str, path: Path, root: Path, ways: dict[str, list[str]]) -> str | None:
     """The name of the file that a line means; None if there is none."""
-    written = row.file.replace("\\", "/")
+    written = file.replace("\\", "/")
     if os.path.isabs(written):
         written = os.path.relpath(written, root)
     names = ways.get(str(PurePosixPath(written)), [])
     if len(names) > 1:
         raise InputError(
-            f"{path}, line {row.line}: {row.file!r} may be {' or '.join(map(shown, names))}. Write "
+            f"{path}, line {line}: {file!r} may be {' or '.join(map(shown, names))}. Write "
             "its suffix too"
         )
     return names[0] if names else None

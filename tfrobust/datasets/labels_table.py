@@ -138,6 +138,20 @@ def read_table(path: Path, group: str | None = None) -> Table:
     )
 
 
+def read_files(path: Path) -> dict[int, str]:
+    """The files that a CSV lists, by the numbers of their lines; other columns do not matter.
+
+    Args:
+        path: of the CSV, in UTF-8.
+
+    Raises:
+        InputError: it cannot be read, or it has no column `file`.
+    """
+    cells = _read(path)
+    place = _places(cells, None)["file"]
+    return {line: cells.parsed(line, place, _text, "the name of a file") for line in cells.lines}
+
+
 def _read(path: Path) -> _Cells:
     try:
         if path.stat().st_size > MOST_BYTES:

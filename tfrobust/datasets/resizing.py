@@ -44,9 +44,7 @@ def fit(image: np.ndarray, size: tuple[int, int], how: Fit = "crop") -> np.ndarr
     if (height, width) == size:
         return image
     if how == "letterbox":
-        scale = max(height / size[0], width / size[1])
-        inner = max(round(height / scale), 1), max(round(width / scale), 1)
-        top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        inner, (top, left) = _letterbox((height, width), size)
         framed = np.zeros((*size, channels), np.uint8)
         framed[top : top + inner[0], left : left + inner[1]] = _resized(
             image, inner, Span(0, height, 0.0, float(height)), Span(0, width, 0.0, float(width))
@@ -54,6 +52,78 @@ def fit(image: np.ndarray, size: tuple[int, int], how: Fit = "crop") -> np.ndarr
         return framed
     scale = min(height / size[0], width / size[1])
     return _resized(image, size, _span(height, size[0], scale), _span(width, size[1], scale))
+
+
+def without_margins(values: np.ndarray, size: tuple[int, int], how: Fit) -> np.ndarray:
+    """The part of a fitted image that shows the picture: all but a letterbox's margins.
+
+    Args:
+        values, size, how: as for `spread_back`.
+    """
+    if how == "crop":
+        return values
+    (height, width), (top, left) = _letterbox(size, (values.shape[0], values.shape[1]))
+    return values[top : top + height, left : left + width]
+
+
+def spread_back(values: np.ndarray, size: tuple[int, int], how: Fit = "crop") -> np.ndarray:
+    """Spreads values of a fitted image over the picture that it was made of.
+
+    Args:
+        values: float (h, w, C), one for each value of what `fit` gave.
+        size: the picture's own height and width, in pixels.
+        how: as for `fit`.
+
+    Returns:
+        float32 (*size, C), interpolated bicubically; 0 where `fit` cut the picture off. Values on
+        the margins of a letterbox lie outside the picture and are lost.
+    """
+    values = without_margins(values, size, how)
+    height, width = values.shape[:2]
+    spread = np.zeros((*size, values.shape[2]), np.float32)
+    if how == "letterbox":
+        part, box = spread, (0.0, 0.0, float(width), float(height))
+    else:
+        (rows, columns), box = seen(size, (height, width))
+        part = spread[rows, columns]
+    for channel in range(values.shape[2]):
+        plane = Image.fromarray(values[..., channel].astype(np.float32))
+        size_of_part = part.shape[1], part.shape[0]
+        part[..., channel] = np.asarray(plane.resize(size_of_part, Image.Resampling.BICUBIC, box))
+    return spread
+
+
+def _letterbox(
+    own: tuple[int, int], size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The height and width of a picture between margins, and its top and left."""
+    scale = max(own[0] / size[0], own[1] / size[1])
+    inner = max(round(own[0] / scale), 1), max(round(own[1] / scale), 1)
+    return inner, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+
+
+def seen(
+    own: tuple[int, int], fitted: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[float, float, float, float]]:
+    """Which whole pixels of a picture `fit` kept when it cut the middle out.
+
+    Args:
+        own: the picture's height and width.
+        fitted: those of what `fit` gave.
+
+    Returns:
+        Its rows and columns, and where these lie in what `fit` gave: left, top, right, bottom.
+    """
+    scale = min(own[0] / fitted[0], own[1] / fitted[1])
+    rows, top, bottom = _seen(own[0], fitted[0], scale)
+    columns, left, right = _seen(own[1], fitted[1], scale)
+    return (rows, columns), (left, top, right, bottom)
+
+
+def _seen(own: int, fitted: int, scale: float) -> tuple[slice, float, float]:
+    low = max((own - scale * fitted) / 2, 0.0)
+    start, stop = math.ceil(low), math.floor(min(low + scale * fitted, own))
+    return slice(start, stop), (start - low) / scale, min((stop - low) / scale, float(fitted))
 
 
 def _resized(image: np.ndarray, size: tuple[int, int], rows: Span, columns: Span) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust.core.classifier import Model
+from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.door import as_classifier
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import present
@@ -86,19 +86,38 @@ def overview(
     surer = explain(network, images, targets, rho=rho)
     less_sure = explain(network, images, surer.target, rho=rho, direction=-1)
     rival = explain(network, images, rivals(network, images, surer.target), rho=rho)
-    others: dict[str, Explanation | None] = {}
-    for method in [GradCAM()] if methods is None else methods:
-        asked = None if isinstance(method, SmallestChange) else surer.target
-        try:
-            others[method.name] = method(network, images, asked)
-        except InputError:
-            # For instance, Grad-CAM needs a layer that a small network may lack.
-            others[method.name] = None
     return Overview(
         images=images,
         logits=np.asarray(network(images)),
         surer=surer,
         less_sure=less_sure,
         rival=rival,
-        others=others,
+        others=by_methods(
+            [GradCAM()] if methods is None else methods, network, images, surer.target
+        ),
     )
+
+
+def by_methods(
+    methods: Sequence[Method], network: Classifier, images: np.ndarray, targets: np.ndarray
+) -> dict[str, Explanation | None]:
+    """Explains images by several methods.
+
+    Args:
+        methods: `SmallestChange` is asked for any other class, the others for the target.
+        network: the classifier.
+        images: float32 (N, H, W, C) in [0, 1].
+        targets: int32 (N,), the classes to explain.
+
+    Returns:
+        For each method's name its explanation; None if it cannot explain this network.
+    """
+    found: dict[str, Explanation | None] = {}
+    for method in methods:
+        asked = None if isinstance(method, SmallestChange) else targets
+        try:
+            found[method.name] = method(network, images, asked)
+        except InputError:
+            # For instance, Grad-CAM needs a layer that a small network may lack.
+            found[method.name] = None
+    return found

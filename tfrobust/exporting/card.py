@@ -12,6 +12,7 @@ from typing import Any
 
 from tfrobust.core.loading import CARD_FILE
 from tfrobust.core.provenance import versions
+from tfrobust.datasets.names import Fit
 from tfrobust.exporting.parity import Parity
 
 MARKDOWN_FILE = "MODEL_CARD.md"
@@ -50,6 +51,8 @@ def build(
     provenance: str | None,
     recipe: Mapping[str, Any] | None,
     figures: Mapping[str, Any] | None,
+    bits: int | None,
+    fit: Fit,
 ) -> dict[str, Any]:
     """Collects all that the card says, except the version.
 
@@ -63,6 +66,8 @@ def build(
         provenance: which images it was trained on, where they are from and under which licence.
         recipe: how it was trained.
         figures: what was measured of it.
+        bits: how many bits of each sample of 16-bit files carry the picture; None if not told.
+        fit: how pictures are brought to the input's size.
 
     Returns:
         The card, made of JSON's own types.
@@ -78,6 +83,8 @@ def build(
                 "shape": input_shape,
                 "range": [0, 1],
                 "layout": "batch, height, width, channels; normalised inside the network",
+                "bits": bits,
+                "fit": fit,
             },
             "classes": class_names,
             "signatures": signatures,
@@ -130,6 +137,7 @@ def render(card: Mapping[str, Any]) -> str:
         "## Input",
         f"`images`: {card['input']['dtype']} ({shape}), pixels from 0 to 1, channels last; the "
         "network normalises them itself.",
+        *([_reading(card["input"])] if "fit" in card["input"] else []),
         "## Classes",
         ", ".join(f"{number} {_text(name)}" for number, name in enumerate(card["classes"])),
         "## Measured",
@@ -182,6 +190,13 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     raise TypeError(f"a card cannot hold {value!r}")
+
+
+def _reading(told: Mapping[str, Any]) -> str:
+    """How pictures become the input."""
+    how = "kept whole between margins" if told["fit"] == "letterbox" else "cut to their middle"
+    bits = f"; of 16-bit samples {told['bits']} bits count" if told["bits"] else ""
+    return f"Pictures of other proportions are {how}{bits}."
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -127,6 +127,8 @@ def export(
                 provenance=provenance,
                 recipe=recipe,
                 figures=figures,
+                bits=bits,
+                fit=fit,
             )
             look()
             if picture is not None:

@@ -52,13 +52,24 @@ def legible(name: str, number: int) -> str:
     # An accent that stands for itself, as macOS writes file names, becomes part of its letter.
     name = unicodedata.normalize("NFC", name)
     name = "".join(one for one in name if unicodedata.category(one) not in ("Cf", "Cc", "Cs"))
-    usual = _letters(font_manager.findfont(USUAL))
-    missing = frozenset(name) - usual
-    missing -= frozenset().union(*(_letters(path) for path in _paths(missing)))
+    missing = _missing(name)
     if not missing:
         return name
     rest = "".join(one for one in name if one not in missing).strip(" ()[]-_,.")
     return f"class {number} ({rest})" if rest else f"class {number}"
+
+
+def drawable(text: str) -> str:
+    """A text with a box in the place of each letter that no font has."""
+    text = unicodedata.normalize("NFC", text)
+    missing = _missing(text)
+    return "".join("□" if one in missing else one for one in text)
+
+
+def _missing(text: str) -> frozenset[str]:
+    """The letters of a text that no font here has."""
+    missing = frozenset(text) - _letters(font_manager.findfont(USUAL))
+    return missing.difference(*(_letters(path) for path in _paths(missing)))
 
 
 @functools.lru_cache(maxsize=1024)

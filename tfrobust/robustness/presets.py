@@ -34,6 +34,32 @@ WITHOUT_GRADIENTS: dict[str, dict[str, int]] = {
 }
 
 
+def batch_size_of(count: int, values: int) -> int:
+    """How many images are attacked at a time.
+
+    Args:
+        count: of images, at least 1. Batches have equal sizes, so that little of the last one is
+            padding.
+        values: of an image, H × W × C.
+    """
+    most = max(1, min(MOST_IMAGES, MOST_VALUES // values))
+    return math.ceil(count / math.ceil(count / most))
+
+
+def searches(
+    preset: str, bounds: Bounds | None, batch_size: int, gradients: bool = True
+) -> list[Attack]:
+    """A preset's attacks that search for each image by itself.
+
+    Args:
+        preset, bounds, gradients: as for `preset_attacks`.
+        batch_size: images attacked at a time.
+    """
+    if gradients:
+        return PRESETS[preset](bounds, batch_size)
+    return [SPSA(**WITHOUT_GRADIENTS[preset], bounds=bounds, batch_size=batch_size)]
+
+
 def preset_attacks(
     preset: str, images: np.ndarray, bounds: Bounds | None, gradients: bool = True
 ) -> list[Attack]:
@@ -45,14 +71,9 @@ def preset_attacks(
         bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
         gradients: whether the network gives gradients; an `Opaque` one does not.
     """
-    most = max(1, min(MOST_IMAGES, MOST_VALUES // images[0].size))
-    # Batches of equal size, so that little of the last one is padding.
-    batch_size = math.ceil(len(images) / math.ceil(len(images) / most))
-    if not gradients:
-        spsa = SPSA(**WITHOUT_GRADIENTS[preset], bounds=bounds, batch_size=batch_size)
-        return [spsa, Blend(images, bounds=bounds, batch_size=batch_size)]
+    batch_size = batch_size_of(len(images), images[0].size)
     return [
-        *PRESETS[preset](bounds, batch_size),
+        *searches(preset, bounds, batch_size, gradients),
         Blend(images, bounds=bounds, batch_size=batch_size),
     ]
 

@@ -1,0 +1,89 @@
+"""The images that explain.py explains: of files, or of a data set."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfrobust.cli import network, pictures
+from tfrobust.core.classifier import Classifier
+from tfrobust.datasets.fitting import load_fitting
+from tfrobust.datasets.resizing import fit
+from tfrobust.reports.overlay import Original
+
+
+class Images(NamedTuple):
+    """What is to be explained.
+
+    Args:
+        names: a short name for each image, for the names of files.
+        originals: the pictures in their own size.
+        images: float32 (N, H, W, C) in [0, 1], as the network takes them.
+        labels: int32 (N,), the true classes; None if they are not known.
+    """
+
+    names: list[str]
+    originals: list[Original]
+    images: Any
+    labels: Any
+
+
+def of_files(paths: list[Path], shape: tuple[int, int, int], values: Any) -> Images:
+    """The images that files show.
+
+    Args:
+        paths: readable pictures.
+        shape: height, width and channels that the network takes.
+        values: the flags.
+
+    Raises:
+        InputError: a picture is damaged, or `bits` is needed or wrong.
+    """
+    stems = [path.stem for path in paths]
+    # Of a.png and a.jpg in one folder, the pages are told apart by the whole name.
+    names = [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
+    found = pictures.originals(paths, shape, values)
+    images = pictures.fitted(found, shape)
+    # What is smaller than the network's images is shown as the network sees it.
+    shown = [
+        one._replace(pixels=fit(one.pixels, shape[:2], one.fit))
+        if max(one.size) < max(shape[:2])
+        else one
+        for one in found
+    ]
+    return Images(names, shown, images, None)
+
+
+def of_data_set(values: Any, classifier: Classifier, class_names: list[str] | None) -> Images:
+    """The first test images of --dataset.
+
+    Args:
+        values: the flags.
+        classifier: the network.
+        class_names: its classes' names; None if they are not known.
+
+    Raises:
+        InputError: the data set does not fit the network.
+    """
+    source, notes = load_fitting(
+        values.dataset,
+        data_dir=values.data_dir,
+        image_shape=classifier.image_shape,
+        num_classes=classifier.num_classes,
+        class_names=class_names,
+        bits=values.bits,
+        frame=values.frame,
+        labels=values.labels,
+        group=values.group,
+        fit=values.fit,
+    )
+    for text in [*notes, *network.notes(values)]:
+        pictures.note(f"note: {text}")
+    sample = source.test_sample(values.images)
+    numbers = [str(number) for number in range(len(sample.images))]
+    called = sample.files or [f"test image {number}" for number in numbers]
+    originals = [
+        Original(name, np.rint(255 * image).astype(np.uint8))
+        for name, image in zip(called, sample.images, strict=True)
+    ]
+    return Images(numbers, originals, sample.images, sample.labels)
