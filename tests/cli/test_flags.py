@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("train", "evaluate", "explain", "export", "predict", "serve", "check_server")
+PROGRAMS = (
+    "train",
+    "evaluate",
+    "explain",
+    "export",
+    "predict",
+    "evidence",
+    "serve",
+    "check_server",
+)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -85,6 +94,10 @@ BEFORE_TENSORFLOW = [
     ("export --model x --output x --forms onnx", "--forms out of keras, classifier, explainer"),
     ("check_server --model x --server http://localhost:8501", "host:port of gRPC"),
     ("predict --model x", "--image"),
+    ("evidence --model x", "expected --report, or --verify"),
+    ("evidence --model . --report /nowhere", "there is nothing at /nowhere"),
+    ("evidence --verify x --model y", "leave --model out"),
+    ("evidence --fingerprint x", "--fingerprint goes with --verify"),
     ("serve --models /nowhere", "/nowhere is none"),
     ("serve --workers 0", "--workers"),
     ("serve --models . --token_file /dev/null", "the first line of /dev/null is empty"),

@@ -12,6 +12,7 @@ from PIL import Image
 import tfrobust
 from tfrobust.attacks import LinearizedMargin
 from tfrobust.core import version_folders as versions
+from tfrobust.core.loading import reading
 from tfrobust.datasets import pictures
 from tfrobust.errors import InputError
 from tfrobust.exporting import onnx, parity, saved_model
@@ -330,6 +331,8 @@ def test_a_network_of_any_size_is_exported_at_the_size_that_is_given_to_it(tmp_p
 def test_files_of_16_bits_are_read_as_the_training_read_them(tmp_path, bits):
     network = small()
     version = export(network, tmp_path, class_names=CLASSES, forms=[], bits=bits)
+    assert reading(version) == {"bits": bits, "fit": "crop"}
+    assert f"of 16-bit samples {bits} bits count" in (version / "MODEL_CARD.md").read_text()
     samples = np.random.default_rng(0).integers(0, 2**bits, (4, 4))
     grey = (samples >> bits - 8).astype(np.uint8)
     # Files of 8 bits are read as ever.

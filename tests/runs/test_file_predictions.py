@@ -67,7 +67,7 @@ def test_rows_and_distances(
 ) -> None:
     rows = predicted(network, files, tmp_path / "kept", distance=True)
     assert [row.file for row in rows] == [name for name, _ in files]
-    assert "cut off" in rows[2].problem and rows[-1].problem == predictions.MISSING
+    assert "without pixels" in rows[2].problem and rows[-1].problem == predictions.MISSING
     assert [bool(row.problem) for row in rows].count(True) == 2
     pixels = np.asarray(Image.open(tmp_path / "a.png"), np.float64)[None, ..., None] / 255
     weights, bias = network.network.get_weights()
