@@ -33,14 +33,7 @@ def log_odds(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """log(p / (1 − p)) of each image's class, where p is its softmax.
 
     That is f_c − logsumexp of the others. It rises where the cross-entropy falls, but its gradient
-    does not vanish where p is near 1.
-
-    Args:
-        logits: float (B, K).
-        classes: int (B,).
-
-    Returns:
-        float (B,), in nats.
+    does not vanish where p is near 1. It takes and gives what `cross_entropy` does.
     """
     chosen = tf.one_hot(classes, tf.shape(logits)[-1], dtype=logits.dtype)
     rivals = tf.reduce_logsumexp(logits - chosen * 1e9, axis=-1)
