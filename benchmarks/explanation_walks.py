@@ -4,8 +4,9 @@
 
 g_explain+ should end as sure of its class as it can be, g_explain− as unsure. Measured are the
 shipped networks, and the published ResNet-44 where its weights are on this machine, on the first 64
-test images: the predicted class and its likeliest rival, both ways, at RMSE 0.1. The mark: median
-and mean of our walk's confidences are no worse than those of the paper's 35 steps.
+test images at RMSE 0.1: the predicted class both ways, and what would make its likeliest rival
+surer. The mark: median and mean of our walk's confidences are no worse than those of the paper's 35
+steps.
 
 Prints a table, and writes benchmarks/results/explanation_walks.json.
 """
@@ -59,49 +60,53 @@ def main() -> None:
     import tfrobust
 
     rows: dict[str, dict[str, Any]] = {}
-    print("| network | class | way | before | paper's walk | ours |  |\n" + "| --- " * 7 + "|")
+    print("| network | asked | before | paper's walk | ours |  |\n" + "| --- " * 6 + "|")
     for name, network, dataset, folder in networks(flags.shared):
         data = tfrobust.datasets.load(dataset, data_dir=folder and str(folder))
         images = data.test_arrays(flags.images)[0]
         predicted = np.full(len(images), -1)
-        classes = {"predicted": predicted, "rival": tfrobust.explanations.rivals(network, images)}
-        for kind, targets in classes.items():
-            for sign in (1, -1):
-                row: dict[str, Any] = {}
-                for walk in WALKS:
-                    found = tfrobust.explain(
-                        network,
-                        images,
-                        targets,
-                        rho=RHO,
-                        direction=sign,
-                        walk=walk,
-                        batch_size=BATCH,
-                    )
-                    row["before"] = float(np.median(found.confidence_before))
-                    row[walk] = {
-                        "median": float(np.median(found.confidence_after)),
-                        "mean": float(found.confidence_after.mean()),
-                        "least_rmse": float(found.rmse.min()),
-                    }
-                row["met"] = no_worse(sign, row["frank_wolfe"], row["paper"])
-                rows[f"{name}, {kind} class, direction {sign:+d}"] = row
-                told = [f"{row[w]['median']:.4g}, mean {row[w]['mean']:.4g}" for w in WALKS]
-                print(
-                    f"| {name} | {kind} | {'+' if sign > 0 else '−'} | {row['before']:.3f} "
-                    f"| {told[1]} | {told[0]} | {'met' if row['met'] else 'MISSED'} |",
-                    flush=True,
+        rivals = tfrobust.explanations.rivals(network, images)
+        questions = {
+            "predicted class, surer": (predicted, 1),
+            "predicted class, less sure": (predicted, -1),
+            "rival, surer": (rivals, 1),
+        }
+        for asked, (targets, sign) in questions.items():
+            row: dict[str, Any] = {}
+            for walk in WALKS:
+                found = tfrobust.explain(
+                    network,
+                    images,
+                    targets,
+                    rho=RHO,
+                    direction=sign,
+                    walk=walk,
+                    batch_size=BATCH,
                 )
-    turns.write(
-        flags.output,
-        {
-            "command": f"python benchmarks/explanation_walks.py --images {flags.images}",
-            "machine": {**machine, "tensorflow": tf.__version__},
-            "rho": RHO,
-            "images": flags.images,
-            "rows": rows,
-        },
-    )
+                row["before"] = float(np.median(found.confidence_before))
+                row[walk] = {
+                    "median": float(np.median(found.confidence_after)),
+                    "mean": float(found.confidence_after.mean()),
+                    "least_rmse": float(found.rmse.min()),
+                }
+            row["met"] = no_worse(sign, row["frank_wolfe"], row["paper"])
+            rows[f"{name}, {asked}"] = row
+            told = [f"{row[w]['median']:.4g}, mean {row[w]['mean']:.4g}" for w in WALKS]
+            print(
+                f"| {name} | {asked} | {row['before']:.3f} "
+                f"| {told[1]} | {told[0]} | {'met' if row['met'] else 'MISSED'} |",
+                flush=True,
+            )
+        turns.write(
+            flags.output,
+            {
+                "command": f"python benchmarks/explanation_walks.py --images {flags.images}",
+                "machine": {**machine, "tensorflow": tf.__version__},
+                "rho": RHO,
+                "images": flags.images,
+                "rows": rows,
+            },
+        )
     print(f"written: {flags.output}")
 
 
