@@ -81,7 +81,7 @@ def page(folder: Path, results: Path) -> Iterator[str]:
 
 def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
     """What both have in common."""
-    measured, boxed = [], []
+    measured, boxed, between = [], [], []
     for name, card in found.items():
         figures = card["figures"]
         link = f"[{name}]({name}/MODEL_CARD.md)"
@@ -89,6 +89,11 @@ def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
             link, figures["images"], f"{figures['clean accuracy']:.3f}",
             area(figures["attack ARA"]), area(figures["BTR ARA"]), " + ".join(figures["attacks"]),
         ])  # fmt: skip
+        if own := figures.get("certified ARA of the network itself"):
+            attacked = figures["attack ARA"]
+            between.append([
+                link, area(own), area(attacked), f"{own['value'] / attacked['value']:.2f}",
+            ])  # fmt: skip
         robust = figures["robust accuracy in [0, 1] at L2"]
         certified = figures["certified ARA of the smoothed network"]
         boxed.append([
@@ -101,6 +106,13 @@ def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
     yield from table(
         "| network | images | clean accuracy | attack ARA | BTR ARA | attacks |", measured
     )
+    if between:
+        yield (
+            "\n## From both sides\n\nNo attack at all can bring these networks below their "
+            "certified ARA, and the\nattacks above brought them to their attack ARA. Both are of "
+            "the same images.\n"
+        )
+        yield from table("| network | certified ARA | attack ARA | certified ÷ attacked |", between)
     if results.exists():
         told = json.loads(results.read_text())
         yield (

@@ -26,7 +26,9 @@ REFERENCES = 64  # images that the forms are compared on
 
 def references(card: dict[str, Any], data_dir: Path) -> Any:
     """Test images of the card's data set; None where they are not on this machine."""
-    name = card["recipe"]["dataset"]
+    recipe = card["recipe"]
+    # Cards of version 0.1 are flat.
+    name = recipe["data"]["name"] if "data" in recipe else recipe["dataset"]
     folder = None if name == "fashion_mnist_mini" else str(data_dir)
     if folder is not None and not data_dir.is_dir():
         print(f"{card['name']}: compared on noise, as there is no {data_dir}", file=sys.stderr)

@@ -128,11 +128,12 @@ def make_report() -> Callable[..., "AraReport"]:
 
 @pytest.fixture
 def full_report(make_report: Callable[..., "AraReport"]) -> "AraReport":
-    """A report with a certificate, an estimate, and three examples."""
+    """A report with both certificates, an estimate, and three examples."""
     import dataclasses
 
     import numpy as np
 
+    from tfrobust.certification.lipschitz_certificate import LipschitzCertificate
     from tfrobust.robustness import Certificate, Clever, accuracy_robustness_area
     from tfrobust.robustness.examples import Example
 
@@ -150,8 +151,18 @@ def full_report(make_report: Callable[..., "AraReport"]) -> "AraReport":
     )  # fmt: skip
     image = np.full((4, 4, 1), 0.25, np.float32)
     examples = [Example(row, 3, 5, image, image + np.float32(0.05), 0.05) for row in range(3)]
+    report = make_report()
+    below = 0.8 * np.minimum(report.attack_rmse, 0.1)
+    lipschitz = LipschitzCertificate(
+        ara=accuracy_robustness_area(below, 10), accuracy=0.9, l2=4 * below, rmse=below, slope=1.5,
+        rounding=1e-3, seconds=0.5, seed=0,
+    )  # fmt: skip
     return dataclasses.replace(
-        make_report(), certificate=certificate, clever=clever, examples=tuple(examples)
+        report,
+        certificate=certificate,
+        clever=clever,
+        lipschitz=lipschitz,
+        examples=tuple(examples),
     )
 
 

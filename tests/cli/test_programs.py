@@ -114,9 +114,11 @@ def test_evaluate_measures_an_exported_version(
     done = program(
         "evaluate", "--model", model, "--dataset", "fashion_mnist_mini", "--images", 2, "--preset",
         "fast", "--output", tmp_path, "--certify", 0.25, "--draws", 20,
+        "--certify_lipschitz",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "certified ARA of the smoothed" in done.stdout
+    assert "a lower bound for the network itself" in done.stdout
     assert "attack ARA" in done.stdout and "linearized margin (24 steps, 4 rivals)" in done.stdout
     assert json.loads((tmp_path / "ara.json").read_text())["images"] == 2
     assert (tmp_path / "report.html").is_file()

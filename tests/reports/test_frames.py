@@ -48,6 +48,10 @@ def test_certificate_and_estimate(full_report: AraReport) -> None:
     frame = full_report.certificate.to_dataframe()
     assert frame.loc[0].to_dict() == {"predicted": -1, "votes": 40, "l2": 0, "rmse": 0}
     frame = full_report.clever.to_dataframe()
+    assert full_report.lipschitz is not None
+    own = full_report.lipschitz.to_dataframe()
+    np.testing.assert_array_equal(own["rmse"], full_report.lipschitz.rmse)
+    np.testing.assert_array_equal(full_report.to_dataframe()["certified_rmse"], own["rmse"])
     assert frame.loc[2].to_dict() == {"l2": 0.7, "rmse": 0.175, "rival": 0, "fit": 0.04}
 
 

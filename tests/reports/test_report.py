@@ -105,6 +105,23 @@ def test_certificate_and_estimate_stand_apart(
     assert not any(one in text for one in words)
 
 
+def test_both_bounds_stand_together(make_report: Make, full_report: AraReport, read) -> None:
+    assert full_report.lipschitz is not None
+    words = (
+        "The network’s own certificate",
+        f"certified ARA, from below {full_report.lipschitz.ara.value:.4f}",
+        "certified: no attack comes below",
+        "Its upper bound is the shaded curve, its lower one the certified curve.",
+    )
+    text = read(report_page(full_report)).text
+    assert all(one in text for one in words)
+    assert text.count("no attack comes below") == 1  # of the goal that is certified alone
+    with_twin = read(report_page(full_report, twin=make_report(scale=0.5))).text
+    assert all(one in with_twin for one in words)
+    text = read(report_page(make_report())).text
+    assert not any(one in text for one in words)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_page_shows_examples_sizes_checks_and_the_command(
     make_report: Make, channels: int, read
@@ -149,3 +166,5 @@ def test_in_a_notebook(make_report: Make, full_report: AraReport, read) -> None:
     page = read(full_report.certificate._repr_html_())
     assert "Never a bound on the network itself." in page.text
     assert "an estimate and no bound" in read(full_report.clever._repr_html_()).text
+    page = read(full_report.lipschitz._repr_html_())
+    assert "A lower bound for the network itself" in page.text and "1.0e-03" in page.text

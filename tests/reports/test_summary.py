@@ -27,4 +27,5 @@ def test_certificate_and_estimate_have_lines_of_their_own(
 ) -> None:
     text = full_report.summary()
     assert "not a bound on the network itself" in text and "an estimate and no bound" in text
+    assert "a lower bound for the network itself, by its Lipschitz constant" in text
     assert "smoothed" not in make_report().summary()

@@ -40,7 +40,7 @@ def test_json_there_and_back(make_report: Make, tmp_path: Path, unfound: int) ->
     path = tmp_path / "ara.json"
     report.to_json(path)
     values = json.loads(path.read_text())
-    assert values["schema"] == 5
+    assert values["schema"] == 6
     assert values["warnings"] == ["a “warning”"] and "examples" not in values
     assert values["attack_rmse"].count(None) == unfound
     assert_same(AraReport.from_json(path), report)
@@ -63,9 +63,22 @@ def test_json_that_was_kept_still_loads(tmp_path: Path) -> None:
 def test_json_of_an_earlier_schema_is_refused(make_report: Make, tmp_path: Path) -> None:
     path = tmp_path / "ara.json"
     make_report().to_json(path)
-    path.write_text(path.read_text().replace('"schema": 5', '"schema": 4'))
-    with pytest.raises(InputError, match=r"AraReport\.to_json's schema 5; got schema 4"):
+    path.write_text(path.read_text().replace('"schema": 6', '"schema": 5'))
+    with pytest.raises(InputError, match=r"AraReport\.to_json's schema 6; got schema 5"):
         AraReport.from_json(path)
+
+
+def test_a_certificate_that_an_attack_disproves_is_refused(full_report: AraReport) -> None:
+    lipschitz = full_report.lipschitz
+    assert lipschitz is not None
+    wrong = lipschitz.rmse.copy()
+    wrong[3] = 1.001 * full_report.attack_rmse[3]
+    with pytest.raises(InputError, match="1 images were changed by less, the first is image 3"):
+        dataclasses.replace(full_report, lipschitz=dataclasses.replace(lipschitz, rmse=wrong))
+    wrong[3] = full_report.attack_rmse[3]  # no perturbation below it was found
+    dataclasses.replace(full_report, lipschitz=dataclasses.replace(lipschitz, rmse=wrong))
+    with pytest.raises(InputError, match="of the 20 images that were attacked, got one of 19"):
+        dataclasses.replace(full_report, lipschitz=dataclasses.replace(lipschitz, rmse=wrong[1:]))
 
 
 def test_medians(make_report: Make) -> None:

@@ -5,8 +5,9 @@ import typing
 import pytest
 
 from tfrobust.runs import fields
-from tfrobust.runs.build import learning_rate, perturber
+from tfrobust.runs.build import learning_rate, margin_loss, perturber
 from tfrobust.runs.config import Config
+from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
 from tfrobust.training import L2MinWalk, L2Walk, Madry, Trades
 from tfrobust.training.perturber import Perturber
@@ -28,6 +29,14 @@ def test_methods_make_perturbers_with_their_own_numbers() -> None:
     trades = made(method="trades", beta=1.5)
     assert isinstance(trades, Trades)
     assert (trades.norm, trades.beta, trades.steps, trades.share) == ("linf", 1.5, 10, 1.0)
+
+
+def test_a_radius_makes_the_margin_loss() -> None:
+    assert margin_loss(MarginConfig()) is None
+    loss = margin_loss(MarginConfig(epsilon=0.5))
+    assert loss is not None and (loss.epsilon, loss.temperature) == (0.5, 0.25)
+    loss = margin_loss(MarginConfig(epsilon=0.5, temperature=0.1))
+    assert loss is not None and loss.temperature == 0.1
 
 
 @pytest.mark.parametrize(

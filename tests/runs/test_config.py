@@ -69,6 +69,11 @@ WRONG = [
         "`network.architecture` to be resnet_cifar where `network.stem_stride` is not 1",
     ),
     (
+        {"network.architecture": "lipschitz", "network.mirrored": True},
+        "`network.architecture` to be another than 'lipschitz' where there is `network.mirrored`",
+    ),
+    ({"margin.temperature": 0.5}, "`margin.epsilon` where there is `margin.temperature`"),
+    (
         {"network.architecture": "keras:VGG16", "network.synchronized": True},
         "`network.synchronized` with a ResNet",
     ),

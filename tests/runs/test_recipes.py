@@ -15,6 +15,9 @@ def test_recipes_have_the_values_that_they_had_in_version_0_1(name: str) -> None
     # Fields that version 0.1 did not have.
     old |= {"bits": None, "frame": None, "labels": None, "group": None}
     old |= {"fit": "crop", "balance": "none"}
+    old |= {"weights": None, "frozen_epochs": 0, "psi_initial_share": None, "eval_draw": None}
+    old |= {"keep_best": "none", "patience": None}
+    old |= {"margin_epsilon": None, "margin_temperature": None}
     config = recipes.RECIPES[name]().to_json()
     for path, flat in fields.flat_names(Config).items():
         section, _, field = path.rpartition(".")

@@ -61,6 +61,13 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "draws", 1000, "noisy copies of an image to certify", flag_values=FLAGS, lower_bound=1
 )
+flags.DEFINE_bool(
+    "certify_lipschitz",
+    False,
+    "also certify the network itself by the Lipschitz constants of its layers: of use for networks "
+    "that were made for it, such as the recipe fashion_mnist_lipschitz",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "output",
     None,
@@ -127,6 +134,12 @@ def evaluate(values: Any) -> None:
     except AnotherEvaluation as error:
         whole = ", in a command without --shard," if shard else ""
         raise InputError(f"{error}: --fresh{whole} does that") from None
+    lipschitz = None
+    if values.certify_lipschitz and not shard:
+        from tfrobust.certification.lipschitz import certify_lipschitz
+
+        # Before the attacks, as it takes seconds and may not know a layer.
+        lipschitz = certify_lipschitz(classifier, sample.images, sample.labels)
     if not values.merge:
         with program.resumable(KEPT):
             evaluation.run(shard or (1, 1))
@@ -136,7 +149,7 @@ def evaluate(values: Any) -> None:
             "the same command with --merge instead of --shard writes the report"
         )
         return
-    report = evaluation.report()
+    report = dataclasses.replace(evaluation.report(), lipschitz=lipschitz)
     _write(report, folder)
     if values.certify:
         from tfrobust.certification.smoothing import certify

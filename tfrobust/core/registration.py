@@ -18,8 +18,13 @@ CLASSES = {
     "L2SGD": "tfrobust.training.optimizer",
     "L2Walk": "tfrobust.training.adversarial",
     "Madry": "tfrobust.training.ball",
+    "MarginLoss": "tfrobust.training.margin",
+    "MaxMin": "tfrobust.models.lipschitz_layers",
+    "Orthogonal": "tfrobust.models.orthogonal",
     "PsiController": "tfrobust.training.psi",
     "RobustClassifier": "tfrobust.training.classifier",
+    "SpaceToDepth": "tfrobust.models.lipschitz_layers",
+    "SpatialShift": "tfrobust.models.lipschitz_layers",
     "Trades": "tfrobust.training.ball",
 }
 # This module is imported with Keras. An activation is a function, for which nothing can stand, and

@@ -1,7 +1,12 @@
 from . import published as published
 from .convert import half_huber as half_huber
 from .convert import logits_network as logits_network
+from .lipschitz import lipschitz_network as lipschitz_network
+from .lipschitz_layers import MaxMin as MaxMin
+from .lipschitz_layers import SpaceToDepth as SpaceToDepth
+from .lipschitz_layers import SpatialShift as SpatialShift
 from .mirror import mirrored as mirrored
+from .orthogonal import Orthogonal as Orthogonal
 from .resnet import HalfHuberReLU as HalfHuberReLU
 from .resnet import InputNormalization as InputNormalization
 from .resnet import resnet_cifar as resnet_cifar

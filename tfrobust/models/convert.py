@@ -152,11 +152,12 @@ def _exchanged(
     return Smoothed(twin, tuple(found), left)
 
 
-def full_precision(network: keras.Model) -> keras.Model:
+def full_precision(network: keras.Model, dtype: str = FULL) -> keras.Model:
     """Copies a network so that all layers compute in float32, as an exported network must.
 
     Args:
         network: a built functional or Sequential model, such as one that was trained in bfloat16.
+        dtype: "float32", or "float64" for what the network would give if float32 did not round.
 
     Returns:
         A new model of the same kind with copies of the weights.
@@ -165,7 +166,7 @@ def full_precision(network: keras.Model) -> keras.Model:
     def exchanged(operation: keras.Operation) -> keras.Operation:
         if not isinstance(operation, keras.layers.Layer):
             return operation
-        return type(operation).from_config({**operation.get_config(), "dtype": FULL})
+        return type(operation).from_config({**operation.get_config(), "dtype": dtype})
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
     twin.set_weights(network.get_weights())

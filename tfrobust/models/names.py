@@ -2,6 +2,6 @@
 
 from typing import Literal, get_args
 
-ARCHITECTURES = ("resnet_cifar", "resnet_imagenet")
+ARCHITECTURES = ("resnet_cifar", "resnet_imagenet", "lipschitz")
 Activation = Literal["half_huber_relu", "relu"]
 ACTIVATIONS = get_args(Activation)

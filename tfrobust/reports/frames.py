@@ -8,6 +8,7 @@ import numpy as np
 
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
+from tfrobust.certification.lipschitz_certificate import LipschitzCertificate
 from tfrobust.reports.pixels import class_name
 from tfrobust.robustness.comparison import Comparison
 from tfrobust.robustness.labels_report import LabelsReport
@@ -49,6 +50,8 @@ def report_frame(report: AraReport) -> "pandas.DataFrame":
         "btr_rmse": report.btr_rmse,
         "attack_linf": report.attack_linf,
     }
+    if report.lipschitz is not None:
+        columns["certified_rmse"] = report.lipschitz.rmse
     columns |= {f"{record.goal}: {record.name}": record.rmse for record in report.attacks}
     return _frame(columns, "image")
 
@@ -107,6 +110,11 @@ def certificate_frame(certificate: Certificate) -> "pandas.DataFrame":
         {name: getattr(certificate, name) for name in ("predicted", "votes", "l2", "rmse")},
         "image",
     )
+
+
+def lipschitz_frame(certificate: LipschitzCertificate) -> "pandas.DataFrame":
+    """A row for each image."""
+    return _frame({name: getattr(certificate, name) for name in ("l2", "rmse")}, "image")
 
 
 def clever_frame(clever: Clever) -> "pandas.DataFrame":

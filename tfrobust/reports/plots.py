@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A curve has this many points: more than a screen shows, and few enough for a small page.
 POINTS = 600
-_INK, _SHADE, _TWIN = "#12426f", "#bcd3ea", "#9b2d1f"
+_INK, _SHADE, _TWIN, _BELOW = "#12426f", "#bcd3ea", "#9b2d1f", "#6b4fa3"
 _THIN = ("#d98200", "#00805e", "#a8558a", "#4a9fd4", "#7a6a00", "#555555")
 
 
@@ -41,6 +41,7 @@ def accuracy_svg(
     num_classes: int,
     *,
     twin: Curve | None = None,
+    certified: Curve | None = None,
 ) -> str:
     """Plots accuracy against perturbation size, with the ARA shaded.
 
@@ -51,6 +52,7 @@ def accuracy_svg(
             curve is the thick one.
         num_classes: K; a line at 1/K shows the accuracy of a guess.
         twin: the plain twin's smallest sizes, drawn dashed.
+        certified: the network's certified sizes, drawn below: the truth lies between.
 
     Returns:
         An <svg> element.
@@ -58,7 +60,7 @@ def accuracy_svg(
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
     figure = _figure(5.4, 4.3)
-    draw_accuracy(figure.add_subplot(), title, smallest, attacks, num_classes, twin)
+    draw_accuracy(figure.add_subplot(), title, smallest, attacks, num_classes, twin, certified)
     # The legend stands below the plot, because curves may reach every corner of it.
     figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     return _svg(figure, title)
@@ -71,6 +73,7 @@ def draw_accuracy(
     attacks: Sequence[Curve],
     num_classes: int,
     twin: Curve | None = None,
+    certified: Curve | None = None,
 ) -> None:
     """Draws what `accuracy_svg` plots, without a legend; the arguments are the same."""
     chance = 1.0 / num_classes
@@ -84,6 +87,9 @@ def draw_accuracy(
         values = accuracy_at(sizes, curve.rmse)
         axes.step(sizes, values, where="post", color=colour, linewidth=1, label=curve.label)
     axes.step(sizes, thick, where="post", color=_INK, linewidth=2.2, label=smallest.label)
+    if certified is not None:
+        values = accuracy_at(sizes, certified.rmse)
+        axes.step(sizes, values, where="post", color=_BELOW, linewidth=2.2, label=certified.label)
     if twin is not None:
         values = accuracy_at(sizes, twin.rmse)
         axes.step(sizes, values, where="post", color=_TWIN, linestyle="--", label=twin.label)

@@ -39,6 +39,8 @@ PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("LabelsReport", "html"): labels.labels_page,
     ("LabelsReport", "notebook"): labels.labels_notebook,
     ("LabelsReport", "summary"): labels.labels_summary,
+    ("LipschitzCertificate", "dataframe"): frames.lipschitz_frame,
+    ("LipschitzCertificate", "notebook"): certificates.lipschitz_notebook,
     ("Overview", "png"): figures.overview_png,
     ("Performance", "dataframe"): frames.performance_frame,
     ("Performance", "notebook"): performance.performance_notebook,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrobust.core.ara import share_interval
-from tfrobust.reports.certificates import certificate_table
+from tfrobust.reports.certificates import certificate_table, certified_curve, lipschitz_table
 from tfrobust.reports.page import Section, Table, area_cells, png_uri, render
 from tfrobust.reports.performance import performance_values
 from tfrobust.reports.pixels import eight_bits
@@ -24,6 +24,7 @@ MEANING = {
     "btr": "An image holds while its true class is still likelier than a guess (“better than "
     "random”).",
 }
+BETWEEN = " Its upper bound is the shaded curve, its lower one the certified curve."
 # The sizes that papers give robust accuracy at: in words, as numbers, and the norm.
 SIZES: tuple[tuple[str, float, Literal["L2", "Linf"]], ...] = (
     *((f"L2 {size:g}", size, "L2") for size in L2_SIZES),
@@ -80,6 +81,8 @@ def _values(report: AraReport, twin: AraReport | None) -> dict[str, Any]:
         "certificate": report.certificate,
         "certificate_table": report.certificate and certificate_table(report.certificate),
         "clever": report.clever,
+        "lipschitz": report.lipschitz,
+        "lipschitz_table": report.lipschitz and lipschitz_table(report.lipschitz),
         "facts": _facts(report, twin),
         "bounds": _bounds(report),
         **_performance(report),
@@ -110,6 +113,10 @@ def _headline(report: AraReport, twin: AraReport | None, ratios: Comparison | No
     rows[0].append("")
     for row, median in zip(rows[1:], (report.attack_median, report.btr_median), strict=True):
         row.append("not found" if median is None else f"{median:.4f}")
+    if (below := report.lipschitz) is not None:
+        cells = ["certified ARA, from below", *area_cells(below.ara)]
+        empty = [""] * (len(head) - len(cells) - 1)
+        rows.insert(2, [*cells, *empty, f"{np.median(below.rmse):.4f}"])
     return Table(head, rows)
 
 
@@ -123,8 +130,10 @@ def _curves(report: AraReport, twin: AraReport | None) -> list[tuple[str, str]]:
                 [Curve(one.name, one.rmse) for one in report.attacks if one.goal == goal],
                 report.num_classes,
                 twin=None if twin is None else Curve("plain twin", sizes_of(twin, goal)),
+                certified=certified_curve(report, goal),
             ),
-            f"{MEANING[goal]} The shaded area is the ARA.",
+            f"{MEANING[goal]} The shaded area is the ARA."
+            + (BETWEEN if certified_curve(report, goal) else ""),
         )
         for goal, title in GOALS.items()
     ]

@@ -27,7 +27,8 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
         f"BTR ARA        {report.btr_ara}",
         f"95 % intervals; upper bounds by {' + '.join(report.attack_names)}",
     ]
-    lines += [str(extra) for extra in (report.certificate, report.clever) if extra is not None]
+    extras = (report.lipschitz, report.certificate, report.clever)
+    lines += [str(extra) for extra in extras if extra is not None]
     warnings = list(report.warnings)
     if twin is not None:
         ratios = compare(report, twin)

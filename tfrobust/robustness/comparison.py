@@ -133,6 +133,7 @@ def first_images(
         image_hash=image_hash,
         certificate=None,
         clever=None,
+        lipschitz=None,
         examples=(),
         predictions=predictions,
     )

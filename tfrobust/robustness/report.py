@@ -9,6 +9,7 @@ import pydantic
 
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
+from tfrobust.certification.lipschitz_certificate import LipschitzCertificate
 from tfrobust.core.ara import Ara
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
@@ -84,17 +85,22 @@ class AraReport(Record, Presented):
         certificate: what randomized smoothing certifies of the smoothed network, which is another
             network. Add it by dataclasses.replace(report, certificate=certify(…)).
         clever: CLEVER's estimated sizes, added in the same way.
+        lipschitz: what the Lipschitz constant certifies of this very network, on the same images,
+            added in the same way. Then the ARA is known from both sides.
         examples: the images that were hardest and easiest to change, for the page. The JSON
             leaves them out.
         class_names: K names; empty if they are not known.
         predictions: what the network says of each image; None in a report that was kept from before
             there were such.
 
+    Raises:
+        InputError: an image is certified to a size at which an attack has changed it.
+
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
 
-    # 4 has bounds, 5 predictions.
-    SCHEMA: ClassVar[int] = 5
+    # 4 has bounds, 5 predictions, 6 lipschitz.
+    SCHEMA: ClassVar[int] = 6
     DERIVED: ClassVar[tuple[str, ...]] = ("images", "attack_median", "btr_median", "warnings")
 
     name: str
@@ -118,6 +124,7 @@ class AraReport(Record, Presented):
     seconds: float
     certificate: Certificate | None = None
     clever: Clever | None = None
+    lipschitz: LipschitzCertificate | None = None
     examples: Annotated[
         tuple[Example, ...], pydantic.PlainValidator(tuple), pydantic.Field(exclude=True)
     ] = ()
@@ -125,6 +132,10 @@ class AraReport(Record, Presented):
     predictions: Predictions | None = None
 
     __repr__ = brief
+
+    def __post_init__(self) -> None:
+        if self.lipschitz is not None:
+            _check_between(self.lipschitz.rmse, self.attack_rmse)
 
     @property
     def images(self) -> int:
@@ -208,6 +219,24 @@ class AraReport(Record, Presented):
             InputError: the two reports cannot be compared.
         """
         return present(self, "summary")(twin=twin)
+
+
+def _check_between(certified: np.ndarray, attacked: np.ndarray) -> None:
+    """Refuses a certificate that an attack has disproved."""
+    if len(certified) != len(attacked):
+        raise InputError(
+            f"expected a certificate of the {len(attacked)} images that were attacked, got one of "
+            f"{len(certified)}"
+        )
+    wrong = np.flatnonzero(certified > attacked)
+    if len(wrong):
+        first = wrong[0]
+        raise InputError(
+            f"expected no attack to come below its certificate, but {len(wrong)} images were "
+            f"changed by less, the first is image {first}: certified to {certified[first]:.6g}, "
+            f"changed by {attacked[first]:.6g} (RMSE). The certificate is of another network or of "
+            "other images, or one of the two is wrong"
+        )
 
 
 def _median(rmse: np.ndarray) -> float | None:

@@ -10,11 +10,13 @@ from tfrobust.datasets import DatasetInfo, DataSource
 from tfrobust.errors import InputError
 from tfrobust.runs import distribution, network
 from tfrobust.runs.config import Config
+from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
 from tfrobust.training import optimizer
 from tfrobust.training.adversarial import L2MinWalk, L2Walk
 from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.classifier import RobustClassifier
+from tfrobust.training.margin import MarginLoss
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
@@ -49,10 +51,11 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     keras.utils.set_random_seed(config.seed)
     made = network.make(config.network, info, precision=config.training.precision)
     guess = math.log(info.num_classes)
-    if config.psi.loss_target is not None and config.psi.loss_target >= guess:
+    target = config.psi.loss_target
+    if target is not None and config.margin.epsilon is None and target >= guess:
         raise InputError(
             f"expected `psi.loss_target` below ln K = {guess:.3f}, the loss of a guess among "
-            f"{info.num_classes} classes, got {config.psi.loss_target}"
+            f"{info.num_classes} classes, got {target}"
         )
     penalty = psi = None
     if config.penalty.on:
@@ -90,8 +93,15 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
             + f", got {config.training.batch_size}"
         )
     # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
-    classifier.compile(optimizer=sgd, jit_compile=replicas == 1)
+    classifier.compile(sgd, margin_loss(config.margin), jit_compile=replicas == 1)
     return classifier
+
+
+def margin_loss(config: MarginConfig) -> MarginLoss | None:
+    """The loss that asks for margins; None for the plain cross-entropy."""
+    given = {"epsilon": config.epsilon, "temperature": config.temperature}
+    arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return MarginLoss(**arguments) if arguments else None
 
 
 def perturber(config: AdversarialConfig, *, with_penalty: bool) -> Perturber | None:

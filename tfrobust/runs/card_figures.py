@@ -22,6 +22,11 @@ def figures_of(measured: Measured) -> dict[str, Any]:
         "perturbed images kept in [0, 1]": report.bounds is not None,
         "checks": {name: list(found) or "passed" for name, found in report.checks.items()},
     }
+    if report.lipschitz is not None:
+        figures["certified ARA of the network itself"] = {
+            **dataclasses.asdict(report.lipschitz.ara),
+            "slope": report.lipschitz.slope,
+        }
     if report.smoke:
         figures["note"] = "smoke run, not a measurement"
     if twin is not None:

@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from tfrobust.errors import InputError
 from tfrobust.runs import fields
 from tfrobust.runs.fields import Flat, record
+from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.network_section import NetworkConfig
 from tfrobust.runs.sections import (
     AdversarialConfig,
@@ -44,6 +45,7 @@ class Config:
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    margin: Annotated[MarginConfig, Flat(prefix="margin_")] = MarginConfig()
     penalty: Annotated[PenaltyConfig, Flat(prefix="penalty_")] = PenaltyConfig()
     psi: Annotated[PsiConfig, Flat(prefix="psi_")] = PsiConfig()
     adversarial: Annotated[AdversarialConfig, Flat(prefix="adversarial_")] = AdversarialConfig()

@@ -276,7 +276,8 @@ class _Loop:
         psi = f" psi={row['psi']:.0f}" if "psi" in row else ""
         rate = bar.format_dict["rate"]
         speed = f" {rate * self.config.training.batch_size:.0f} images/s" if rate else ""
-        return f"loss={row['cross_entropy']:.3f} accuracy={row['accuracy']:.3f}{psi}{speed}"
+        loss = row[self.classifier.loss_name]
+        return f"loss={loss:.3f} accuracy={row['accuracy']:.3f}{psi}{speed}"
 
     def _bar(self) -> "tqdm[Any]":
         return tqdm(

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfrobust.attacks import Attack, L2Min, LinearizedMargin
 from tfrobust.certification.certificate import Certificate
+from tfrobust.certification.lipschitz import certify_lipschitz
 from tfrobust.certification.smoothing import certify
 from tfrobust.core.provenance import image_hash
 from tfrobust.datasets import DataSource, Sample
@@ -61,6 +62,9 @@ def measure(run: Run, network: keras.Model) -> Measured:
         smoke=run.is_smoke,
         seed=config.seed,
     )
+    if config.network.architecture == "lipschitz":
+        certificate = certify_lipschitz(network, *sample[:2], seed=config.seed)
+        report = dataclasses.replace(report, lipschitz=certificate)
     report.to_json(run.folder / "ara.json")
     return Measured(report, plain_twin(config, source, report))
 

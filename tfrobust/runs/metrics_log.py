@@ -16,6 +16,7 @@ COLUMNS = (
     "epoch",
     "loss",
     "cross_entropy",
+    "classification_loss",
     "accuracy",
     "penalty",
     "psi",

@@ -13,7 +13,7 @@ from tfrobust.core.loading import load
 from tfrobust.core.python_function import find
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
-from tfrobust.models import resnet_cifar, resnet_imagenet
+from tfrobust.models import lipschitz_network, resnet_cifar, resnet_imagenet
 from tfrobust.models.convert import RELU, SMOOTH, Smoothed, smoothed
 from tfrobust.models.head import with_classes
 from tfrobust.models.names import ARCHITECTURES
@@ -40,6 +40,8 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
     form, _, name = config.architecture.partition(":")
     is_file = form not in ("keras", "keras_hub", "python")
     with _layers_in(precision):
+        if config.architecture == "lipschitz":
+            return _lipschitz(config, info)
         if config.architecture in ARCHITECTURES:
             return _resnet(config, info)
         if form == "keras":
@@ -92,6 +94,13 @@ def said_of_activations(found: Smoothed) -> list[str]:
             )
         lines.append(f"{count} × {kind} stays as it is: {why}")
     return lines
+
+
+def _lipschitz(config: NetworkConfig, info: DatasetInfo) -> keras.Model:
+    given = {} if config.width is None else {"width": config.width}
+    return lipschitz_network(
+        num_classes=info.num_classes, input_shape=info.image_shape, mean=info.mean, **given
+    )
 
 
 def _resnet(config: NetworkConfig, info: DatasetInfo) -> keras.Model:

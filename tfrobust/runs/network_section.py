@@ -19,10 +19,11 @@ class NetworkConfig:
 
     architecture: str = "resnet_cifar"
     """resnet_cifar or resnet_imagenet, which depth, width, stem_stride, activation and synchronized
-    describe; or a network of its own: keras:EfficientNetV2B0 or another of keras.applications;
-    keras_hub:PRESET, a trained backbone, with the extra keras-hub; a .keras or .h5 file, whose
-    weights are trained on; or python:module:function, where function(input_shape, num_classes)
-    gives a Keras model."""
+    describe; lipschitz, which width describes, and whose robustness is certified (train it by
+    margin.epsilon); or a network of its own: keras:EfficientNetV2B0 or another of
+    keras.applications; keras_hub:PRESET, a trained backbone, with the extra keras-hub; a .keras or
+    .h5 file, whose weights are trained on; or python:module:function, where
+    function(input_shape, num_classes) gives a Keras model."""
 
     weights: str | None = None
     """What a keras: network begins with: imagenet, which Keras downloads, or a file of its weights
@@ -85,6 +86,11 @@ class NetworkConfig:
             raise InputError(
                 "expected `network.architecture` to be resnet_cifar where `network.stem_stride` "
                 f"is not 1, got {self.architecture!r}"
+            )
+        if self.mirrored and self.architecture == "lipschitz":
+            raise InputError(
+                "expected `network.architecture` to be another than 'lipschitz' where there is "
+                "`network.mirrored`: it has no global pool, at which both views could meet"
             )
         if self.synchronized and whole:
             raise InputError(
