@@ -1,7 +1,6 @@
 """A network whose robustness can be certified: no layer lengthens the distance of two images."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -20,16 +19,16 @@ def lipschitz_network(
     num_classes: int = 10,
     input_shape: tuple[int, int, int] = (32, 32, 3),
     width: int = 32,
-    blocks: int = 2,
+    blocks: int = 1,
     mean: Sequence[float] | None = None,
 ) -> keras.Model:
     """Makes a network of orthogonal layers, for small images.
 
     Four stages halve the image, and mix the channels of each pixel by an orthogonal matrix. In each
     stage blocks follow that shift channels by a pixel, mix them, and sort them by `MaxMin`: this is
-    a 3×3 convolution that neither lengthens nor shortens anything inside the image. It ends with an
-    orthogonal dense layer, and one to the logits. The layers are Keras' own, and `Orthogonal`
-    keeps their weights while they are trained. Images whose sides are no multiples of 16 get a
+    a 3×3 convolution that neither lengthens nor shortens anything inside the image. An orthogonal
+    dense layer gives the logits. The layers are Keras' own, and `Orthogonal` keeps their weights
+    while they are trained. Images whose sides are no multiples of 16 get a
     border of zeros.
 
     `certify_lipschitz` gives its radii. Train it by `MarginLoss`: the cross-entropy does not know
@@ -74,8 +73,13 @@ def lipschitz_network(
                 features = SpatialShift()(features)
             features = MaxMin()(_mixed(features, filters))
         filters = min(GROWTH * filters, WIDEST * width)
-    features = MaxMin()(_dense(filters)(keras.layers.Flatten()(features)))
-    logits = _dense(num_classes, name="logits", dtype=whole)(features)
+    logits = keras.layers.Dense(
+        num_classes,
+        kernel_initializer="orthogonal",
+        kernel_constraint=Orthogonal(),
+        name="logits",
+        dtype=whole,
+    )(keras.layers.Flatten()(features))
     return keras.Model(images, logits, name="lipschitz")
 
 
@@ -90,9 +94,3 @@ def _mixed(features: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     return keras.layers.Conv2D(
         filters, 1, kernel_initializer="orthogonal", kernel_constraint=Orthogonal()
     )(features)
-
-
-def _dense(units: int, **named: Any) -> keras.layers.Layer:
-    return keras.layers.Dense(
-        units, kernel_initializer="orthogonal", kernel_constraint=Orthogonal(), **named
-    )
