@@ -1,5 +1,6 @@
 """Certified radii by Lipschitz constants, against attacks and linear algebra."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfrobust import datasets, evaluate, load
 from tfrobust.certification import LipschitzCertificate, certify_lipschitz
 from tfrobust.certification.lipschitz_bound import Seen, growth_at, margins_growth
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization, half_huber_relu
@@ -284,3 +286,14 @@ def test_a_layer_made_of_a_known_one_may_be_another() -> None:
 
     with pytest.raises(InputError, match="a Doubled"):
         certify_lipschitz(sequential(layers.Flatten(), Doubled(4)), IMAGES, [0, 1, 2, 0, 1])
+
+
+@pytest.mark.slow
+def test_the_shipped_network_is_known_from_both_sides() -> None:
+    images, labels = datasets.load("fashion_mnist_mini").test_arrays(100)
+    network = load("fashion_mnist_lipschitz")
+    certificate = certify_lipschitz(network, images, labels)
+    report = evaluate(network, images, labels, preset="fast", progress=False)
+    whole = dataclasses.replace(report, lipschitz=certificate)  # or an error
+    assert whole.lipschitz is not None and whole.attack_ara.value is not None
+    assert whole.lipschitz.ara.value > 0.7 * whole.attack_ara.value
