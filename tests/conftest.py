@@ -172,6 +172,21 @@ def chromium() -> Callable[[str, Path], contextlib.AbstractContextManager["Page"
     return _opened
 
 
+@pytest.fixture(scope="session")
+def axe() -> Callable[["Page"], list[str]]:
+    """Looks for what keeps people from using a page: axe(page) → the rules that it breaks."""
+    program = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+    if not program.is_file():
+        pytest.skip(f"there is no {program}: run `make demo`")
+
+    def broken(page: "Page") -> list[str]:
+        page.run(program.read_text() + "; 0")
+        told = "({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')"
+        return page.run(f"axe.run().then(({{ violations }}) => violations.map({told}))")
+
+    return broken
+
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60  # seconds for the browser
 

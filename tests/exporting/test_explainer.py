@@ -16,7 +16,7 @@ from PIL import Image
 
 import tfrobust
 from tfrobust.core.door import as_classifier
-from tfrobust.exporting import onnx, onnx_conversion
+from tfrobust.exporting import onnx, onnx_conversion, onnx_loops
 from tfrobust.exporting.onnx_nodes import NotConvertible
 from tfrobust.exporting.saved_model import export
 from tfrobust.exporting.signatures import explain_inputs, explainer
@@ -68,10 +68,10 @@ LAYERS = {
 
 
 def mixed_shapes() -> keras.Model:
-    """Pieces that are cut out, joined, mirrored and resized; the last axis goes backwards."""
+    """Pieces that are cut out, joined, mirrored and resized; the last axes go backwards."""
     images = keras.Input((9, 8, 2))
     both = layers.Concatenate()([images, layers.Conv2D(3, 3, padding="same")(images)])
-    cut = layers.Cropping2D(((1, 0), (0, 2)))(both)[:, ::2, ..., ::-1]
+    cut = keras.ops.flip(layers.Cropping2D(((1, 0), (0, 2)))(both)[:, ::2, ..., ::-1], 2)
     mirrored = keras.ops.pad(cut, [[0, 0], [1, 2], [0, 1], [0, 0]], mode="reflect")
     larger = layers.UpSampling2D(2, interpolation="bilinear")(mirrored)
     nearest = layers.Resizing(5, 7, interpolation="nearest")(larger)
@@ -101,6 +101,9 @@ NETWORKS = {
     "mixed shapes": mixed_shapes,
 }
 
+# TensorFlow without oneDNN, as on some CPUs, has no transposed convolutions with dilation.
+BY_XLA = ("transposed",)
+
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_answers_and_gradients_of_layers(kind: str, tmp_path: Path) -> None:
@@ -116,7 +119,9 @@ def test_answers_and_gradients_of_layers(kind: str, tmp_path: Path) -> None:
         explainer(as_classifier(network)),
         input_signature=explain_inputs(network.input_shape),
         autograph=False,
+        jit_compile=kind in BY_XLA,
     )
+    asked = tf.function(network, jit_compile=True) if kind in BY_XLA else network
     rng = np.random.default_rng(0)
     for count in (1, 3):
         inputs = {
@@ -127,7 +132,7 @@ def test_answers_and_gradients_of_layers(kind: str, tmp_path: Path) -> None:
             "rho": np.zeros(count, np.float32),
         }
         (logits,) = classifying.run(["logits"], {"images": inputs["images"]})
-        own = np.asarray(network(inputs["images"], training=False))
+        own = np.asarray(asked(inputs["images"], training=False))
         np.testing.assert_allclose(logits, own, atol=1e-5 * max(1, np.abs(own).max()))
         found = dict(zip(names, explaining.run(names, inputs), strict=True))
         expected = function(*map(tf.constant, inputs.values()))
@@ -176,6 +181,16 @@ def test_each_weight_stands_in_the_file_once(network, version) -> None:
         kept = constant_bytes(version / name)
         # Beside the weights there are only small constants such as axes and shapes.
         assert weights <= kept < weights + 5000, name
+
+
+def test_the_loop_hands_on_its_place_alone(version) -> None:
+    graph = load_onnx(str(version / "explainer.onnx")).graph
+    (loop,) = [node for node in graph.node if node.op_type == "Loop"]
+    # The number of rounds, whether to go on, the counters of TensorFlow, and where the walk stands.
+    assert len(loop.input) <= 5
+    kinds = {node.op_type for node in onnx_loops.all_nodes(graph)}
+    # Not every runtime knows it. Strided convolutions alone need the other.
+    assert "ReverseSequence" not in kinds and "ConvTranspose" in kinds
 
 
 def constant_bytes(path: Path) -> int:

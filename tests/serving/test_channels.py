@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.errors import InputError
-from tfrobust.serving import Client, ServerError
+from tfrobust.serving import AsyncClient, Client, ServerError
 from tfrobust.serving.local import Server
 from tfrobust.serving.settings import Settings
 
@@ -161,6 +161,14 @@ assert not {{"tensorflow", "keras", "grpc"}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("class ") == 3
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_without_grpc_rest_is_named(client: type, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    monkeypatch.delitem(sys.modules, "tfrobust.serving.grpc_channel", raising=False)
+    with pytest.raises(InputError, match=r"expected grpc, by which .* ask by REST"):
+        client("localhost:8500", model="tiny")
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

@@ -4,11 +4,10 @@ import collections
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
@@ -16,7 +15,13 @@ from tf2onnx import optimizer, tf_loader, tfonnx
 from tf2onnx.convert import tensor_names_from_structed
 
 from tfrobust.errors import reason_of
-from tfrobust.exporting import onnx_elementwise, onnx_shapes, onnx_window_gradients
+from tfrobust.exporting import (
+    onnx_elementwise,
+    onnx_loops,
+    onnx_shapes,
+    onnx_weights,
+    onnx_window_gradients,
+)
 from tfrobust.exporting.onnx_nodes import NotConvertible, Rewrite
 
 OPSET = 17
@@ -68,12 +73,14 @@ def convert(
         with _static_shapes():
             concrete = traced.get_concrete_function()
         model = _by_tf2onnx(concrete, faults)
+        onnx_loops.read_from_around(model.graph)
         constants = {name: variable.numpy() for name, variable in variables.items()}
         # A layer may hold numbers that are no weights of it, as Normalization holds its mean.
         for value, name in concrete.graph.captures:
             if value.dtype != tf.resource:
                 constants[name.name] = value.numpy()
-        _keep_constant(model, constants)
+        onnx_weights.keep_constant(model.graph, constants)
+        onnx_weights.arrange_constants(model.graph)
         _refuse_unknown(model.graph, network, faults)
         onnx.checker.check_model(model, full_check=True)
     except NotConvertible:
@@ -164,21 +171,6 @@ def _handler(replace: Callable[[Rewrite], None], faults: dict[str, str]) -> Call
     return handle
 
 
-def _keep_constant(model: onnx.ModelProto, values: Mapping[str, np.ndarray]) -> None:
-    """Turns those inputs into constants that have a value, where a node reads them."""
-    inputs = list(model.graph.input)
-    read = {name for node in _nodes(model.graph) for name in node.input}
-    del model.graph.input[:]
-    for each in inputs:
-        if each.name in values and each.name not in read:
-            continue  # such as the state of a Dropout's random numbers
-        if each.name in values:
-            constant = onnx.numpy_helper.from_array(values[each.name], each.name)
-            model.graph.initializer.append(constant)
-        else:
-            model.graph.input.append(each)
-
-
 def _refuse_unknown(graph: onnx.GraphProto, network: keras.Model, faults: dict[str, str]) -> None:
     """Refuses operations that stayed TensorFlow's, with the layers that they come from.
 
@@ -186,7 +178,7 @@ def _refuse_unknown(graph: onnx.GraphProto, network: keras.Model, faults: dict[s
         NotConvertible: there are such operations.
     """
     found: dict[str, list[str]] = collections.defaultdict(list)
-    for node in _nodes(graph):
+    for node in onnx_loops.all_nodes(graph):
         if not node.domain and not onnx.defs.has(node.op_type):
             fault = faults.get(node.name)
             told = f"{node.op_type} ({fault})" if fault else node.op_type
@@ -196,15 +188,6 @@ def _refuse_unknown(graph: onnx.GraphProto, network: keras.Model, faults: dict[s
     if found:
         told = "; ".join(f"{layer}: {', '.join(kinds)}" for layer, kinds in found.items())
         raise NotConvertible(f"ONNX has no form for operations of these layers: {told}")
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes of a graph and of its loops."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
 
 
 def _layer(node: str, network: keras.Model) -> str:

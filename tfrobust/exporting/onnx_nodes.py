@@ -41,6 +41,12 @@ class Rewrite:
         made = self.graph.make_node(kind, list(inputs), attr=attributes, output_count=outputs)
         return str(made.output[-1])
 
+    def reversed(self, tensor: str, axes: Sequence[int]) -> str:
+        """Makes a tensor run backwards along some axes."""
+        backwards, all_of_it = [-1] * len(axes), [-np.iinfo(np.int64).max] * len(axes)
+        bounds = map(self.constant, (backwards, all_of_it, axes, backwards))
+        return self.make("Slice", tensor, *bounds)
+
     def finish(self, *results: str) -> None:
         """Removes the node; the named results take the place of its outputs."""
         self.graph.remove_node(self.node.name)

@@ -88,6 +88,11 @@ def slice_gradient(rewrite: Rewrite) -> None:
     rewrite.finish(gradient)
 
 
+def reverse(rewrite: Rewrite) -> None:
+    """Runs backwards along some axes; tf2onnx's ReverseSequence is not known everywhere."""
+    rewrite.finish(rewrite.reversed(rewrite.inputs[0], rewrite.values(1)))
+
+
 def mirror_pad_gradient(rewrite: Rewrite) -> None:
     """The gradient of a padding by mirrored pixels."""
     mode = rewrite.node.get_attr_str("mode").lower()
@@ -165,6 +170,7 @@ HANDLERS: dict[str, Callable[[Rewrite], None]] = {
     "MirrorPadGrad": mirror_pad_gradient,
     "ResizeBilinearGrad": resize_gradient,
     "ResizeNearestNeighborGrad": resize_gradient,
+    "ReverseV2": reverse,
     "ShapeN": shape_n,
     "StridedSliceGrad": slice_gradient,
 }

@@ -103,9 +103,45 @@ def convolution(rewrite: Rewrite) -> None:
     """The gradient with respect to a convolution's input; Conv2DTranspose computes the same."""
     whole, kernel = rewrite.shape_computed_by(0), rewrite.shape(1)
     window = _window(rewrite.node, kernel[:2], whole)
-    weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[3, 2, 0, 1])
     groups = whole[3] // kernel[2]
-    rewrite.finish(_transposed_convolution(rewrite, rewrite.inputs[2], weights, window, groups))
+    if groups == 1 and window.strides == (1, 1) and min(_edges(window)) >= 0:
+        rewrite.finish(_convolution_back(rewrite, window))
+        return
+    # OpenVINO prepares a convolution's weights once for it and for a transposed one that has the
+    # same ones, and gets the second wrong (seen in 2026.4). Powers of two round nothing.
+    weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[3, 2, 0, 1])
+    weights = rewrite.make("Mul", weights, rewrite.constant(2, np.float32))
+    gradient = rewrite.make("Mul", rewrite.inputs[2], rewrite.constant(0.5, np.float32))
+    rewrite.finish(_transposed_convolution(rewrite, gradient, weights, window, groups))
+
+
+def _convolution_back(rewrite: Rewrite, window: Window) -> str:
+    """The gradient where the window moves by single pixels: a convolution by mirrored weights.
+
+    A transposed convolution would give the same, but runtimes are slower at it.
+    """
+    weights = rewrite.make("Transpose", rewrite.inputs[1], perm=[2, 3, 0, 1])
+    spread = rewrite.make(
+        "Conv",
+        rewrite.make("Transpose", rewrite.inputs[2], perm=CHANNELS_FIRST),
+        rewrite.reversed(weights, [2, 3]),
+        kernel_shape=window.kernel,
+        dilations=window.dilations,
+        pads=_edges(window),
+    )
+    return rewrite.make("Transpose", spread, perm=CHANNELS_LAST)
+
+
+def _edges(window: Window) -> list[int]:
+    """The padding of `_convolution_back`: at each edge, what a window reaches beyond the image.
+
+    It is below 0, and ONNX refuses it, where the network pads by more than a window reaches.
+    """
+    reaches = [
+        step * (size - 1) for step, size in zip(window.dilations, window.kernel, strict=True)
+    ]
+    padding = (*window.before, *window.after)
+    return [reach - pixels for reach, pixels in zip(reaches * 2, padding, strict=True)]
 
 
 def depthwise_convolution(rewrite: Rewrite) -> None:

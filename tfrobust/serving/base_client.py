@@ -51,7 +51,13 @@ class BaseClient(abc.ABC, Generic[Opened]):
         )
         if most_images < 1:
             raise InputError(f"expected most_images of at least 1, got {most_images}")
-        self._channel, self._most_images = self._open(address), most_images
+        try:
+            self._channel, self._most_images = self._open(address), most_images
+        except ModuleNotFoundError as missing:
+            raise InputError(
+                f"expected {missing.name}, by which gRPC is asked and which is not installed; ask "
+                "by REST, as http://localhost:8501, which needs NumPy only"
+            ) from None
 
     @staticmethod
     @abc.abstractmethod
