@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfrobust.reports.performance import MOST_ROWS, performance_values
+from tfrobust.reports.report import report_page
 from tfrobust.robustness import AraReport, Performance, Predictions
 
 Make = Callable[..., AraReport]
@@ -37,6 +39,34 @@ def test_the_page_has_the_figures_by_class_and_group(make_report: Make, read) ->
     assert page.values("aria-label") == [
         "Reliability: the share of images that are right, against the confidence"
     ]
+
+
+def test_the_page_tells_the_ece_before_and_after(make_report: Make, read) -> None:
+    report = make_report(temperature=1.7)
+    found = Performance.of(report)
+    assert found.calibrated is not None
+    told = read(found._repr_html_()).text
+    assert "divided by the temperature 1.7" in told and "as it is, calibrated" in told
+    assert f"the ECE is {found.calibrated.ece.value:.2f} (" in told
+    assert "divided by the temperature" not in read(report_page(make_report())).text
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_serious(make_report: Make, chromium, tmp_path: Path) -> None:
+    axe = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip(f"there is no {axe}: run `make demo`")
+    make_report(class_names=NAMES, temperature=1.7).to_html(tmp_path / "report.html")
+    with chromium((tmp_path / "report.html").as_uri(), tmp_path) as page:
+        for width in (1100, 380):
+            page.tell(
+                "Emulation.setDeviceMetricsOverride",
+                **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+            )
+            page.tell("Runtime.evaluate", expression=axe.read_text())
+            found = page.run("axe.run().then(({ violations }) => violations)")
+            assert [one["id"] for one in found if one["impact"] != "minor"] == []
+            assert page.run("document.documentElement.scrollWidth") <= width
 
 
 def test_of_many_classes_the_least_robust_are_shown(make_report: Make, read) -> None:

@@ -187,6 +187,27 @@ def test_intervals_against_brute_force_over_groups(
     np.testing.assert_array_equal(again.sizes[3].confusion, found.sizes[3].confusion)
 
 
+def test_the_temperature_sharpens_or_softens_what_was_said(make_report: Make) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (300, 3))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (shares.cumsum(axis=1) < rng.random((300, 1))).sum(axis=1)
+    said = Predictions.of(3 * logits, labels, np.full(300, -1))
+    fitted = fit_temperature(3 * logits, labels)
+    report = make_report(
+        num_classes=3, attack_rmse=np.full(300, np.inf), predictions=said, temperature=fitted
+    )
+    softer = np.exp(3 * logits / fitted)
+    softer /= softer.sum(axis=1, keepdims=True)
+    # Probabilities are kept with six significant digits.
+    np.testing.assert_allclose(said.confidence(fitted), softer.max(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(said.confidence(), said.probabilities.max(axis=1), rtol=1e-5)
+    found = Performance.of(report, sizes=())
+    assert found.temperature == fitted and found.calibrated is not None
+    before, after = found.sizes[0].calibration.ece.value, found.calibrated.ece.value
+    assert before is not None and after is not None and after < before / 2
+
+
 def test_what_cannot_be_computed_is_refused(make_report: Make) -> None:
     with pytest.raises(InputError, match="evaluate the network again"):
         Performance.of(make_report(predictions=None))

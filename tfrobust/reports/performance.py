@@ -47,7 +47,9 @@ def performance_values(found: Performance) -> dict[str, Any]:
         "confusions": [_confusion(at) for at in found.sizes],
         "reliability": reliability_svg(
             [(size_in_words(at.rmse), at.calibration) for at in found.sizes]
+            + ([] if found.calibrated is None else [("as it is, calibrated", found.calibrated)])
         ),
+        "ece": [_told(one.ece) for one in (found.sizes[0].calibration, found.calibrated) if one],
     }
 
 

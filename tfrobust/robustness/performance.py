@@ -98,6 +98,9 @@ class Performance(Record, Presented):
         by_group: the same for each group of at least ten images.
         small_groups: how many groups have fewer images.
         seed: of the bootstrap, which draws whole groups where there are groups.
+        temperature: the report's.
+        calibrated: the calibration of the images as they are, with logits divided by the
+            temperature; None without one.
     """
 
     SCHEMA: ClassVar[int] = 1
@@ -109,6 +112,8 @@ class Performance(Record, Presented):
     by_group: tuple[PartRobustness, ...]
     small_groups: int
     seed: int
+    temperature: float | None
+    calibrated: Calibration | None
 
     __repr__ = brief
 
@@ -143,6 +148,10 @@ class Performance(Record, Presented):
         groups = list(dict.fromkeys(said.groups))
         numbers = {group: number for number, group in enumerate(groups)}
         members = np.array([numbers[group] for group in said.groups])
+        calibrated = None
+        if report.temperature is not None:
+            confidence = said.confidence(report.temperature)
+            calibrated = Calibration.of(confidence, said.predicted == said.labels, weights)
         by_group, small_groups = _parts(report, members, groups, FEWEST_IMAGES)
         return cls(
             name=report.name,
@@ -154,6 +163,8 @@ class Performance(Record, Presented):
             by_group=by_group,
             small_groups=small_groups,
             seed=report.seed,
+            temperature=report.temperature,
+            calibrated=calibrated,
         )
 
     @property
@@ -182,7 +193,6 @@ def _at(
     with np.errstate(invalid="ignore"):
         sensitivity = _total(weights, own & right[:, None]) / _total(weights, own)
         specificity = _total(weights, ~own & ~may_be) / _total(weights, ~own)
-    confidence = said.probabilities[np.arange(len(right)), said.predicted]
     return AtSize(
         rmse=float(size),
         accuracy=Estimate.of(_total(weights, right) / weights.sum(axis=1)),
@@ -199,7 +209,7 @@ def _at(
             )
             for number, name in enumerate(names)
         ),
-        calibration=Calibration.of(confidence, right, weights),
+        calibration=Calibration.of(said.confidence(), right, weights),
     )
 
 

@@ -10,6 +10,7 @@ from tfrobust.core.records import Array, Matrix, brief
 from tfrobust.errors import InputError
 
 DIGITS = 6  # significant ones, of a probability
+SMALLEST = 1e-300  # probability that has a logarithm
 UNKNOWN = -1  # the number of no class
 
 
@@ -67,6 +68,17 @@ class Predictions:
             files=files,
             groups=groups,
         )
+
+    def confidence(self, temperature: float = 1.0) -> np.ndarray:
+        """The probability of the class that is given, float64 (N,).
+
+        Args:
+            temperature: by which the logits are divided first.
+        """
+        # Logarithms of probabilities are logits up to a number that is the same for all classes.
+        logits = np.log(np.maximum(self.probabilities, SMALLEST))
+        shares = softmax(logits / temperature, axis=1)
+        return shares[np.arange(len(shares)), self.predicted]
 
     def first(self, count: int, attacked: np.ndarray) -> "Predictions":
         """Those of the first images.

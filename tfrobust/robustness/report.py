@@ -92,6 +92,9 @@ class AraReport(Record, Presented):
         class_names: K names; empty if they are not known.
         predictions: what the network says of each image; None in a report that was kept from before
             there were such.
+        temperature: by which logits are divided so that confidences are right, from
+            `fit_temperature` on images that are neither trained on nor measured; None if it is not
+            fitted. Add it by dataclasses.replace, as the certificate. No other figure rests on it.
 
     Raises:
         InputError: an image is certified to a size at which an attack has changed it.
@@ -99,8 +102,8 @@ class AraReport(Record, Presented):
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
 
-    # 4 has bounds, 5 predictions, 6 lipschitz.
-    SCHEMA: ClassVar[int] = 6
+    # 4 has bounds, 5 predictions, 6 lipschitz, 7 the temperature.
+    SCHEMA: ClassVar[int] = 7
     DERIVED: ClassVar[tuple[str, ...]] = ("images", "attack_median", "btr_median", "warnings")
 
     name: str
@@ -130,6 +133,7 @@ class AraReport(Record, Presented):
     ] = ()
     class_names: tuple[str, ...] = ()
     predictions: Predictions | None = None
+    temperature: float | None = None
 
     __repr__ = brief
 
