@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 import tfrobust
-from tfrobust.core.one_label import one_by_one
+from tfrobust.core.door import as_whole
+from tfrobust.core.one_label import label_of_each, one_label
+from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 
 IMAGES = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
@@ -50,16 +52,64 @@ def test_functions() -> None:
     assert second.task == "binary"
 
 
-def test_one_label_after_the_other_is_what_each_label_is() -> None:
+def test_one_label_at_a_time_is_what_each_label_is() -> None:
     model = network("sigmoid")
-    seen = []
-    for label, one in enumerate(one_by_one(tfrobust.as_labels(model))):
-        assert one.name.endswith(f"label {label}") and one.task == "binary"
-        np.testing.assert_array_equal(
-            one(IMAGES), tfrobust.as_classifier(model, label=label)(IMAGES)
-        )
-        seen.append(one)
-    assert len(seen) == 3 and len({id(one) for one in seen}) == 1
+    several = tfrobust.as_labels(model, thresholds=(0.5, 0.2, 0.9))
+    one = one_label(several)
+    assert one is one_label(several) and one.task == "binary"
+    for label in (2, 0, 1):
+        with one.about(label):
+            alone = tfrobust.as_classifier(several, label=label)
+            np.testing.assert_array_equal(one(IMAGES), alone(IMAGES))
+            with one.about(0):  # an evaluation within another
+                pass
+            np.testing.assert_array_equal(one(IMAGES), alone(IMAGES))
+
+
+def test_another_label_for_each_image() -> None:
+    several = tfrobust.as_labels(network("sigmoid"))
+    two = label_of_each(several, tf.constant([2, 0, 1]), tf.constant([0.0, 1.0, 2.0]))
+    values = two(tf.constant(IMAGES)).numpy()
+    np.testing.assert_array_equal(values[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(values[:, 1], several(IMAGES).numpy()[range(3), [2, 0, 1]])
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_thresholds_are_kept(tmp_path, bare: bool) -> None:
+    """The label is the likelier of the two classes just where its sigmoid is above them."""
+    model = network("sigmoid")
+    asked, thresholds = (lambda images: model(images)) if bare else model, (0.3, 0.6, 0.45)
+    found = tfrobust.as_labels(asked, output="sigmoid", thresholds=thresholds)
+    assert found.thresholds == thresholds and tfrobust.as_labels(found).thresholds == thresholds
+    assert tfrobust.as_labels(asked, output="sigmoid").thresholds in (None, (0.5, 0.5, 0.5), ())
+    shares = model(IMAGES).numpy()
+    for label, threshold in enumerate(thresholds):
+        two = tfrobust.as_classifier(found, label=label)(IMAGES).numpy()
+        np.testing.assert_array_equal(two.argmax(axis=1), shares[:, label] > threshold)
+    others = tfrobust.as_labels(found, thresholds=(0.1, 0.2, 0.3))
+    assert others.thresholds == (0.1, 0.2, 0.3) and found.thresholds == thresholds
+    np.testing.assert_array_equal(others(IMAGES), found(IMAGES))
+    if not bare:
+        found.network.save(tmp_path / "kept.keras")
+        again = as_whole(tfrobust.load(tmp_path / "kept.keras"))
+        assert (again.task, again.thresholds) == ("multi-label", thresholds)
+
+
+def test_as_a_whole() -> None:
+    assert as_whole(network("sigmoid")).task == "multi-label"
+    assert as_whole(network("softmax")).task == "multi-class"
+    assert as_whole(network("sigmoid", 1)).task == "binary"
+    assert as_whole(network("softmax")).thresholds is None
+    for units, task in ((3, "multi-label"), (1, "binary")):  # it answers, and tells no more
+        model = network("sigmoid", units)
+        opaque = Opaque(model.predict_on_batch, input_shape=(None, 4, 4, 1), output="sigmoid")
+        assert as_whole(opaque).task == task
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.5, 0.5, 1.0), (0, 0.5, 0.5), 0.5])
+def test_refuses_thresholds(thresholds) -> None:
+    with pytest.raises(InputError, match=r"thresholds as .* between 0 and 1, one for each label"):
+        tfrobust.as_labels(network("sigmoid"), thresholds=thresholds)
 
 
 def test_logits_of_labels_are_never_taken_for_classes(tmp_path) -> None:
@@ -98,3 +148,5 @@ def test_labels_are_known_inside_of_another_network() -> None:
 def test_refuses(activation: str, units: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tfrobust.as_labels(network(activation, units))
+    with pytest.raises(InputError, match=message):
+        tfrobust.as_labels(tfrobust.as_classifier(network(activation, units)))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfrobust
+from tfrobust.attacks import LinearizedMargin
 from tfrobust.core.ara import area, mean_area
 from tfrobust.core.input_range import check_range
 from tfrobust.errors import InputError
@@ -137,6 +138,49 @@ def test_never_finding_a_rare_label_is_no_sign_of_another_range() -> None:
     one = tfrobust.as_classifier(weak, output="logits", label=0)
     with pytest.raises(InputError, match="expected to know which pixels"):
         check_range(one, images, truth[:, 0].astype(int), "weak")
+
+
+def test_thresholds_move_the_planes(network, truth) -> None:
+    kernel, bias = network.get_weights()
+    logits = IMAGES.reshape(12, 16) @ kernel + bias
+    thresholds = (0.5, 0.3, 0.8)
+    found = tfrobust.evaluate_labels(
+        tfrobust.as_labels(network, thresholds=thresholds),
+        IMAGES,
+        truth,
+        preset="fast",
+        progress=False,
+    )
+    for number, (one, threshold) in enumerate(zip(found.labels, thresholds, strict=True)):
+        away = logits[:, number] - np.log(threshold / (1 - threshold))
+        np.testing.assert_array_equal(one.predicted, away > 0)
+        exact = np.abs(away) / np.linalg.norm(kernel[:, number]) / 4
+        exact[(away > 0) != truth[:, number]] = 0
+        np.testing.assert_allclose(one.report.attack_rmse, exact, rtol=5e-3, atol=1e-7)
+        assert one.threshold == threshold
+        # The network's own, which know nothing of the threshold.
+        shares = 1 / (1 + np.exp(-logits[:, number]))
+        np.testing.assert_allclose(one.report.predictions.probabilities[:, 1], shares, rtol=1e-4)
+
+
+def test_a_second_evaluation_takes_the_programs_of_the_first() -> None:
+    weights = tf.constant(RNG.normal(size=(16, 2)).astype(np.float32))
+    traced = []
+
+    def model(images: tf.Tensor) -> tf.Tensor:
+        if tf.is_symbolic_tensor(images):
+            traced.append(1)
+        return tf.reshape(images - 0.5, (-1, 16)) @ weights
+
+    network = tfrobust.as_labels(model, output="logits", input_range=(0, 1))
+    truth = network(IMAGES).numpy() > 0
+    attacks = [LinearizedMargin(steps=6, rivals=1)]
+    areas, counts = [], []
+    for _ in range(2):
+        report = tfrobust.evaluate_labels(network, IMAGES, truth, attacks=attacks, progress=False)
+        areas.append(report.mean_ara)
+        counts.append(len(traced))
+    assert areas[0] == areas[1] and 0 < counts[0] == counts[1]
 
 
 def test_refuses(network, truth) -> None:

@@ -13,7 +13,7 @@ from tfrobust.core import logit_checks
 from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
 from tfrobust.core.input_range import UNIT, Range
-from tfrobust.core.outputs import Form
+from tfrobust.core.outputs import Form, Thresholds, checked_thresholds
 from tfrobust.errors import InputError
 
 # What every entrance takes: a Keras classifier, a `Classifier`, or a function of images
@@ -43,6 +43,7 @@ class Classifier:
         input_range: the lowest and the highest pixel that what is behind it takes; None where
             nobody said it, and pixels from 0 to 1 are taken for granted.
         form: of the network's own outputs.
+        thresholds: of labels that may hold together, the confidence above which each holds.
 
     Attributes:
         name, input_shape, has_gradient, network, input_range, form: as given.
@@ -64,6 +65,7 @@ class Classifier:
         network: keras.Model | None = None,
         input_range: Range | None = None,
         form: Form = LOGITS,
+        thresholds: Thresholds | None = None,
     ) -> None:
         if input_shape is not None and len(input_shape) != 4:
             raise InputError(f"expected input_shape as (None, H, W, C), got {input_shape}")
@@ -71,6 +73,7 @@ class Classifier:
         self.name, self.input_shape, self.num_classes = name, input_shape, num_classes
         self.has_gradient, self.network, self.input_range = has_gradient, network, input_range
         self.form, self.compiles = form, has_gradient
+        self._thresholds = thresholds
         self._checked: dict[tuple[int, ...], int] = {}
 
     @property
@@ -80,6 +83,14 @@ class Classifier:
             return "multi-label"
         single = self.form.single or getattr(self._logits, "single", False)
         return "binary" if single else "multi-class"
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """For each of several labels the confidence above which it holds; None for other tasks."""
+        if self.task != "multi-label":
+            return None
+        said = self._thresholds or getattr(self._logits, "thresholds", None)
+        return said or (0.5,) * (self.num_classes or 0)
 
     @property
     def output_shape(self) -> tuple[None, int | None]:
@@ -159,6 +170,8 @@ class Classifier:
                 has_gradient=self.has_gradient,
                 needs_gradient=needs_gradient,
             )
+            if self.thresholds is not None:
+                checked_thresholds(self.thresholds, self.num_classes)
         return self._checked[asked]
 
 

@@ -1,7 +1,6 @@
 """Criteria: what an attack looks for, and how far an image still is from it."""
 
 import dataclasses
-import math
 import numbers
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.criterion import Criterion
+from tfrobust.core.outputs import logit
 from tfrobust.errors import InputError
 
 
@@ -237,4 +237,4 @@ class LabelFlip(Criterion):
     @property
     def _threshold(self) -> float:
         """The threshold as a logit."""
-        return math.log(self.threshold) - math.log1p(-self.threshold)
+        return logit(self.threshold)

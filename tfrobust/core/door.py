@@ -2,17 +2,18 @@
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfrobust.core import logits, outputs, saved_model
 from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.function_logits import FunctionLogits
-from tfrobust.core.input_range import Range, checked_range, read_range
+from tfrobust.core.input_range import FREE_SIDE, Range, checked_range, read_range
 from tfrobust.core.keras_inputs import unit_network
-from tfrobust.core.outputs import Label, Output
+from tfrobust.core.outputs import HoldTogether, Label, Output, Thresholds
 from tfrobust.core.torch_module import TorchFunction, is_torch
 from tfrobust.errors import InputError
 
@@ -45,7 +46,8 @@ def as_classifier(
             those of one or several "sigmoid"s. None to read it from the network. A single output
             stands for two classes: its logit is that of class 1, and class 0 has the logit 0.
         label: of K outputs that may hold together (multi-label), the one that is asked about. It
-            becomes two classes, without the label (0) and with it (1).
+            becomes two classes, without the label (0) and with it (1). The second one is the
+            likelier where the label's confidence is above its threshold.
 
     Raises:
         InputError: it is nothing of that kind; its outputs can be read in two ways; what is said
@@ -58,7 +60,11 @@ def as_classifier(
 
 
 def as_labels(
-    model: Model, *, input_range: Range | None = None, output: Output | None = None
+    model: Model,
+    *,
+    input_range: Range | None = None,
+    output: Output | None = None,
+    thresholds: Sequence[float] | None = None,
 ) -> Classifier:
     """Makes a `Classifier` of a network of several labels that may hold together (multi-label).
 
@@ -70,21 +76,49 @@ def as_labels(
         model: as for `as_classifier`; it ends in K sigmoids or in their logits.
         input_range: as for `as_classifier`.
         output: "logits" or "sigmoid"; None to read it from the network.
+        thresholds: K numbers between 0 and 1: the confidence above which each label holds. The
+            Classifier, and what is exported of it, keep them. None for those that the network has
+            already, and else for one half.
 
     Raises:
-        InputError: as for `as_classifier`, or a network of one output or of a softmax.
+        InputError: as for `as_classifier`, a network of one output or of a softmax, or thresholds
+            that do not fit its labels.
     """
-    return _classifier(model, input_range, output, "all")
+    if thresholds is not None:
+        thresholds = outputs.checked_thresholds(thresholds, None)
+    return _classifier(model, input_range, output, "all", thresholds)
+
+
+def as_whole(
+    model: Model, *, input_range: Range | None = None, output: Output | None = None
+) -> Classifier:
+    """`as_labels` of a network that is known to have several labels, else `as_classifier`.
+
+    It is for what takes networks of either task.
+    """
+    try:
+        made = as_classifier(model, input_range=input_range, output=output)
+        if getattr(made._logits, "output", None) == "sigmoid":
+            # Of a function it is only told by an answer whether there is one sigmoid or several.
+            sizes = [size or FREE_SIDE for size in (made.input_shape or (None, None, None, 1))[1:]]
+            made.check(np.zeros((2, *sizes), np.float32), needs_gradient=False)
+        return made
+    except HoldTogether:
+        return as_labels(model, input_range=input_range, output=output)
 
 
 def _classifier(
-    model: Model, input_range: Range | None, output: Output | None, label: Label
+    model: Model,
+    input_range: Range | None,
+    output: Output | None,
+    label: Label,
+    thresholds: Thresholds | None = None,
 ) -> Classifier:
     outputs.checked(output, label)
     label = label if label in (None, "all") else int(label)
     if input_range is not None:
         input_range = checked_range(input_range)
-    said = (input_range, output, label)
+    said = (input_range, output, label, thresholds)
     kept, method = _kept(model), getattr(model, "__func__", None)
     if (method, *said) not in kept:
         if isinstance(model, Classifier):
@@ -92,8 +126,8 @@ def _classifier(
         elif isinstance(model, keras.Model):
             made = _of_keras(model, *said)
             # What is read from the network might have been said as well.
-            made = kept.setdefault((method, made.input_range, output, label), made)
-        elif said == (None, None, None):
+            made = kept.setdefault((method, made.input_range, *said[1:]), made)
+        elif said == (None, None, None, None):
             made = _of_function(model)
         else:
             made = _classifier(_classifier(model, None, None, None), *said)
@@ -118,22 +152,25 @@ def _kept(model: Model) -> dict[Any, Classifier]:
 
 
 def _of_keras(
-    model: keras.Model, input_range: Range | None, output: Output | None, label: Label
+    model: keras.Model,
+    input_range: Range | None,
+    output: Output | None,
+    label: Label,
+    thresholds: Thresholds | None,
 ) -> Classifier:
-    found = logits.read(model, output, label)
+    found = logits.read(model, output, label, thresholds)
     shape = found.network.inputs[0].shape
     if len(shape) != 4:
         raise InputError(
             f"expected a network of images (None, height, width, channels), got one of {shape}"
         )
     input_range = input_range or read_range(found.network)
-    network = unit_network(found.network, input_range)
-    return _on_network(network, _named(model.name, label), input_range, found.form)
+    found = found._replace(network=unit_network(found.network, input_range))
+    return _on_network(found, _named(model.name, label), input_range)
 
 
-def _on_network(
-    network: keras.Model, name: str, input_range: Range | None, form: outputs.Form
-) -> Classifier:
+def _on_network(found: logits.Logits, name: str, input_range: Range | None) -> Classifier:
+    network = found.network
     return Classifier(
         functools.partial(network, training=False),
         name=name,
@@ -141,7 +178,8 @@ def _on_network(
         num_classes=network.output_shape[-1],
         network=network,
         input_range=input_range,
-        form=form,
+        form=found.form,
+        thresholds=found.thresholds,
     )
 
 
@@ -172,12 +210,18 @@ def _of_function(model: Any) -> Classifier:
 
 
 def _told(
-    model: Classifier, input_range: Range | None, output: Output | None, label: Label
+    model: Classifier,
+    input_range: Range | None,
+    output: Output | None,
+    label: Label,
+    thresholds: Thresholds | None,
 ) -> Classifier:
     """The same network, with what is said of it now."""
     known = "all" if model.task == "multi-label" else None
-    nothing_new = (model.input_range, None, known)
-    if (input_range or model.input_range, output, known if label is None else label) == nothing_new:
+    nothing_new = (model.input_range, None, known, model.thresholds)
+    asked_for = known if label is None else label
+    told = (input_range or model.input_range, output, asked_for, thresholds or model.thresholds)
+    if told == nothing_new:
         return model
     if model.input_range is not None and input_range not in (None, model.input_range):
         raise InputError(
@@ -186,17 +230,23 @@ def _told(
         )
     name = _named(model.name, label)
     if model.network is not None:
-        found = logits.Logits(model.network, model.form)
+        found = logits.Logits(model.network, model.form, model.thresholds)
         if (output, label) != (None, None):
-            found = logits.read(model.network, output, label)
-        network = found.network if model.input_range else unit_network(found.network, input_range)
+            if label is not None:  # the ending that was taken off still counts
+                ending = model.form.activation if model.form.activation == "softmax" else None
+                count = 1 if model.form.single and label == "all" else model.num_classes
+                outputs.resolved(ending, output, label, count, model.name)
+            found = logits.read(model.network, output, label, thresholds)
+        if model.input_range is None:
+            found = found._replace(network=unit_network(found.network, input_range))
         form = found.form if label is not None else model.form
-        return _on_network(network, name, input_range or model.input_range, form)
+        found = found._replace(form=form)
+        return _on_network(found, name, input_range or model.input_range)
     asked = model._logits
     if not isinstance(asked, FunctionLogits):
         asked = FunctionLogits(asked, model.name)
     return Classifier(
-        asked.told(input_range, output, label),
+        asked.told(input_range, output, label, thresholds),
         name=name,
         input_shape=model.input_shape,
         num_classes=2 if isinstance(label, int) else model.num_classes,

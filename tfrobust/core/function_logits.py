@@ -29,6 +29,7 @@ class FunctionLogits:
         input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
         output: what somebody says that its outputs are, one of `outputs.OUTPUTS`; else None.
         label: which output becomes two classes; None, or "all" where labels may hold together.
+        thresholds: of such labels, the confidence above which each holds; None if nobody says it.
         single: whether one output becomes two classes, as far as it was asked.
     """
 
@@ -42,11 +43,16 @@ class FunctionLogits:
         self.input_range: Range | None = None
         self.output: str | None = None
         self.label: outputs.Label = None
+        self.thresholds: outputs.Thresholds | None = None
         self.single = False
         self._found: str | None = None  # what the outputs are, once the first ones were seen
 
     def told(
-        self, input_range: Range | None, output: str | None, label: outputs.Label
+        self,
+        input_range: Range | None,
+        output: str | None,
+        label: outputs.Label,
+        thresholds: outputs.Thresholds | None = None,
     ) -> "FunctionLogits":
         """The same function, with what somebody says of it; None leaves things as they are.
 
@@ -64,6 +70,7 @@ class FunctionLogits:
                     f"{value!r}"
                 )
             setattr(told, word, known if value is None else value)
+        told.thresholds = self.thresholds if thresholds is None else thresholds
         return told
 
     def __call__(self, images: tf.Tensor) -> Any:
@@ -77,11 +84,13 @@ class FunctionLogits:
         elif self._found is None:
             output = self._found = self._seen(images, np.asarray(values, np.float32))
         self.single = values.shape[1] == 1 or isinstance(self.label, int)
-        return outputs.as_logits(values, output, self.label)
+        return outputs.as_logits(values, output, self.label, self.thresholds)
 
     def config(self) -> dict[str, Any]:
         """What it is, in JSON types: see `Configured.config`."""
         said = {"input_range": self.input_range, "output": self.output, "label": self.label}
+        if self.thresholds is not None:
+            said["thresholds"] = list(self.thresholds)
         return {"function": config_of(self.function), **said}
 
     def _values(self, images: tf.Tensor) -> Any:

@@ -12,7 +12,7 @@ import tfrobust.core.layers  # noqa: F401
 from tfrobust.core import keras_file, onnx_file, python_function, saved_model, shipped
 from tfrobust.core import version_folders as versions
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_classifier, as_whole
 from tfrobust.core.input_range import Range
 from tfrobust.core.outputs import Output
 from tfrobust.errors import InputError
@@ -62,6 +62,8 @@ def load(
     network = _read(model)
     if (input_range, output, label) == (None, None, None):
         return network
+    if label is None:
+        return as_whole(network, input_range=input_range, output=output)
     return as_classifier(network, input_range=input_range, output=output, label=label)
 
 

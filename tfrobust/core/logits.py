@@ -10,7 +10,7 @@ from tfrobust.core import outputs
 from tfrobust.core.activations import before_activation, fresh_name, has_graph, last_operation
 from tfrobust.core.endings import ending
 from tfrobust.core.input_range import FREE_SIDE
-from tfrobust.core.outputs import Form, Label, Output
+from tfrobust.core.outputs import Form, Label, Output, Thresholds
 from tfrobust.errors import InputError
 
 PROBES = 4  # images that an ending is judged by
@@ -22,10 +22,12 @@ class Logits(NamedTuple):
     Args:
         network: functional or Sequential, images → logits (B, K), K at least 2.
         form: of its own outputs.
+        thresholds: of labels that may hold together, as far as it says them.
     """
 
     network: keras.Model
     form: Form
+    thresholds: Thresholds | None = None
 
 
 def logits_network(
@@ -57,7 +59,12 @@ def logits_network(
     return read(network, output, label).network
 
 
-def read(network: Any, output: str | None = None, label: Label = None) -> Logits:
+def read(
+    network: Any,
+    output: str | None = None,
+    label: Label = None,
+    thresholds: Thresholds | None = None,
+) -> Logits:
     """`logits_network`, and what it found."""
     if not isinstance(network, keras.Model):
         raise InputError(f"expected a Keras model, got a {type(network).__name__}")
@@ -77,12 +84,15 @@ def read(network: Any, output: str | None = None, label: Label = None) -> Logits
             f"expected a network whose output is logits (B, K), got {given.shape}; add a "
             "keras.layers.Flatten() if other sizes are 1"
         )
+    if thresholds is not None:
+        outputs.checked_thresholds(thresholds, given.shape[-1])
     last = last_operation(given)
     if isinstance(last, outputs.AsLogits) and last.label == "all":
         if label is None:
             raise outputs.hold_together(network.name, f"has {given.shape[-1]} labels")
-        if label == "all":
-            return Logits(network, Form(several=True))
+        if label == "all" and thresholds in (None, last.thresholds):
+            return Logits(network, Form(several=True), last.thresholds)
+        thresholds = thresholds or last.thresholds
     values, activation = before_activation(given)
     kind = _kind(network, activation, output, label)
     taken_off = values is not given
@@ -91,7 +101,7 @@ def read(network: Any, output: str | None = None, label: Label = None) -> Logits
     logits = values
     if single or ends != "logits" or label == "all":
         name = fresh_name(network, "logits")
-        logits = outputs.AsLogits(ends, label, dtype="float32", name=name)(logits)
+        logits = outputs.AsLogits(ends, label, thresholds, dtype="float32", name=name)(logits)
     elif taken_off and logits.dtype != given.dtype:  # a float32 softmax on half precision
         name = fresh_name(network, "logits")
         logits = keras.layers.Activation("linear", dtype=given.dtype, name=name)(logits)
@@ -99,7 +109,7 @@ def read(network: Any, output: str | None = None, label: Label = None) -> Logits
     if logits is not given or listed:  # listed: its input or output comes in a list or mapping
         network = keras.Model(images, logits, name=network.name)
     made = activation if taken_off else {"logits": "linear"}.get(kind, kind)
-    return Logits(network, Form(made or "linear", single, label == "all"))
+    return Logits(network, Form(made or "linear", single, label == "all"), thresholds)
 
 
 def unwrapped(network: keras.Model) -> keras.Model:

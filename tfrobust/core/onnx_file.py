@@ -1,5 +1,6 @@
 """ONNX files of any origin, asked by ONNX Runtime, or by PyTorch, which gives gradients."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tfrobust.core.classifier import Classifier
 from tfrobust.core.input_range import BYTES
 from tfrobust.core.keras_inputs import channels_first
 from tfrobust.core.opaque import Opaque
-from tfrobust.core.outputs import Output
+from tfrobust.core.outputs import Output, Thresholds, checked_thresholds
 from tfrobust.errors import InputError
 
 TYPES = {
@@ -19,6 +20,7 @@ TYPES = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
+THRESHOLDS = "thresholds"  # the name in a file's metadata
 ENDINGS: dict[str, Output] = {
     "Add": "logits",
     "Gemm": "logits",
@@ -85,6 +87,7 @@ def read(path: Path) -> Classifier:
         return np.concatenate(parts)[: len(images)]
 
     count = output.shape[1]
+    thresholds = _thresholds(session.get_modelmeta().custom_metadata_map, path)
     last = onnx_torch.last_node(graph, output.name)
     ending = None if last is None else ENDINGS.get(last.op_type)
     opaque = Opaque(
@@ -94,6 +97,7 @@ def read(path: Path) -> Classifier:
         name=path.name,
         input_range=BYTES if kind is np.uint8 else None,
         output=ending,
+        thresholds=thresholds,
     )
     if kind is np.uint8:
         return opaque
@@ -102,8 +106,19 @@ def read(path: Path) -> Classifier:
         output.name,
         opaque,
         ending=ending,
+        thresholds=thresholds,
         single=count == 1,
         channels_first=first,
         batch=batch,
     )
     return found or opaque
+
+
+def _thresholds(told: dict[str, str], path: Path) -> Thresholds | None:
+    """The thresholds of labels that `export` wrote into a file's metadata; None if it did not."""
+    if THRESHOLDS not in told:
+        return None
+    try:
+        return checked_thresholds(json.loads(told[THRESHOLDS]), None)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"expected thresholds as a list in {path}, but: {error}") from None

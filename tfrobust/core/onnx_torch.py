@@ -15,7 +15,7 @@ from tfrobust.core.door import as_classifier
 from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import FREE_SIDE
 from tfrobust.core.opaque import Opaque, judged
-from tfrobust.core.outputs import Output
+from tfrobust.core.outputs import Output, Thresholds
 from tfrobust.core.torch_module import TorchFunction
 
 # Nodes that leave values as they are, or only arrange them.
@@ -39,6 +39,7 @@ def read(
     opaque: Opaque,
     *,
     ending: Output | None,
+    thresholds: Thresholds | None,
     single: bool,
     channels_first: bool,
     batch: int | None,
@@ -52,6 +53,7 @@ def read(
         name: of the output to take.
         opaque: the same network, asked by ONNX Runtime.
         ending: what the output is, as far as its last node says.
+        thresholds: as for `Opaque`.
         single: whether it is one number for each image.
         channels_first: whether it takes images as (B, C, H, W).
         batch: the number of images that it takes at a time; None for any.
@@ -75,13 +77,15 @@ def read(
         module = _convert(model)
         function = TorchFunction(module, channels_first=channels_first, batch=batch)
         found = Classifier(
-            FunctionLogits(function, path.name, judged).told(None, ending, None),
+            FunctionLogits(function, path.name, judged).told(
+                None, ending, "all" if thresholds else None, thresholds
+            ),
             name=path.name,
             input_shape=opaque.input_shape,
             num_classes=opaque.num_classes,
         )
         # Several sigmoids can only be asked about one at a time.
-        label = 0 if ending == "sigmoid" else None
+        label = 0 if ending == "sigmoid" or thresholds else None
         asked = [as_classifier(one, label=label) for one in (found, opaque)]
         with warnings.catch_warnings():  # of PyTorch's plans, which are for onnx2torch to follow
             warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from tfrobust.core.classifier import Classifier
 from tfrobust.core.config import config_of
 from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import Range
-from tfrobust.core.outputs import Output
+from tfrobust.core.outputs import Output, Thresholds
 from tfrobust.errors import InputError
 
 
@@ -26,6 +26,8 @@ class Opaque(Classifier):
         name: what reports call it.
         input_range: the lowest and the highest pixel that the function takes; None for (0, 1).
         output: what its outputs are; None to judge them.
+        thresholds: for labels that may hold together, the confidence above which each holds; None
+            for classes that exclude one another.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class Opaque(Classifier):
         name: str = "function",
         input_range: Range | None = None,
         output: Output | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         answers = FunctionLogits(_Answers(function, num_classes, name), name, judged)
         super().__init__(
-            answers.told(input_range, output, None),
+            answers.told(input_range, output, "all" if thresholds else None, thresholds),
             name=name,
             input_shape=None if input_shape is None else tuple(input_shape),
             num_classes=2 if num_classes == 1 else num_classes,

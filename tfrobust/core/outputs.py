@@ -5,7 +5,9 @@ for two classes, or one for each of K labels that may hold together. The ending 
 network, else judged by what comes out. Where that leaves two readings the user is asked.
 """
 
+import math
 import numbers
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -18,6 +20,8 @@ Output = Literal["logits", "softmax", "sigmoid"]
 OUTPUTS = ("logits", "softmax", "sigmoid")
 # Which of several outputs that may hold together is asked about: one by its number, or all.
 Label = int | Literal["all"] | None
+# For each of several labels the confidence above which it holds.
+Thresholds = tuple[float, ...]
 
 # The smallest probability above 0, and the largest below 1, of float32.
 LEAST, MOST = float(np.finfo(np.float32).tiny), float(1 - np.finfo(np.float32).epsneg)
@@ -50,6 +54,30 @@ def checked(output: str | None, label: Label) -> None:
         return
     if isinstance(label, bool) or not isinstance(label, numbers.Integral) or not label >= 0:
         raise InputError(f"expected label as the number of an output, from 0, got {label!r}")
+
+
+def checked_thresholds(thresholds: Sequence[float], count: int | None) -> Thresholds:
+    """Thresholds of labels, as a tuple.
+
+    Args:
+        thresholds: numbers between 0 and 1.
+        count: how many labels there are; None where that is not known yet.
+
+    Raises:
+        InputError: they are others, or more or fewer than the labels.
+    """
+    found = tuple(float(one) for one in np.ravel(thresholds))
+    if count not in (None, len(found)) or not all(0 < one < 1 for one in found):
+        many = "a number" if count is None else f"{count} numbers"
+        raise InputError(
+            f"expected thresholds as {many} between 0 and 1, one for each label, got {thresholds!r}"
+        )
+    return found
+
+
+def logit(share: float) -> float:
+    """The logit whose sigmoid is a share between 0 and 1."""
+    return math.log(share) - math.log1p(-share)
 
 
 def resolved(
@@ -99,18 +127,23 @@ def resolved(
     return found
 
 
-def hold_together(name: str, what: str) -> InputError:
+class HoldTogether(InputError):
+    """A network was asked about as one of classes, and has labels that may hold together."""
+
+
+def hold_together(name: str, what: str) -> HoldTogether:
     """The error that says how to ask about a network whose labels may hold together.
 
     Args:
         name: of the network.
         what: how that is seen.
     """
-    return InputError(
+    return HoldTogether(
         f"expected classes that exclude one another, but {name} {what}. If they are labels that "
         "may hold together, ask about one of them: tfrobust.as_classifier(model, label=0) makes "
-        "two classes, without and with label 0. RobustClassifier(model, multi_label=True) and "
-        "tfrobust.evaluate_labels take all of them. If the classes exclude one another, take the "
+        "two classes, without and with label 0. RobustClassifier(model, multi_label=True), "
+        "tfrobust.evaluate_labels and tfrobust.export take all of them. If the classes exclude one "
+        "another, take the "
         "sigmoid away, so that the network gives logits"
     )
 
@@ -165,7 +198,9 @@ def check_values(values: np.ndarray, output: str, name: str) -> None:
         )
 
 
-def as_logits(values: Any, output: str | None, label: Label) -> Any:
+def as_logits(
+    values: Any, output: str | None, label: Label, thresholds: Thresholds | None = None
+) -> Any:
     """Logits (B, K), K at least 2, of a network's outputs.
 
     Args:
@@ -174,6 +209,8 @@ def as_logits(values: Any, output: str | None, label: Label) -> Any:
         output: what they are, one of OUTPUTS; None for logits.
         label: which output to make two classes of; None or "all" for all as they are. A single
             output makes two classes as well: 0 is its absence, with logit 0.
+        thresholds: of the labels. The absence of a label has the logit of its threshold, so that
+            the label is the likelier class just where it holds; None for thresholds of one half.
     """
     ops = keras.ops
     if output == "softmax":
@@ -183,7 +220,10 @@ def as_logits(values: Any, output: str | None, label: Label) -> Any:
         values = ops.log(shares) - ops.log1p(-shares)
     if isinstance(label, int):
         values = values[:, label : label + 1]
-    return ops.pad(values, [[0, 0], [1, 0]]) if values.shape[-1] == 1 else values
+    if values.shape[-1] > 1:
+        return values
+    absence = logit(thresholds[label]) if thresholds and isinstance(label, int) else 0.0
+    return ops.pad(values, [[0, 0], [1, 0]], constant_values=absence)
 
 
 def from_logits(logits: Any, form: Form) -> Any:
@@ -210,15 +250,24 @@ class AsLogits(keras.layers.Layer):
     Args:
         kind: what the outputs are, one of OUTPUTS.
         label: which output to make two classes of; None or "all" for all as they are.
+        thresholds: of labels that may hold together, the confidence above which each holds; None
+            for one half.
     """
 
-    def __init__(self, kind: str, label: Label = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        kind: str,
+        label: Label = None,
+        thresholds: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kind, self.label = kind, label
+        self.thresholds = None if thresholds is None else tuple(thresholds)
 
     def call(self, values: Any) -> Any:
         """Outputs (B, K) → logits (B, K), or (B, 2) of one output."""
-        return as_logits(values, self.kind, self.label)
+        return as_logits(values, self.kind, self.label, self.thresholds)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(B, K), or (B, 2) of one output."""
@@ -227,4 +276,5 @@ class AsLogits(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make the layer again."""
-        return {**super().get_config(), "kind": self.kind, "label": self.label}
+        said = {"kind": self.kind, "label": self.label, "thresholds": self.thresholds}
+        return {**super().get_config(), **said}

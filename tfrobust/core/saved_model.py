@@ -11,8 +11,11 @@ from tfrobust.core.config import config_of
 from tfrobust.core.function_logits import FunctionLogits
 from tfrobust.core.input_range import BYTES, FREE_SIDE
 from tfrobust.core.keras_inputs import channels_first
+from tfrobust.core.outputs import Thresholds, checked_thresholds
 from tfrobust.errors import InputError
 
+# The output by which an export says that its logits are those of labels that may hold together.
+THRESHOLDS = "thresholds"
 # Signatures to look for first, as TensorFlow and Keras call them.
 USUAL = ("serving_default", "serve")
 
@@ -66,6 +69,8 @@ def of_loaded(owner: Any, name: str = "SavedModel") -> Classifier:
         )
     signature = (usual or list(right.values()))[0]
     asked = FunctionLogits(signature, name)
+    if (thresholds := signature.thresholds()) is not None:
+        asked = asked.told(None, "logits", "all", thresholds)
     whole = signature.dtype.is_floating
     return Classifier(
         asked if whole else asked.told(BYTES, None, None),
@@ -115,6 +120,14 @@ class Signature:
         """What it is, in JSON types: see `Configured.config`."""
         held = [variable.numpy() for variable in self._signature.variables]
         return {"class": "SavedModel", "output": self._given, "variables": config_of(held)}
+
+    def thresholds(self) -> Thresholds | None:
+        """The thresholds of several labels, which an export gives beside the logits; else None."""
+        if THRESHOLDS not in _outputs(self._signature):
+            return None
+        images = tf.zeros((1, *self.input_shape[1:]), self.dtype)
+        found = self._signature(**{self._taken: images})[THRESHOLDS]
+        return checked_thresholds(found.numpy()[0], self.count)
 
     def _ask(self, images: tf.Tensor) -> tf.Tensor:
         return self._signature(**{self._taken: images})[self._given]

@@ -1,6 +1,8 @@
 """The report of a network of several labels: in a few lines, in a notebook, and as a page."""
 
-from tfrobust.reports.page import Table, area_cells, render
+from collections.abc import Sequence
+
+from tfrobust.reports.page import Section, Table, area_cells, render
 from tfrobust.reports.plots import Curve, comparison_svg
 from tfrobust.reports.summary import SMOKE
 from tfrobust.robustness.labels_report import LabelsReport
@@ -36,8 +38,13 @@ def labels_notebook(report: LabelsReport) -> str:
     return render("comparison_notebook.html", table=_table(report), warnings=report.warnings)
 
 
-def labels_page(report: LabelsReport) -> str:
-    """One self-contained page: a curve and a row for each label."""
+def labels_page(report: LabelsReport, *, more: Sequence[Section] = ()) -> str:
+    """One self-contained page: a curve and a row for each label.
+
+    Args:
+        report: the report to show.
+        more: further sections, after the report's own.
+    """
     first = report.labels[0].report
     curves = [Curve(one.label, one.report.attack_rmse) for one in report.labels]
     return render(
@@ -49,14 +56,16 @@ def labels_page(report: LabelsReport) -> str:
         table=_table(report),
         mean=str(report.mean_ara),
         attack_names=first.attack_names,
+        more=more,
     )
 
 
 def _table(report: LabelsReport) -> Table:
-    head = ["label", "with it", "sensitivity", "specificity", "attack ARA", "95 %"]
+    head = ["label", "threshold", "with it", "sensitivity", "specificity", "attack ARA", "95 %"]
     rows = [
         [
             one.label,
+            f"{one.threshold:.3g}",
             f"{one.positives} of {len(one.holds)}",
             _told(one.sensitivity),
             _told(one.specificity),
@@ -64,7 +73,7 @@ def _table(report: LabelsReport) -> Table:
         ]
         for one in report.labels
     ]
-    return Table(head, [*rows, ["mean", "", "", "", *area_cells(report.mean_ara)]])
+    return Table(head, [*rows, ["mean", "", "", "", "", *area_cells(report.mean_ara)]])
 
 
 def _told(share: float | None) -> str:

@@ -18,6 +18,7 @@ from tfrobust.robustness.performance import (
 )
 from tfrobust.robustness.predictions import Predictions
 from tfrobust.robustness.report import AraReport, AttackRecord
+from tfrobust.robustness.thresholds import youden_thresholds
 
 __all__ = [
     "Ara",
@@ -39,4 +40,5 @@ __all__ = [
     "compare",
     "first_images",
     "fit_temperature",
+    "youden_thresholds",
 ]

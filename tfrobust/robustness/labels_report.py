@@ -19,12 +19,14 @@ class LabelReport:
 
     Args:
         label: the label's name.
+        threshold: the confidence above which the network decides that the label holds.
         holds: int64 (N,), 1 where the label holds and 0 where it does not.
         predicted: int64 (N,), what the network decides of the images as they are.
         report: the report for the two classes without and with the label.
     """
 
     label: str
+    threshold: float
     holds: Array
     predicted: Array
     report: AraReport
