@@ -45,7 +45,7 @@ def test_warm_up_asks_every_signature_and_replays_to_the_same_bytes(version, ima
 
 def test_a_request_with_a_file_holds_the_image(version):
     image = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8, 1)
-    request = extras.request("tiny", "predict_bytes", image)
+    request = extras.request("tiny", "predict_bytes", image, ["encoded"])
     (file,) = tf.make_ndarray(request.inputs["encoded"])
     pixels = tf.io.decode_png(file, channels=1).numpy()
     np.testing.assert_array_equal(pixels, np.rint(image[0] * 255))

@@ -200,7 +200,6 @@ def test_the_name_is_the_folders(version):
         (lambda images: images[:, 0, :3, 0], {}, "expected a Keras network to export"),
         (keras.Sequential([keras.layers.Dense(3)]), {}, "built on one input"),
         (small(shape=(None, None, 1)), {}, r"images of one size, but .* takes .*None, 1"),
-        (small(activation="sigmoid"), {}, "ends with 3 sigmoids"),
         (small(outputs=1), {}, "expected 2 class names"),
         (small(), {"class_names": ["one"]}, "expected 3 class names.*got 1"),
         (small(), {"class_names": "abc"}, "as a list"),

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_whole
 from tfrobust.core.files import check_utf8
 from tfrobust.core.input_range import Range
 from tfrobust.errors import InputError, reason_of
@@ -21,7 +21,7 @@ NOT_ASKED = "not asked for"
 
 def checked_network(network: Any, input_range: Range | None) -> tuple[Classifier, keras.Model]:
     """The classifier and its Keras network, which gives logits for images of one size."""
-    classifier = as_classifier(network, input_range=input_range)
+    classifier = as_whole(network, input_range=input_range)
     if classifier.network is None:
         raise InputError(f"expected a Keras network to export, got a {type(network).__name__}")
     _ = classifier.image_shape  # refuses a network of images of several sizes

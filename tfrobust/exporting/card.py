@@ -28,8 +28,17 @@ INTENDED_USE = (
 # What Markdown, or HTML inside it, would take for more than text.
 MARKUP = re.compile(r"[\\`*|]|\](?=[(\[])")
 
+LABELS_USE = (
+    "It says of images like those that it was trained on which of the labels listed hold: those "
+    "whose probability is above the threshold. It explains a decision by an image that would make "
+    "the network surer of a label, or less sure. It is made for research into robustness, and as "
+    "the start of a product that is validated anew for its own task and data."
+)
+ONE_CLASS = "Every image gets one of the classes, even if it shows none of them."
+NO_LABEL = (
+    "What no label names is not seen: that no label holds does not mean that nothing is there."
+)
 LIMITS = (
-    "Every image gets one of the classes, even if it shows none of them.",
     "Robustness was measured with the attacks named and on the images counted. A stronger attack "
     "may find smaller perturbations, so the areas are upper bounds. It was measured against small "
     "perturbations (RMSE), not against rotation, blur, occlusion or another camera.",
@@ -45,6 +54,8 @@ def build(
     name: str,
     input_shape: Sequence[int | None],
     class_names: Sequence[str],
+    task: str,
+    thresholds: Sequence[float] | None,
     signatures: Mapping[str, Any],
     left_out: Mapping[str, str],
     parity: Parity,
@@ -60,6 +71,8 @@ def build(
         name: the model's name.
         input_shape: (None, H, W, C).
         class_names: K names.
+        task: "multi-class", "binary" or "multi-label".
+        thresholds: for each of several labels the confidence above which it holds.
         signatures: the signature's name → "inputs" or "outputs" → name → "dtype" and "shape".
         left_out: the file of a form that is missing → why.
         parity: how far the network's forms are apart.
@@ -86,15 +99,17 @@ def build(
                 "bits": bits,
                 "fit": fit,
             },
+            "task": task,
             "classes": class_names,
+            "thresholds": thresholds,
             "signatures": signatures,
             "left_out": left_out,
             "provenance": provenance or "not told",
             "recipe": recipe,
             "figures": figures or NOT_MEASURED,
             "parity": dataclasses.asdict(parity),
-            "intended_use": INTENDED_USE,
-            "limits": LIMITS,
+            "intended_use": INTENDED_USE if thresholds is None else LABELS_USE,
+            "limits": (ONE_CLASS if thresholds is None else NO_LABEL, *LIMITS),
         }
     )
 
@@ -127,6 +142,7 @@ def render(card: Mapping[str, Any]) -> str:
     shape = ", ".join("B" if size is None else str(size) for size in card["input"]["shape"])
     measured = card["figures"]
     left_out = card.get("left_out", {})  # version 0.1 wrote all forms or none
+    thresholds = card.get("thresholds")
     parts = [
         f"# {_text(card['name'])}, version {card['version']}",
         f"Exported {card['date']} by tfrobust {card['packages'].get('tfrobust', '')}.",
@@ -138,8 +154,11 @@ def render(card: Mapping[str, Any]) -> str:
         f"`images`: {card['input']['dtype']} ({shape}), pixels from 0 to 1, channels last; the "
         "network normalises them itself.",
         *([_reading(card["input"])] if "fit" in card["input"] else []),
-        "## Classes",
-        ", ".join(f"{number} {_text(name)}" for number, name in enumerate(card["classes"])),
+        "## Classes" if thresholds is None else "## Labels, and the probability each holds above",
+        ", ".join(
+            f"{number} {_text(name)}" + ("" if thresholds is None else f" ({thresholds[number]:g})")
+            for number, name in enumerate(card["classes"])
+        ),
         "## Measured",
         _table(measured) if isinstance(measured, Mapping) else f"{measured.capitalize()}.",
         *(

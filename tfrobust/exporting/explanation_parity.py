@@ -8,12 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.classifier import Classifier
 from tfrobust.core.criteria import cross_entropy
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_whole
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import explain
 from tfrobust.explanations.walks import walk_graph
 from tfrobust.exporting.forms import Faults, Outputs, Signature, ask
+from tfrobust.exporting.questions import question
+from tfrobust.exporting.signatures import explainer
 
 RHO = 0.1
 # The walk ends at rho, or at the image where it has no gradient. The rest is rounding.
@@ -56,7 +59,7 @@ def compare(
 
 
 def contradictions(
-    robustness: Mapping[str, Signature], images: np.ndarray
+    robustness: Mapping[str, Signature], images: np.ndarray, *, several: bool
 ) -> Iterator[tuple[str, str]]:
     """Finds outputs of the signature `robustness` that contradict one another.
 
@@ -65,11 +68,15 @@ def contradictions(
     Args:
         robustness: name of a form → the signature.
         images: float32 (N, H, W, C) in [0, 1].
+        several: whether it is asked about one of several labels.
 
     Yields:
         The form's name and a sentence for each fault.
     """
-    for name, outputs in ask(robustness, {"images": images[:3]}).items():
+    inputs = {"images": images[:3]}
+    if several:
+        inputs["target"] = np.full(len(inputs["images"]), -1, np.int32)
+    for name, outputs in ask(robustness, inputs).items():
         found, size = outputs["found"], outputs["rmse"]
         if not np.array_equal(found, np.isfinite(size)) or (size < 0).any():
             yield name, "robustness: sizes that do not fit what was found"
@@ -102,10 +109,10 @@ def _at_perturbations(
 
 def _gradient_error(network: keras.Model, outputs: Outputs) -> float:
     """How far a form's gradients are from Keras', in parts of their size; the largest."""
+    explanation = tf.constant(outputs["explanation"])
+    asked = question(as_whole(network), explanation, tf.constant(outputs["target"]))
     _, gradient = input_gradient(
-        as_classifier(network),
-        tf.constant(outputs["explanation"]),
-        lambda logits: -cross_entropy(logits, outputs["target"]),
+        asked.logits_of, explanation, lambda logits: -cross_entropy(logits, asked.target)
     )
     expected = gradient.numpy().astype(np.float64)
     error = _norms(outputs["gradient"] - expected)
@@ -127,8 +134,16 @@ def _compare_walks(
     rho = np.full(2, RHO, np.float32)
     inputs = {"images": images, "target": target, "direction": direction, "rho": rho}
 
-    classifier = as_classifier(network)
+    classifier = as_whole(network)
     uncompiled = tf.function(functools.partial(walk_graph, classifier), autograph=False)
+    asked: Any = target
+    if classifier.thresholds is not None:
+        uncompiled = tf.function(explainer(classifier), autograph=False)
+        found = question(classifier, tf.constant(images), tf.constant(target))
+        classifier = Classifier(
+            found.logits_of, name=classifier.name, input_shape=network.input_shape, num_classes=2
+        )
+        asked = found.target.numpy()
     # It is traced in this thread, as Keras' layers keep notes of their calls.
     concrete = uncompiled.get_concrete_function(*map(tf.constant, inputs.values()))
     keras_itself = {
@@ -141,7 +156,7 @@ def _compare_walks(
     expected = answers.pop("keras")["explanation"]
     apart = {name: _largest_rmse(one["explanation"], expected) for name, one in answers.items()}
     if network.count_params() <= LARGE or not np.max([*apart.values()]) <= WALK_TOLERANCE:
-        compiled = explain(classifier, images, target, rho=RHO, direction=direction, batch_size=2)
+        compiled = explain(classifier, images, asked, rho=RHO, direction=direction, batch_size=2)
         # XLA does not know every operation, such as bicubic resizing.
         keras_apart = (
             _largest_rmse(compiled.explanation, expected) if classifier.compiles else np.inf

@@ -5,7 +5,7 @@ not wait for what TensorFlow prepares at a first call.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,33 +53,37 @@ def write(folder: Path, card: Mapping[str, Any], *, images: np.ndarray | None) -
         for name in card["signatures"]:
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(
-                    request=request(card["name"], name, image)
+                    request=request(
+                        card["name"], name, image, list(card["signatures"][name]["inputs"])
+                    )
                 )
             )
             file.write(log.SerializeToString())
 
 
-def request(model: str, signature: str, image: np.ndarray) -> predict_pb2.PredictRequest:
+def request(
+    model: str, signature: str, image: np.ndarray, inputs: Sequence[str]
+) -> predict_pb2.PredictRequest:
     """Makes a request for one of the signatures.
 
     Args:
         model: the model's name.
         signature: the signature's name.
         image: float32 (1, H, W, C) in [0, 1].
+        inputs: the names of the signature's inputs.
     """
     made = predict_pb2.PredictRequest()
     made.model_spec.name, made.model_spec.signature_name = model, signature
-    inputs: dict[str, Any] = {"images": image}
-    if signature == "explain":
-        inputs |= {
-            "target": np.array([-1], np.int32),
-            "direction": np.array([1], np.int32),
-            "rho": np.array([RHO], np.float32),
-        }
-    if signature == "predict_bytes":
-        inputs = {"encoded": np.array([_png(image[0])], object)}
-    for name, value in inputs.items():
-        made.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    values: dict[str, Any] = {
+        "images": image,
+        "target": np.array([-1], np.int32),
+        "direction": np.array([1], np.int32),
+        "rho": np.array([RHO], np.float32),
+    }
+    if "encoded" in inputs:
+        values["encoded"] = np.array([_png(image[0])], object)
+    for name in inputs:
+        made.inputs[name].CopyFrom(tf.make_tensor_proto(values[name]))
     return made
 
 

@@ -12,12 +12,14 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_whole
 from tfrobust.core.loading import KERAS_FILE
 
 ONNX_FILE, EXPLAINER_FILE = "classifier.onnx", "explainer.onnx"
 # The forms that may be left out, and their files. The SavedModel is always there.
 FILES = {"keras": KERAS_FILE, "classifier": ONNX_FILE, "explainer": EXPLAINER_FILE}
+
+NAMES = ("class_name", "label_names")  # outputs of strings
 
 # Takes named arrays and gives named arrays.
 Outputs = dict[str, np.ndarray]
@@ -44,7 +46,7 @@ def keras_file(folder: Path) -> Signature:
         Exception: the file cannot be read; Keras raises anything at all.
     """
     network = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
-    classifier = as_classifier(network)
+    classifier = as_whole(network)
     return lambda inputs: {"logits": np.asarray(classifier(inputs["images"]))}
 
 
@@ -77,7 +79,7 @@ def command_line(folder: Path, signature: str) -> Signature:
                 )
             return {
                 # Names of classes are Python objects, which NumPy saves as pickles.
-                path.stem: np.load(path, allow_pickle=path.stem == "class_name")
+                path.stem: np.load(path, allow_pickle=path.stem in NAMES)
                 for path in Path(outputs).glob("*.npy")
             }
 

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_whole
+from tfrobust.core.outputs import Thresholds, logit
 from tfrobust.datasets.pictures import encode_png
 from tfrobust.exporting.forms import Faults, Signature
 
@@ -37,7 +38,7 @@ def compare(
     Returns:
         The fields of `Parity` that are about logits, and the faults.
     """
-    classifier = as_classifier(network)
+    classifier = as_whole(network)
     expected = np.asarray(classifier(images))
     counts = sorted({min(count, len(images)) for count in (*BATCHES, len(images))})
     answers = [
@@ -63,21 +64,29 @@ def compare(
         if not difference <= tolerance:
             fault = f"{name}: logits of {len(logits)} images are {difference:.2g} apart"
             faults.append((name, fault))
-        for fault in contradictions(outputs, class_names):
+        for fault in contradictions(outputs, class_names, classifier.thresholds):
             faults.append((name, f"{name}: {fault}"))
     return {"largest_logit": largest_logit, "tolerance": tolerance, **apart}, faults
 
 
-def contradictions(outputs: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Iterator[str]:
+def contradictions(
+    outputs: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    thresholds: Thresholds | None = None,
+) -> Iterator[str]:
     """Finds outputs that do not follow from the logits beside them.
 
     Args:
         outputs: what `serving_default` answered for B images, or a part of it.
         class_names: K names.
+        thresholds: of several labels.
 
     Yields:
         A sentence for each fault.
     """
+    if thresholds is not None:
+        yield from _of_labels(outputs, class_names, thresholds)
+        return
     logits = outputs["logits"].astype(np.float64)
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     best = logits.argmax(-1)
@@ -91,3 +100,22 @@ def contradictions(outputs: Mapping[str, np.ndarray], class_names: Sequence[str]
         names = [name.decode() for name in outputs["class_name"]]
         if names != [class_names[number] for number in best]:
             yield "class_name is not the name of class_id"
+
+
+def _of_labels(
+    outputs: Mapping[str, np.ndarray], class_names: Sequence[str], thresholds: Thresholds
+) -> Iterator[str]:
+    logits = outputs["logits"]
+    shares = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    if not np.allclose(outputs.get("probabilities", shares), shares, rtol=0, atol=1e-5):
+        yield "probabilities are not the sigmoids of the logits"
+    planes = np.array([logit(one) for one in thresholds], np.float32)
+    if not np.array_equal(outputs.get("predicted", logits > planes), logits > planes):
+        yield "predicted is not where the logits are above the thresholds"
+    told = outputs.get("thresholds", np.array(thresholds))
+    if not np.allclose(told, np.broadcast_to(thresholds, told.shape), rtol=0, atol=1e-6):
+        yield "thresholds are others"
+    for names in outputs.get("label_names", []):
+        if [name.decode() for name in names] != list(class_names):
+            yield "label_names are others"
+            return

@@ -9,12 +9,14 @@ import keras
 import onnx
 import tensorflow as tf
 
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_whole
 from tfrobust.core.files import write_atomically
+from tfrobust.core.onnx_file import THRESHOLDS
 from tfrobust.exporting.onnx_conversion import convert
-from tfrobust.exporting.signatures import explain_inputs, explainer
+from tfrobust.exporting.signatures import answers, explain_inputs, explainer
 
 CLASSIFIER = ("logits", "probabilities", "class_id")
+LABELS = ("logits", "probabilities", "predicted")
 # These are the signature's outputs, except that ONNX allows a name only once: `target` names the
 # input, so the class that was explained is called `class_id`.
 EXPLAINER = (
@@ -31,8 +33,10 @@ EXPLAINER = (
 def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
     """Writes a network as ONNX: images → logits, probabilities, class_id.
 
-    The file's metadata hold the classes (`class_names`, a JSON list) and what the input must be
-    (`input`, JSON). The file appears whole or not at all.
+    Of a network of several labels it gives logits, probabilities and predicted, int32 (B, K) of 0
+    and 1. The file's metadata hold the classes (`class_names`, a JSON list), what the input must be
+    (`input`, JSON), and the thresholds of several labels (`thresholds`, a JSON list). The file
+    appears whole or not at all.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
@@ -42,19 +46,15 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
     Raises:
         NotConvertible: a layer cannot be written in ONNX.
     """
-
-    classifier = as_classifier(network)
+    classifier = as_whole(network)
+    given = CLASSIFIER if classifier.thresholds is None else LABELS
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = classifier(images)
-        return {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "class_id": tf.argmax(logits, axis=-1, output_type=tf.int32),
-        }
+        found = answers(classifier, classifier(images))
+        return {name: found[name] for name in given}
 
     inputs = [tf.TensorSpec(network.input_shape, tf.float32, "images")]
-    _write(network, classify, inputs, CLASSIFIER, path, class_names)
+    _write(network, classify, inputs, given, path, class_names)
 
 
 def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
     Raises:
         NotConvertible: the gradient of a layer cannot be written in ONNX.
     """
-    signature = explainer(as_classifier(network))
+    signature = explainer(as_whole(network))
 
     def explain(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         found = signature(*inputs)
@@ -104,7 +104,8 @@ def _write(
     del model.graph.output[:]
     model.graph.output.extend(by_name[name] for name in outputs)
     images = {"name": "images", "dtype": "float32", "shape": network.input_shape, "range": [0, 1]}
-    onnx.helper.set_model_props(
-        model, {"class_names": json.dumps(list(class_names)), "input": json.dumps(images)}
-    )
+    told = {"class_names": json.dumps(list(class_names)), "input": json.dumps(images)}
+    if thresholds := as_whole(network).thresholds:
+        told[THRESHOLDS] = json.dumps(thresholds)
+    onnx.helper.set_model_props(model, told)
     write_atomically(path, model.SerializeToString())

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.core.door import as_whole
 from tfrobust.core.loading import KERAS_FILE
 from tfrobust.errors import ReportedError, reason_of
 from tfrobust.exporting import explanation_parity, forms, logit_parity
@@ -159,7 +160,8 @@ def check(
         for name, fault in explainer_faults:
             faults[forms.EXPLAINER_FILE if name == "onnx" else name].append(fault)
         robustness = {"saved_model": python["robustness"], "session": session["robustness"]}
-        for name, fault in explanation_parity.contradictions(robustness, images):
+        several = as_whole(network).thresholds is not None
+        for name, fault in explanation_parity.contradictions(robustness, images, several=several):
             faults[name].append(fault)
     figures = Parity(
         images=len(images),

@@ -64,7 +64,9 @@ def export(
 
     Args:
         network: a Keras classifier of images (B, H, W, C) in [0, 1] that ends in logits or in a
-            softmax, which is left out; or what `as_classifier` made of one.
+            softmax, which is left out; or what `as_classifier` made of one. A network that ends in
+            K sigmoids, and what `as_labels` made of one with thresholds, is written as one of
+            labels that may hold together.
         directory: the folder of versions, such as saved_models/fashion_mnist_mini. It is made if
             it is missing.
         class_names: K names.
@@ -121,6 +123,8 @@ def export(
                 name=name or directory.resolve().name,
                 input_shape=network.input_shape,
                 class_names=names,
+                task=classifier.task,
+                thresholds=classifier.thresholds,
                 signatures=signatures,
                 left_out=left_out,
                 parity=compared,

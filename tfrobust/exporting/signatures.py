@@ -7,15 +7,40 @@ import keras
 import tensorflow as tf
 
 from tfrobust.attacks.nearest_decision import nearest_decision
-from tfrobust.core.door import as_classifier
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_whole
 from tfrobust.datasets.names import Fit
 from tfrobust.explanations.walks import walk_graph
 from tfrobust.exporting.decoding import decoded
+from tfrobust.exporting.questions import planes, question
 
 Tensors = dict[str, tf.Tensor]
 
 
-def explainer(logits_of: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Tensors]:
+def answers(network: Classifier, logits: tf.Tensor) -> Tensors:
+    """What a network's logits (B, K) say, by names.
+
+    Args:
+        network: whose task says what they mean.
+        logits: float32 (B, K).
+
+    Returns:
+        logits and probabilities; of classes class_id int32 (B,); of labels that may hold together
+        predicted int32 (B, K), 1 where the label holds, and thresholds float32 (B, K), the
+        probability above which it does.
+    """
+    if network.thresholds is None:
+        class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_id": class_id}
+    return {
+        "logits": logits,
+        "probabilities": tf.sigmoid(logits),
+        "predicted": tf.cast(logits > planes(network), tf.int32),
+        "thresholds": tf.zeros_like(logits) + tf.constant(network.thresholds, tf.float32),
+    }
+
+
+def explainer(network: Classifier) -> Callable[..., Tensors]:
     """Makes the function behind the signature `explain`.
 
     It walks as `tfrobust.explain` does, and adds the gradient at the explanation: the direction in
@@ -23,16 +48,18 @@ def explainer(logits_of: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Tens
     gradient is the image's.
 
     Args:
-        logits_of: images (B, H, W, C) → logits (B, K).
+        network: images (B, H, W, C) → logits (B, K) of classes, or of several labels.
 
     Returns:
-        A function of images, target, direction and rho that gives what `walk_graph` gives.
+        A function of images, target, direction and rho that gives what `walk_graph` gives. The
+        target is a class, or one of several labels.
     """
 
     def explain(
         images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
     ) -> Tensors:
-        return walk_graph(logits_of, images, target, direction, rho)
+        asked = question(network, images, target)
+        return asked.answered(walk_graph(asked.logits_of, images, asked.target, direction, rho))
 
     return explain
 
@@ -63,7 +90,8 @@ def signatures_of(
     its numbers are not finite, its target is no class, or its direction is neither 1 nor −1.
 
     Args:
-        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
+        network: float32 images (B, H, W, C) in [0, 1] → logits (B, K) of classes, or of several
+            labels, as it says itself.
         class_names: K names.
         bits: as for `decoding.decoded`.
         fit: as for `decoding.decoded`.
@@ -79,42 +107,58 @@ def signatures_of(
           int32.
         - `predict_bytes`, if images have 1 or 3 channels: encoded string, PNG or JPEG files → what
           `serving_default` gives.
+
+        A network of several labels gives other things by the same names. `serving_default`: logits,
+        probabilities, predicted and thresholds, as `answers` says, and label_names string (B, K).
+        `explain`: target is a label, −1 the likeliest one. `robustness` takes such a target, too,
+        and gives it: rmse is the size of the smallest perturbation found that turns the decision
+        about this label at its threshold, class_id the decision, 1 where the label holds, and rival
+        the other one.
     """
     _, height, width, channels = network.input_shape
     images = tf.TensorSpec(network.input_shape, tf.float32, "images")
 
-    logits_of = as_classifier(network)
+    classifier = as_whole(network)
+    several = classifier.thresholds is not None
 
     def classified(images: tf.Tensor) -> Tensors:
-        logits = logits_of(images)
-        class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "class_id": class_id,
-            "class_name": tf.gather(tf.constant(list(class_names)), class_id),
-        }
+        found = answers(classifier, classifier(images))
+        names = tf.constant(list(class_names))
+        if several:
+            found["label_names"] = tf.tile(names[None], [tf.shape(images)[0], 1])
+        else:
+            found["class_name"] = tf.gather(names, found["class_id"])
+        return found
 
     def serving_default(images: tf.Tensor) -> Tensors:
         return classified(_finite(images, "images"))
 
-    walked = explainer(logits_of)
+    walked = explainer(classifier)
+
+    def checked(target: tf.Tensor) -> tf.Tensor:
+        count = len(class_names)
+        right = (target >= -1) & (target < count)
+        return _where(target, right, f"expected target from -1 to {count - 1}")
 
     def explain(
         images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
     ) -> Tensors:
-        count = len(class_names)
-        right = (target >= -1) & (target < count)
-        target = _where(target, right, f"expected target from -1 to {count - 1}")
         direction = _where(direction, tf.abs(direction) == 1, "expected direction 1 or -1")
         rho = _where(rho, tf.math.is_finite(rho) & (rho >= 0), "expected rho of at least 0")
-        return walked(_finite(images, "images"), target, direction, rho)
+        return walked(_finite(images, "images"), checked(target), direction, rho)
+
+    def turned(images: tf.Tensor, target: tf.Tensor) -> Tensors:
+        images = _finite(images, "images")
+        asked = question(classifier, images, target, at_thresholds=True)
+        rmse, found, rival = nearest_decision(asked.logits_of, images)
+        class_id = tf.argmax(asked.logits_of(images), axis=-1, output_type=tf.int32)
+        return asked.answered({"rmse": rmse, "found": found, "class_id": class_id, "rival": rival})
 
     def robustness(images: tf.Tensor) -> Tensors:
-        images = _finite(images, "images")
-        rmse, found, rival = nearest_decision(logits_of, images)
-        class_id = tf.argmax(logits_of(images), axis=-1, output_type=tf.int32)
-        return {"rmse": rmse, "found": found, "class_id": class_id, "rival": rival}
+        return turned(images, tf.fill(tf.shape(images)[:1], -1))
+
+    def robustness_of_label(images: tf.Tensor, target: tf.Tensor) -> Tensors:
+        return turned(images, checked(target))
 
     def predict_bytes(encoded: tf.Tensor) -> Tensors:
         return classified(decoded(encoded, (height, width), channels, bits, fit))
@@ -124,6 +168,9 @@ def signatures_of(
         "explain": (explain, explain_inputs(network.input_shape)),
         "robustness": (robustness, [images]),
     }
+    if several:
+        target = tf.TensorSpec((None,), tf.int32, "target")
+        made["robustness"] = (robustness_of_label, [images, target])
     if channels in (1, 3):
         made["predict_bytes"] = (predict_bytes, [tf.TensorSpec((None,), tf.string, "encoded")])
     return {
