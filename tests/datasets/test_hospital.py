@@ -4,43 +4,15 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
-from dicom_files import dicom
-from PIL import Image
-from pydicom.data import get_testdata_file
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from hospital_files import PATIENTS, SUFFIXES, slices, write
 
 from tfrobust import datasets
 from tfrobust.datasets import folder as folder_module
 from tfrobust.datasets.resizing import fit
 
-PATIENTS = ("Ärztin", "пациент", "患者", "مريض")
 CLASSES = ("effusion", "healthy", "mass")
 SIZE = (32, 32)
-
-
-def slices() -> list[np.ndarray]:
-    """Grey levels from 0 to 1 that pydicom makes of its own test files."""
-    made = []
-    for name in ("693_J2KI.dcm", "examples_overlay.dcm", "image_dfl.dcm"):
-        data = pydicom.dcmread(get_testdata_file(name, download=False))
-        shown = apply_voi_lut(apply_modality_lut(data.pixel_array, data), data).astype(float)
-        made.append((shown - shown.min()) / np.ptp(shown))
-    return made
-
-
-def write(path: Path, levels: np.ndarray, patient: str) -> np.ndarray:
-    """Writes a picture by its suffix; → the grey levels that must be read, uint8 (H, W)."""
-    if path.suffix == ".dcm":
-        twelve = np.rint(levels * 4095).astype(np.uint16)
-        inverted = {"PhotometricInterpretation": "MONOCHROME1"} if "inverted" in path.name else {}
-        stored = 4095 - twelve if inverted else twelve
-        path.write_bytes(dicom(stored, bits=12, patient=patient, **inverted))
-        return np.rint(twelve * (255 / 4095)).astype(np.uint8)
-    sixteen = np.rint(levels * 65_535).astype(np.uint16)
-    Image.fromarray(sixteen).save(path)
-    return np.rint(sixteen / 257).astype(np.uint8)
 
 
 @pytest.fixture(params=[10**9, 1], ids=["memory", "files"])
@@ -57,7 +29,7 @@ def hospital(
         whole = sources[number % 3]
         top, left = random.integers(0, [side - 200 for side in whole.shape])
         levels = whole[top : top + 180, left : left + 200]
-        suffix = (".dcm", "-inverted.dcm", ".tif", ".png")[number % 4 if number % 8 < 4 else 0]
+        suffix = SUFFIXES[number % 4 if number % 8 < 4 else 0]
         name = f"{patient} {number}{suffix}"
         pixels = write(tmp_path / name, levels, patient)
         key = fit(pixels[..., None], SIZE, "letterbox").tobytes()

@@ -16,6 +16,7 @@ from tfrobust.datasets.names import DRAWS
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
+    from tfrobust.robustness.labels_report import LabelsReport
     from tfrobust.robustness.report import AraReport
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
@@ -110,39 +111,45 @@ def evaluate(values: Any) -> None:
         with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
     from tfrobust.robustness.evaluation import Evaluation
+    from tfrobust.robustness.labels_evaluation import LabelsEvaluation
     from tfrobust.robustness.options import Options
     from tfrobust.robustness.partials import AnotherEvaluation
 
     classifier, source = _model_and_data(values)
     sample = source.test_sample(values.images, draw=values.draw)
+    images, labels, names = sample.images, sample.labels, source.info.class_names
+    if values.label is not None and labels.ndim == 2:
+        labels = labels[:, values.label]
+        names = (f"not {names[values.label]}", names[values.label])
+    several = labels.ndim == 2
+    if several and (values.certify or values.certify_lipschitz):
+        raise InputError("a certificate is about classes: name one of the labels by --label")
+    options = Options(
+        preset=values.preset,
+        name=values.model,
+        data=f"{source.info.name}, {sample.drawn}",
+        bounds=bounds,
+        class_names=names,
+        files=sample.files,
+        groups=sample.groups,
+        partial_dir=folder / "evaluation",
+    )
+    evaluation: Evaluation | LabelsEvaluation
     try:
-        evaluation = Evaluation(
-            classifier,
-            sample.images,
-            sample.labels,
-            Options(
-                preset=values.preset,
-                name=values.model,
-                data=f"{source.info.name}, {sample.drawn}",
-                bounds=bounds,
-                class_names=source.info.class_names,
-                files=sample.files,
-                groups=sample.groups,
-                partial_dir=folder / "evaluation",
-            ),
-        )
+        kind = LabelsEvaluation if several else Evaluation
+        evaluation = kind(classifier, images, labels, options)
+        lipschitz = None
+        if values.certify_lipschitz and not shard:
+            from tfrobust.certification.lipschitz import certify_lipschitz
+
+            # Before the attacks, as it takes seconds and may not know a layer.
+            lipschitz = certify_lipschitz(classifier, images, labels)
+        if not values.merge:
+            with program.resumable(KEPT):
+                evaluation.run(shard or (1, 1))
     except AnotherEvaluation as error:
         whole = ", in a command without --shard," if shard else ""
         raise InputError(f"{error}: --fresh{whole} does that") from None
-    lipschitz = None
-    if values.certify_lipschitz and not shard:
-        from tfrobust.certification.lipschitz import certify_lipschitz
-
-        # Before the attacks, as it takes seconds and may not know a layer.
-        lipschitz = certify_lipschitz(classifier, sample.images, sample.labels)
-    if not values.merge:
-        with program.resumable(KEPT):
-            evaluation.run(shard or (1, 1))
     if shard:
         print(
             f"shard {values.shard} is done, in {folder / 'evaluation'}. Once all shards are done, "
@@ -175,7 +182,7 @@ def default_folder(model: str, dataset: str) -> Path:
     return Path("runs", re.sub("[/:]", "-", "-".join(["evaluate", *words, dataset])))
 
 
-def _write(report: "AraReport", folder: Path) -> None:
+def _write(report: "AraReport | LabelsReport", folder: Path) -> None:
     report.to_json(folder / "ara.json")
     report.to_html(folder / "report.html")
 
@@ -247,11 +254,15 @@ def _model_and_data(values: Any) -> tuple[Any, Any]:
         labels=values.labels,
         group=values.group,
         fit=values.fit,
+        several=classifier.task == "multi-label",
+        label=values.label,
     )
     notes += [*told, *network.notes(values)]
     print(*notes, sep="\n", end="\n" if notes else "")
     # A function does not say how many classes it tells apart before it is asked.
-    check_classes(source, classifier.check(source.test_arrays(1)[0]))
+    count = classifier.check(source.test_arrays(1)[0])
+    if values.label is None or not source.info.multi_label:
+        check_classes(source, count)
     return classifier, source
 
 

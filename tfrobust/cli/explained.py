@@ -19,7 +19,8 @@ class Images(NamedTuple):
         names: a short name for each image, for the names of files.
         originals: the pictures in their own size.
         images: float32 (N, H, W, C) in [0, 1], as the network takes them.
-        labels: int32 (N,), the true classes; None if they are not known.
+        labels: int32 (N,), the true classes, or (N, K) of several labels; None if they are not
+            known.
     """
 
     names: list[str]
@@ -76,6 +77,8 @@ def of_data_set(values: Any, classifier: Classifier, class_names: list[str] | No
         labels=values.labels,
         group=values.group,
         fit=values.fit,
+        several=classifier.task == "multi-label",
+        label=values.label,
     )
     for text in [*notes, *network.notes(values)]:
         pictures.note(f"note: {text}")
@@ -86,4 +89,7 @@ def of_data_set(values: Any, classifier: Classifier, class_names: list[str] | No
         Original(name, np.rint(255 * image).astype(np.uint8))
         for name, image in zip(called, sample.images, strict=True)
     ]
-    return Images(numbers, originals, sample.images, sample.labels)
+    labels = sample.labels
+    if values.label is not None and labels.ndim == 2:
+        labels = labels[:, values.label]
+    return Images(numbers, originals, sample.images, labels)

@@ -57,15 +57,15 @@ def check(values: Any) -> None:
 
 
 def read(values: Any) -> "Classifier":
-    """The network, with what the flags say of it.
+    """The network, with what the flags say of it: of classes, or of several labels.
 
     Raises:
         InputError: it cannot be read, or the flags contradict what is known of it.
     """
-    from tfrobust.core.door import as_classifier
+    from tfrobust.core.door import as_whole
     from tfrobust.core.loading import load
 
-    return as_classifier(
+    return as_whole(
         load(
             values.model,
             input_range=pair(values.input_range, "input_range"),

@@ -127,6 +127,10 @@ def _predict_here(values: Any) -> None:
     for text in reading.settle(values):
         pictures.note(f"warning: {text}")
     classifier = network.read(values)
+    if classifier.task == "multi-label":
+        raise InputError(
+            f"expected a network of classes; of the labels of {values.model} name one by --label"
+        )
     if classifier.image_shape[2] not in GREY_OR_COLOUR:
         raise InputError(
             "expected a network of pictures, which have 1 or 3 channels, but "
@@ -217,9 +221,17 @@ def _ask(values: Any) -> None:
                 f"size, got {taken}"
             )
         images = pictures.fitted(pictures.originals(paths, shape[1:], values), shape[1:])
-        found = client.predict(images)
-    for path, name, shares in zip(paths, found.class_name, found.probabilities, strict=True):
-        print(f"{path}: {name}, {shares.max():.1%}")
+        if "predicted" not in client.metadata()["serving_default"]["outputs"]:
+            found = client.predict(images)
+            for path, name, shares in zip(
+                paths, found.class_name, found.probabilities, strict=True
+            ):
+                print(f"{path}: {name}, {shares.max():.1%}")
+            return
+        labels = client.predict_labels(images)
+    for path, shares, holds in zip(paths, labels.probabilities, labels.predicted, strict=True):
+        told = [f"{labels.label_names[row]}, {shares[row]:.1%}" for row in holds.nonzero()[0]]
+        print(f"{path}: {'; '.join(told) or 'no label'}")
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ def load_fitting(
     labels: str | os.PathLike[str] | None = None,
     group: str | None = None,
     fit: Fit = "crop",
+    several: bool = False,
+    label: int | None = None,
 ) -> Fitting:
     """Opens a data set for a network.
 
@@ -50,13 +52,16 @@ def load_fitting(
         labels: as for `load`.
         group: as for `load`.
         fit: as for `load`.
+        several: whether the network's classes are labels that may hold together.
+        label: the one of the set's labels that a network of two classes is asked about.
 
     Returns:
         The data set and notes about it.
 
     Raises:
         InputError: the set has other images or another number of classes than the network, or the
-            same classes in another order.
+            same classes in another order; or an image has one class in the one and several labels
+            in the other.
     """
     opened = partial(
         load,
@@ -74,11 +79,9 @@ def load_fitting(
     if height is not None and own[:2] != (height, width) and height == width:
         source = opened(image_size=height)
         notes.append(f"images of {name} are resized from {own[0]} × {own[1]} to {height} × {width}")
-    if source.info.multi_label:
-        raise InputError(
-            f"expected images of one class each; those of {name} may have several labels. "
-            "`evaluate_labels` measures a network of such images"
-        )
+    _check_task(source, several, label)
+    if label is not None and source.info.multi_label:
+        num_classes = class_names = None  # those of the network are without the label, and with it
     found = source.info.image_shape
     if any(wanted not in (None, size) for wanted, size in zip(image_shape, found, strict=True)):
         raise InputError(
@@ -113,4 +116,26 @@ def check_classes(source: DataSource, num_classes: int) -> None:
         raise InputError(
             f"the network tells {num_classes} classes apart, but {source.info.name} has "
             f"{source.info.num_classes}; name a data set that fits"
+        )
+
+
+def _check_task(source: DataSource, several: bool, label: int | None) -> None:
+    """Refuses images of one class each for a network of several labels, and the other way round."""
+    info = source.info
+    if several and not info.multi_label:
+        raise InputError(
+            f"expected images that may have several labels, as the network decides about each; "
+            f"those of {info.name} have one class each. A CSV with a column of 0 and 1 for each "
+            "label says them"
+        )
+    if info.multi_label and not several and label is None:
+        raise InputError(
+            f"expected a network of several labels, as images of {info.name} may have them; this "
+            "one tells classes apart that exclude one another. Such a network ends in a sigmoid "
+            "for each label. Ask about one label by `label`"
+        )
+    if info.multi_label and label is not None and label >= info.num_classes:
+        raise InputError(
+            f"expected `label` below {info.num_classes}, the number of labels of {info.name}, got "
+            f"{label}"
         )

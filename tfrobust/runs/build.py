@@ -43,19 +43,21 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     Raises:
         InputError: the configuration does not fit the data or the devices; the field is named.
     """
-    if info.multi_label:
-        raise InputError(
-            f"expected images of one class each for a run; those of {info.name} may have several "
-            "labels. `RobustClassifier` trains on such by `multi_label`"
-        )
     keras.utils.set_random_seed(config.seed)
     made = network.make(config.network, info, precision=config.training.precision)
-    guess = math.log(info.num_classes)
+    # Whether each of several labels holds is a choice between two.
+    choices = 2 if info.multi_label else info.num_classes
+    guess = math.log(choices)
     target = config.psi.loss_target
     if target is not None and config.margin.epsilon is None and target >= guess:
         raise InputError(
-            f"expected `psi.loss_target` below ln K = {guess:.3f}, the loss of a guess among "
-            f"{info.num_classes} classes, got {target}"
+            f"expected `psi.loss_target` below ln {choices} = {guess:.3f}, the loss of a guess "
+            f"among {choices} classes, got {target}"
+        )
+    if info.multi_label and (config.measure.full_card or config.margin.epsilon is not None):
+        raise InputError(
+            "expected `measure.full_card` off and no `margin.epsilon` for images with several "
+            "labels: they are about classes that exclude one another"
         )
     penalty = psi = None
     if config.penalty.on:
@@ -72,6 +74,7 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
         made,
         penalty=penalty,
         psi=psi,
+        multi_label=info.multi_label,
         adversarial=perturber(config.adversarial, with_penalty=config.penalty.on),
         growth_steps=round((config.adversarial.growth or 0) * steps),
         seed=config.seed,

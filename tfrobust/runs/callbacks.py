@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks import Attack, LinearizedMargin, Misclassified
-from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.attacks import Attack, LabelFlip, LinearizedMargin, Misclassified
+from tfrobust.core.ara import accuracy_robustness_area, mean_area
+from tfrobust.core.door import as_labels
 from tfrobust.errors import InputError
-from tfrobust.explanations import overview
-from tfrobust.reports.figures import overview_png
+from tfrobust.runs.explained import pictures
 
 NAMES = {"integral": "psi_integral"}
 
@@ -64,7 +64,7 @@ class ExplanationImages(keras.callbacks.Callback):
     Args:
         folder: of the files for TensorBoard.
         images: float (N, H, W, C) in [0, 1].
-        labels: int (N,).
+        labels: int (N,), or int (N, K) of several labels.
         class_names: K names.
         every: epochs between two pictures, at least 1.
         rho: size of the explanations: RMSE, for pixels from 0 to 1.
@@ -90,10 +90,13 @@ class ExplanationImages(keras.callbacks.Callback):
         """Draws, if it is the epoch for it."""
         if (epoch + 1) % self.every:
             return
-        shown = overview(self.model.network, self.images, rho=self.rho)
-        picture = overview_png(shown, self.class_names, labels=self.labels)
+        found = pictures(
+            self.model.network, self.images, self.labels, self.class_names, rho=self.rho
+        )
         with self.writer.as_default(step=epoch + 1):
-            tf.summary.image("explanations", tf.io.decode_png(picture, channels=3)[None])
+            for label, png in found:
+                name = f"explanations/{label}".rstrip("/")
+                tf.summary.image(name, tf.io.decode_png(png, channels=3)[None])
         self.writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -109,7 +112,7 @@ class CheapAra(keras.callbacks.Callback):
 
     Args:
         images: float (N, H, W, C) in [0, 1].
-        labels: int (N,).
+        labels: int (N,); or int (N, K) of several labels, of whose areas it is the mean.
         num_classes: K.
         every: epochs between two attacks, at least 1.
         attack: the attack; None for the linearized margin of 30 steps.
@@ -135,8 +138,14 @@ class CheapAra(keras.callbacks.Callback):
         """Attacks, if it is the epoch for it. An area without a bound is left out."""
         if (epoch + 1) % self.every or logs is None:
             return
-        found = self.attack(self.model.network, self.images, self.labels, Misclassified())
-        ara = accuracy_robustness_area(found.rmse, self.num_classes)
+        if self.labels.ndim == 1:
+            found = self.attack(self.model.network, self.images, self.labels, Misclassified())
+            ara = accuracy_robustness_area(found.rmse, self.num_classes)
+        else:
+            several = as_labels(self.model.network)
+            flips = [LabelFlip(number) for number in range(self.num_classes)]
+            sizes = [self.attack(several, self.images, self.labels, one).rmse for one in flips]
+            ara = mean_area(np.stack(sizes), 2)
         if ara.value is not None:
             logs[self.columns[0]] = ara.value
 

@@ -6,13 +6,15 @@ from typing import Any
 from tfrobust.certification.certificate import Certificate
 from tfrobust.core.ara import share_interval
 from tfrobust.reports.summary import L2_SIZES
-from tfrobust.robustness import AraReport
+from tfrobust.robustness import AraReport, LabelsReport
 from tfrobust.runs.measurement import Measured
 
 
 def figures_of(measured: Measured) -> dict[str, Any]:
     """Accuracy, areas, attacks and checks."""
     report, twin = measured.report, measured.twin
+    if isinstance(report, LabelsReport):
+        return _figures_of_labels(report)
     figures: dict[str, Any] = {
         "images": report.data,
         "clean accuracy": report.clean_accuracy,
@@ -35,6 +37,28 @@ def figures_of(measured: Measured) -> dict[str, Any]:
             "attack ARA": twin.attack_ara.value,
             "BTR ARA": twin.btr_ara.value,
         }
+    return figures
+
+
+def _figures_of_labels(report: LabelsReport) -> dict[str, Any]:
+    first = report.labels[0].report
+    figures: dict[str, Any] = {"images": report.data}
+    for one in report.labels:
+        figures[f"label {one.label}"] = {
+            "attack ARA": dataclasses.asdict(one.report.attack_ara),
+            "threshold": one.threshold,
+            "sensitivity": one.sensitivity,
+            "specificity": one.specificity,
+            "images with it": one.positives,
+        }
+    figures |= {
+        "mean attack ARA": dataclasses.asdict(report.mean_ara),
+        "attacks": list(first.attack_names),
+        "perturbed images kept in [0, 1]": first.bounds is not None,
+        "checks": list(report.warnings) or "passed",
+    }
+    if first.smoke:
+        figures["note"] = "smoke run, not a measurement"
     return figures
 
 

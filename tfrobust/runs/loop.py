@@ -146,7 +146,7 @@ class _Loop:
             first,
             per_epoch=per_epoch,
             steps=self.steps,
-            num_classes=self.source.info.num_classes,
+            num_classes=2 if self.source.info.multi_label else self.source.info.num_classes,
             strategy=self.strategy,
             more_columns=[name for one in callbacks for name in getattr(one, "columns", ())],
         )

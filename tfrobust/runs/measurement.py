@@ -12,8 +12,11 @@ from tfrobust.certification.lipschitz import certify_lipschitz
 from tfrobust.certification.smoothing import certify
 from tfrobust.core.provenance import image_hash
 from tfrobust.datasets import DataSource, Sample
-from tfrobust.robustness import AraReport, first_images
+from tfrobust.robustness import AraReport, LabelsReport, first_images
 from tfrobust.robustness.evaluate import evaluate
+from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.labels_evaluation import LabelsEvaluation
+from tfrobust.robustness.options import Options
 from tfrobust.robustness.presets import preset_attacks
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run
@@ -29,11 +32,12 @@ class Measured:
     """What was measured of a run's network.
 
     Args:
-        report: of the Accuracy-Robustness Areas, pixels not bound to [0, 1].
+        report: of the Accuracy-Robustness Areas, pixels not bound to [0, 1]. Of images that may
+            have several labels it is a report by label.
         twin: the same of the run's plain twin; None if none is known.
     """
 
-    report: AraReport
+    report: AraReport | LabelsReport
     twin: AraReport | None
 
 
@@ -48,10 +52,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
     """
     config, source = run.config, run.source
     sample = _sample(run)
-    report = evaluate(
-        network,
-        sample.images,
-        sample.labels,
+    options = Options(
         attacks=attacks(run, sample.images),
         name=config.name,
         data=f"{source.info.name}, {sample.drawn}",
@@ -62,6 +63,13 @@ def measure(run: Run, network: keras.Model) -> Measured:
         smoke=run.is_smoke,
         seed=config.seed,
     )
+    if source.info.multi_label:
+        by_label = LabelsEvaluation(network, sample.images, sample.labels, options).report(run=True)
+        by_label.to_json(run.folder / "ara.json")
+        return Measured(by_label, None)
+    evaluation = Evaluation(network, sample.images, sample.labels, options)
+    evaluation.run()
+    report = evaluation.report()
     if config.network.architecture == "lipschitz":
         certificate = certify_lipschitz(network, *sample[:2], seed=config.seed)
         report = dataclasses.replace(report, lipschitz=certificate)

@@ -42,7 +42,7 @@ class MetricsLog:
         first: the step from which the training goes on. Later rows of the file are cut off.
         per_epoch: steps of an epoch.
         steps: of the whole training.
-        num_classes: K; labels must be from 0 to K − 1.
+        num_classes: K; labels must be from 0 to K − 1. For several labels 2, as each is 0 or 1.
         strategy: of distribution.
         more_columns: names of the values that callbacks add to the last row of an epoch.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_classifier, as_whole
 from tfrobust.core.loading import load
 from tfrobust.core.python_function import find
 from tfrobust.datasets import DatasetInfo
@@ -52,7 +52,7 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
             network = _from_function(config.architecture, info)
         else:
             network = _from_file(config.architecture, precision)
-    classifier = as_classifier(network)
+    classifier = (as_whole if info.multi_label else as_classifier)(network)
     taken, classes = classifier.image_shape, classifier.num_classes
     network = classifier.network
     if is_file and classes != info.num_classes:

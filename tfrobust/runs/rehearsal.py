@@ -12,12 +12,11 @@ from tfrobust.core.files import check_utf8
 from tfrobust.core.images import GREY_OR_COLOUR
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError, reason_of
-from tfrobust.explanations import overview
 from tfrobust.exporting import saved_model
 from tfrobust.models.names import ARCHITECTURES
-from tfrobust.reports.figures import overview_png
 from tfrobust.runs.checkpoints import KEPT
 from tfrobust.runs.config import Config
+from tfrobust.runs.explained import pictures
 from tfrobust.runs.folder import Run
 
 MEGABYTE = 2**20
@@ -119,7 +118,7 @@ def rehearse(run: Run, network: keras.Model) -> None:
 
     try:
         if is_drawable(run):
-            overview_png(overview(network, images), info.class_names, labels=labels)
+            next(pictures(network, images, labels, info.class_names))
         left_out = saved_model.rehearse(
             network, run.folder, class_names=info.class_names, bits=info.bits
         )

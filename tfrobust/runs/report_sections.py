@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import keras
 
 from tfrobust.core.files import write_atomically
-from tfrobust.explanations import overview
-from tfrobust.reports.figures import overview_png
 from tfrobust.reports.page import Section
 from tfrobust.reports.plots import training_curves_svg
+from tfrobust.runs.explained import pictures
 from tfrobust.runs.folder import Run
 from tfrobust.runs.metrics_log import read_metrics
 
@@ -27,15 +26,24 @@ def training_section(run: Run, notes: Sequence[str]) -> Section:
     return Section("Training", training_curves_svg(rows), caption)
 
 
-def explanations_section(run: Run, network: keras.Model) -> Section:
-    """Explanations of some test images, which are also written as a picture of their own."""
+def explanations_sections(run: Run, network: keras.Model) -> list[Section]:
+    """Explanations of some test images, in a section for each label if there are several.
+
+    The first picture is also written as a file of its own.
+    """
     count = 1 if run.is_smoke else EXPLAINED_IMAGES
     images, labels = run.source.test_sample(count, draw=run.config.measure.draw)[:2]
-    shown = overview(network, images)
-    picture = overview_png(shown, run.source.info.class_names, labels=labels)
-    write_atomically(run.folder / PICTURE, picture)
+    found = list(pictures(network, images, labels, run.source.info.class_names))
+    write_atomically(run.folder / PICTURE, found[0].png)
+    if not found[0].label:
+        caption = (
+            "Test images, changed so that the network is surer or less sure of the class it gives "
+            "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by "
+            "tf-explain."
+        )
+        return [Section("Explanations", found[0].png, caption)]
     caption = (
-        "Test images, changed so that the network is surer or less sure of the class it gives "
-        "them, and surer of that class's rival (arXiv 1906.02896), beside Grad-CAM by tf-explain."
+        "Test images, changed so that the network is surer or less sure that the label holds "
+        "(arXiv 1906.02896)."
     )
-    return Section("Explanations", picture, caption)
+    return [Section(f"Explanations of {one.label}", one.png, caption) for one in found]

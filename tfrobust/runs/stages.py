@@ -14,12 +14,16 @@ import keras
 import tensorflow as tf
 
 from tfrobust import datasets
+from tfrobust.core.door import as_labels
 from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import machine
+from tfrobust.datasets import DatasetInfo
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
 from tfrobust.models.mirror import mirrored
+from tfrobust.reports.labels import labels_page
 from tfrobust.reports.report import report_page
+from tfrobust.robustness import LabelsReport
 from tfrobust.runs import best, cluster, distribution
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.callbacks import CheapAra, ExplanationImages
@@ -40,7 +44,7 @@ from tfrobust.runs.rehearsal import (
 from tfrobust.runs.report_sections import (
     EXPLAINED_IMAGES,
     PICTURE,
-    explanations_section,
+    explanations_sections,
     training_section,
 )
 from tfrobust.runs.summary import Summary
@@ -136,7 +140,7 @@ def run(
         if few := few_steps(config, total_steps(config, source)):
             warnings.warn(few, stacklevel=2)
         if is_risky(config) and not (opened.folder / "metrics.csv").exists():
-            rehearse(opened, shipped(classifier.network, config, strategy))
+            rehearse(opened, shipped(classifier.network, config, source.info, strategy))
         trained = train(classifier, opened, strategy=strategy, jit=jit)
         with keeping(opened, trained.network):
             measured = measure(opened, trained.network)
@@ -185,16 +189,19 @@ def train(
             f"The weights are those after epoch {training.best_epoch + 1}, the best by their "
             f"{run.config.watch.keep_best} on the images that were watched"
         )
-    network = shipped(classifier.network, run.config, strategy)
+    network = shipped(classifier.network, run.config, run.source.info, strategy)
     return Trained(network, training.seconds, tuple(filter(None, notes)))
 
 
-def shipped(network: keras.Model, config: Config, strategy: tf.distribute.Strategy) -> keras.Model:
+def shipped(
+    network: keras.Model, config: Config, info: DatasetInfo, strategy: tf.distribute.Strategy
+) -> keras.Model:
     """The network that is measured and ships, made of the one that is trained.
 
     Args:
         network: that is trained, in the strategy's scope.
         config: of the run.
+        info: of the data set.
         strategy: of distribution.
     """
     if strategy.num_replicas_in_sync > 1:
@@ -203,19 +210,20 @@ def shipped(network: keras.Model, config: Config, strategy: tf.distribute.Strate
         network = full_precision(network)
     if config.network.mirrored:
         network = mirrored(network)
-    return network
+    # Of two networks, one for the image and one for its mirror image, the mean no longer says it.
+    return as_labels(network).network if info.multi_label else network
 
 
 def write_report(run: Run, trained: Trained, measured: Measured) -> None:
     """Writes report.html and explanations.png into the run's folder."""
-    page = report_page(
-        measured.report,
-        twin=measured.twin,
-        more=[
-            training_section(run, trained.notes),
-            *([explanations_section(run, trained.network)] if is_drawable(run) else []),
-        ],
-    )
+    more = [
+        training_section(run, trained.notes),
+        *(explanations_sections(run, trained.network) if is_drawable(run) else []),
+    ]
+    if isinstance(measured.report, LabelsReport):
+        page = labels_page(measured.report, more=more)
+    else:
+        page = report_page(measured.report, twin=measured.twin, more=more)
     write_atomically(run.folder / "report.html", page.encode())
 
 

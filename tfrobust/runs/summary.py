@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from tfrobust.robustness import AraReport
+from tfrobust.robustness import AraReport, LabelsReport
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ class Summary:
     """What a run found, and where it put it.
 
     Args:
-        report: of the robustness.
+        report: of the robustness; by label where images may have several.
         twin: of the plain twin's kept measurement; None where there is none.
         data: which images it was trained on, and what of them is left out.
         run_folder: configuration, checkpoints, logs and reports.
@@ -20,7 +20,7 @@ class Summary:
         seconds: of this call.
     """
 
-    report: AraReport
+    report: AraReport | LabelsReport
     twin: AraReport | None
     data: str
     run_folder: Path
@@ -28,8 +28,9 @@ class Summary:
     seconds: float
 
     def __str__(self) -> str:
+        by_label = isinstance(self.report, LabelsReport)
         lines = [
-            self.report.summary(self.twin),
+            self.report.summary() if by_label else self.report.summary(self.twin),
             "",
             f"images  {self.data}",
             f"run     {self.run_folder}{os.sep}",

@@ -6,13 +6,14 @@ import tensorflow as tf
 
 from tfrobust.datasets import DataSource
 from tfrobust.runs.config import Config
+from tfrobust.training import losses
 from tfrobust.training.classifier import RobustClassifier
 
 IMAGES = 2000
 
 
 class ValidationAccuracy:
-    """The share of the first images to watch that a network classifies rightly.
+    """The share of the first images to watch, or of their labels, that is decided rightly.
 
     Args:
         classifier: whose network it is.
@@ -36,13 +37,13 @@ class ValidationAccuracy:
             limit=IMAGES,
             drop_remainder=True,
         )
-        right = total = 0
+        right, total = 0.0, 0
         for images, labels in batches:
-            right += int(self.right(images, labels))
+            right += float(self.right(images, labels))
             total += len(labels)
         # Nothing is left if pictures of a small set turned out to be broken.
         return right / total if total else math.nan
 
     def _right(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        found = tf.argmax(self.classifier(images, training=False), -1, output_type=tf.int32)
-        return tf.reduce_sum(tf.cast(found == labels, tf.int32))
+        logits = self.classifier.network(images, training=False)
+        return tf.reduce_sum(losses.right(labels, logits, self.classifier.form))

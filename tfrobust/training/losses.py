@@ -212,6 +212,22 @@ def decided(labels: tf.Tensor, outputs: tf.Tensor, threshold: float = 0.0) -> tf
     return tf.cast((outputs > threshold) == (tf.cast(labels, tf.float32) > 0.5), tf.float32)
 
 
+def right(labels: tf.Tensor, logits: tf.Tensor, form: Form) -> tf.Tensor:
+    """Which images a network is right about; of several labels the share of each image's labels.
+
+    Args:
+        labels: int (B,), the classes; (B, K) from 0 to 1 of several labels.
+        logits: float (B, K).
+        form: of the network's outputs.
+
+    Returns:
+        float32 (B,) from 0 to 1.
+    """
+    if form.several:
+        return tf.reduce_mean(decided(labels, logits), axis=-1)
+    return tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
+
+
 def classes(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     """Each image's class, of rows the one with the largest share: → int32 (B,)."""
     if are_rows(labels, num_classes):

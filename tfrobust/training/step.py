@@ -72,14 +72,10 @@ def take(
         scaled_loss = classifier.optimizer.scale_loss(shared_loss)
     if variables := classifier.trainable_variables:
         classifier.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
-    if several:
-        right = losses.decided(labels, logits)
-    else:
-        right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == classes, tf.float32)
     values = {
         "loss": over_replicas(loss),
         classifier.loss_name: mean_classification,
-        "accuracy": over_replicas(tf.reduce_mean(right)),
+        "accuracy": over_replicas(tf.reduce_mean(losses.right(classes, logits, classifier.form))),
     }
     if penalty_of is not None:
         values["penalty"] = mean_penalty

@@ -1,0 +1,112 @@
+"""The programs on pictures with several labels, as a hospital has them."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hospital_files import PATIENTS, SUFFIXES, slices, write
+
+from tfrobust import datasets
+from tfrobust.robustness import LabelsReport
+from tfrobust.serving import Client
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
+
+LABELS = ("bright", "dense left", "rare")
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 pictures of 32 patients; each label is a fact about the pixels, one of them rare."""
+    root, random = tmp_path_factory.mktemp("hospital"), np.random.default_rng(1)
+    crops = []
+    for number in range(64):
+        whole = slices()[0] if number % 2 else slices()[1]
+        top, left = random.integers(0, [side - 160 for side in whole.shape])
+        crops.append(whole[top : top + 160, left : left + 160])
+    means = np.array([crop.mean() for crop in crops])
+    lefts = np.array([crop[:, :80].mean() - crop[:, 80:].mean() for crop in crops])
+    rows = []
+    for number, crop in enumerate(crops):
+        patient = f"{PATIENTS[number % 4]}{number // 8}"
+        name = f"{patient} {number}{SUFFIXES[number % 4]}"
+        write(root / name, crop, patient)
+        labels = means[number] > np.median(means), lefts[number] > 0, number % 9 == 0
+        rows.append((name, patient, *map(int, labels)))
+    with (root / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file", "patient", *LABELS), *rows])
+    return root
+
+
+@pytest.mark.slow
+def test_trained_measured_explained_exported_and_served(program, hospital, tmp_path) -> None:
+    data = [
+        "--dataset", f"folder:{hospital}", "--labels", hospital / "labels.csv",
+        "--fit", "letterbox",
+    ]  # fmt: skip
+    done = program(
+        "train", *data, "--image_size", 24, "--epochs", 2, "--batch_size", 8, "--depth", 8,
+        "--width", 2, "--architecture", "resnet_cifar", "--augmentation", "none",
+        "--eval_images", 6, "--eval_preset", "fast", "--runs_dir", tmp_path / "runs",
+        "--saved_models", tmp_path / "saved",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for told in (*LABELS, "mean attack ARA", "none of 32 groups"):
+        assert told in done.stdout
+    (page,) = (tmp_path / "runs").glob("*/report.html")
+    assert all(f"Explanations of {label}" in page.read_text() for label in LABELS)
+    (version,) = (tmp_path / "saved").glob("*/1")
+    card = json.loads((version / "model_card.json").read_text())
+    assert (card["task"], card["classes"]) == ("multi-label", list(LABELS))
+
+    done = program(
+        "evaluate", "--model", version, *data, "--images", 4, "--preset", "fast",
+        "--output", tmp_path / "measured",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = LabelsReport.from_json(tmp_path / "measured" / "ara.json")
+    assert [one.label for one in report.labels] == list(LABELS)
+    done = program(
+        "evaluate", "--model", version, *data, "--images", 4, "--preset", "fast", "--label", 1,
+        "--output", tmp_path / "one",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = json.loads((tmp_path / "one" / "ara.json").read_text())
+    np.testing.assert_allclose(one["attack_rmse"], report.labels[1].report.attack_rmse, rtol=0.05)
+
+    picture = next(hospital.glob("*.png"))
+    explain = ["--model", version, "--image", picture, "--output", tmp_path / "x.png"]
+    done = program("explain", *explain, "--target", "rare")
+    assert done.returncode == 0 and "not rare" in done.stdout, done.stderr[-3000:]
+    refused = program("explain", *explain)
+    assert refused.returncode == 2 and "of bright, dense left, rare" in refused.stderr
+
+    source = datasets.load(
+        f"folder:{hospital}", labels=hospital / "labels.csv", image_size=24, fit="letterbox"
+    )
+    images, _ = source.test_arrays(3)
+    with (
+        Server(tmp_path / "saved", Settings(port=0, rest_port=0)) as server,
+        Client(f"127.0.0.1:{server.port}", model=version.parent.name) as client,
+    ):
+        found = client.predict_labels(images)
+        assert found.label_names == list(LABELS) and found.predicted.shape == (3, 3)
+        assert client.robustness(images, targets=2).found.all()
+        done = program(
+            "predict", "--server", f"127.0.0.1:{server.port}", "--model", version.parent.name,
+            "--image", picture,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert any(told in done.stdout for told in (*LABELS, "no label"))
+
+
+@pytest.mark.slow
+def test_networks_of_classes_are_refused_in_words(program, hospital, tmp_path) -> None:
+    done = program(
+        "evaluate", "--model", "fashion_mnist_mini", "--dataset", f"folder:{hospital}",
+        "--labels", hospital / "labels.csv", "--output", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "expected a network of several labels" in done.stderr
