@@ -28,13 +28,31 @@ class Predicted(NamedTuple):
     class_name: list[str]
 
 
+class PredictedLabels(NamedTuple):
+    """What a network of K labels that may hold together says of B images.
+
+    Args:
+        logits: float32 (B, K).
+        probabilities: float32 (B, K), the sigmoids of the logits.
+        predicted: int32 (B, K), 1 where it decides that the label holds, else 0.
+        thresholds: float32 (B, K), the probability above which the label holds.
+        label_names: the K names of the labels.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    thresholds: np.ndarray
+    label_names: list[str]
+
+
 class Explained(NamedTuple):
     """Adversarial explanations of B images, as `tfrobust.explain` gives them.
 
     Args:
         explanation: float32 (B, H, W, C), the image after the change.
         difference: float32 (B, H, W, C), the change itself.
-        target: int32 (B,), the class that is explained.
+        target: int32 (B,), the class or label that is explained.
         confidence_before: float32 (B,), the probability of the target for the image.
         confidence_after: float32 (B,), its probability for the explanation.
         rmse: float32 (B,), the size of the change: root of the mean square over an image's pixels,
@@ -61,6 +79,8 @@ class Distance(NamedTuple):
         found: bool (B,), whether one was found.
         class_id: int32 (B,), the decision.
         rival: int32 (B,), the decision after the perturbation; −1 where none was found.
+
+    For a network of several labels the decision is about one of them: 1 where it holds, else 0.
     """
 
     rmse: np.ndarray
@@ -77,16 +97,28 @@ def explain_inputs(images: Any, targets: Any, direction: int, rho: float) -> Arr
     """
     if direction not in (1, -1):
         raise InputError(f"expected the direction 1 or -1, got {direction}")
-    images = checked_images(images)
-    count, wanted = len(images), np.asarray(targets, np.int32)
-    if wanted.shape not in ((), (count,)):
-        raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
+    asked = robustness_inputs(images, targets)
+    count = len(asked["images"])
     return {
-        "images": images,
-        "target": np.broadcast_to(wanted, count),
+        **asked,
         "direction": np.full(count, direction, np.int32),
         "rho": np.full(count, rho, np.float32),
     }
+
+
+def robustness_inputs(images: Any, targets: Any) -> Arrays:
+    """The inputs of the signature `robustness`; see `Client.robustness`.
+
+    Raises:
+        InputError: they are not as described there.
+    """
+    images = checked_images(images)
+    if targets is None:
+        return {"images": images}
+    count, wanted = len(images), np.asarray(targets, np.int32)
+    if wanted.shape not in ((), (count,)):
+        raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
+    return {"images": images, "target": np.broadcast_to(wanted, count)}
 
 
 def predicted(found: Arrays) -> Predicted:
@@ -95,8 +127,14 @@ def predicted(found: Arrays) -> Predicted:
     Of logits and probabilities one is enough, and without names the classes have numbers.
 
     Raises:
-        ServerError: it gives neither logits nor probabilities.
+        ServerError: it gives neither logits nor probabilities, or decides about several labels.
     """
+    if "predicted" in found:
+        raise ServerError(
+            "FAILED_PRECONDITION",
+            "the model decides about several labels, and gives no one class; ask it by "
+            "Client.predict_labels",
+        )
     if "logits" not in found and "probabilities" not in found:
         raise ServerError(
             "FAILED_PRECONDITION",
@@ -121,6 +159,13 @@ def predicted(found: Arrays) -> Predicted:
     return Predicted(logits, probabilities, class_id, names)
 
 
+def predicted_labels(found: Arrays) -> PredictedLabels:
+    """What a model of several labels says of images."""
+    fields = _fields(found, PredictedLabels._fields)
+    names = [name.decode("utf-8", "replace") for name in fields.pop("label_names")[0]]
+    return PredictedLabels(**fields, label_names=names)
+
+
 def explained(found: Arrays) -> Explained:
     """What the signature `explain` gave."""
     return Explained(**_fields(found, Explained._fields))
@@ -135,7 +180,7 @@ def _fields(found: Mapping[str, np.ndarray], names: tuple[str, ...]) -> Arrays:
     if missing := sorted(set(names) - set(found)):
         raise ServerError(
             "FAILED_PRECONDITION",
-            f"the model gives no {', '.join(missing)}: it was not exported by tfrobust.export; "
-            "Client.ask gives what it has",
+            f"the model gives no {', '.join(missing)}: it is of another task, or was not exported "
+            "by tfrobust.export; Client.ask gives what it has",
         )
     return {name: found[name] for name in names}

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfrobust.core.images import checked_images
 from tfrobust.serving import answers, parts
-from tfrobust.serving.answers import Distance, Explained, Predicted
+from tfrobust.serving.answers import Distance, Explained, Predicted, PredictedLabels
 from tfrobust.serving.async_channel import AsyncChannel, AsyncGrpcChannel, AsyncRestChannel
 from tfrobust.serving.base_client import BaseClient
 from tfrobust.serving.channel import Address, Signatures
@@ -46,9 +46,20 @@ class AsyncClient(BaseClient[AsyncChannel]):
         encoded = np.array(list(files), object)
         return answers.predicted(await self._asked("predict_bytes", encoded=encoded))
 
-    async def robustness(self, images: Any) -> Distance:
+    async def predict_labels(self, images: Any) -> PredictedLabels:
+        """Asks which labels hold, as `Client.predict_labels`."""
+        asked = await self._asked("serving_default", images=checked_images(images))
+        return answers.predicted_labels(asked)
+
+    async def predict_labels_of_files(self, files: Sequence[bytes]) -> PredictedLabels:
+        """Asks which labels hold, as `Client.predict_labels_of_files`."""
+        encoded = np.array(list(files), object)
+        return answers.predicted_labels(await self._asked("predict_bytes", encoded=encoded))
+
+    async def robustness(self, images: Any, targets: Any = None) -> Distance:
         """Asks how far the decisions are from changing, as `Client.robustness`."""
-        return answers.distance(await self._asked("robustness", images=checked_images(images)))
+        inputs = answers.robustness_inputs(images, targets)
+        return answers.distance(await self._asked("robustness", **inputs))
 
     async def explain(
         self, images: Any, targets: Any = -1, *, direction: int = 1, rho: float = 0.1

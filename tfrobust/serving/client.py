@@ -11,11 +11,11 @@ import numpy as np
 
 from tfrobust.core.images import checked_images
 from tfrobust.serving import answers, parts
-from tfrobust.serving.answers import Distance, Explained, Predicted
+from tfrobust.serving.answers import Distance, Explained, Predicted, PredictedLabels
 from tfrobust.serving.base_client import BaseClient
 from tfrobust.serving.channel import Address, Channel, ServerError, Signatures
 
-__all__ = ["Client", "Distance", "Explained", "Predicted", "ServerError"]
+__all__ = ["Client", "Distance", "Explained", "Predicted", "PredictedLabels", "ServerError"]
 
 
 class Client(BaseClient[Channel]):
@@ -90,20 +90,44 @@ class Client(BaseClient[Channel]):
         encoded = np.array(list(files), object)
         return answers.predicted(self._asked("predict_bytes", encoded=encoded))
 
-    def robustness(self, images: Any) -> Distance:
-        """Asks how far the decisions are from changing.
+    def predict_labels(self, images: Any) -> PredictedLabels:
+        """Asks a network of several labels which of them hold.
 
         Args:
             images: float (B, H, W, C), pixels in [0, 1].
 
         Returns:
-            The distance of each decision.
+            What the network says of each image and label.
 
         Raises:
             InputError: the images have another shape or range.
+            ServerError: the server did not answer, or refused, or the network tells classes apart.
+        """
+        asked = self._asked("serving_default", images=checked_images(images))
+        return answers.predicted_labels(asked)
+
+    def predict_labels_of_files(self, files: Sequence[bytes]) -> PredictedLabels:
+        """`predict_labels` of PNG and JPEG files, as `predict_files` sends them."""
+        encoded = np.array(list(files), object)
+        return answers.predicted_labels(self._asked("predict_bytes", encoded=encoded))
+
+    def robustness(self, images: Any, targets: Any = None) -> Distance:
+        """Asks how far the decisions are from changing.
+
+        Args:
+            images: float (B, H, W, C), pixels in [0, 1].
+            targets: for a network of several labels, the label that the decision is about, int
+                (B,), or one for all images; −1 is the likeliest label. None for classes.
+
+        Returns:
+            The distance of each decision.
+
+        Raises:
+            InputError: the images have another shape or range, or the number of targets differs.
             ServerError: the server did not answer, or refused.
         """
-        return answers.distance(self._asked("robustness", images=checked_images(images)))
+        inputs = answers.robustness_inputs(images, targets)
+        return answers.distance(self._asked("robustness", **inputs))
 
     def explain(
         self, images: Any, targets: Any = -1, *, direction: int = 1, rho: float = 0.1
@@ -112,8 +136,8 @@ class Client(BaseClient[Channel]):
 
         Args:
             images: float (B, H, W, C), pixels in [0, 1].
-            targets: the classes to explain, int (B,), or one for all images. −1 is the class that
-                the network predicts.
+            targets: the classes or labels to explain, int (B,), or one for all images. −1 is the
+                class that the network predicts, or the likeliest label.
             direction: +1 makes the network surer of the class, −1 less sure.
             rho: the size of the change, RMSE of pixels in [0, 1].
 

@@ -205,6 +205,10 @@ def _plain(name: str, value: np.ndarray) -> Any:
     """An array as JSON's lists. Bytes become text, or base64 where the name says that they are."""
     if value.dtype.kind not in "OS":
         return value.tolist()
-    if name.endswith("_bytes"):
-        return [{"b64": base64.b64encode(one).decode()} for one in value.ravel()]
-    return [one.decode("utf-8", "replace") for one in value.ravel()]
+
+    def told(one: bytes) -> Any:
+        if name.endswith("_bytes"):
+            return {"b64": base64.b64encode(one).decode()}
+        return one.decode("utf-8", "replace")
+
+    return np.frompyfunc(told, 1, 1)(value).tolist()

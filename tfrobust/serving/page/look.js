@@ -3,7 +3,7 @@ const at = (id) => document.getElementById(id);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 // The RMSE of a change that people hardly see: 2.5 of 255 grey levels.
 const INVISIBLE = 0.01;
-const state = { model: null, file: null, image: null, order: [] };
+const state = { model: null, file: null, image: null, order: [], several: false };
 
 const note = (text, bad) => { at("note").textContent = text; at("note").className = bad ? "warn" : ""; };
 const named = (index) => state.model.labels[index] || "class " + index;
@@ -56,15 +56,23 @@ async function load() {
 async function classify() {
   if (!state.image) return;
   note("asking the network …");
-  const { probabilities } = await state.model.ask("serving_default", state.image);
+  const { probabilities, predicted, thresholds } = await state.model.ask("serving_default", state.image);
+  // A network of several labels decides about each of them.
+  state.several = Boolean(predicted);
   const order = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one]);
   draw(at("image"), state.image);
-  at("classes").replaceChildren(...order.slice(0, 5).map((index) => {
+  at("ranked").textContent = state.several ? "the likeliest labels" : "the likeliest classes";
+  at("kind").textContent = state.several ? "label" : "class";
+  at("classes").replaceChildren(...order.slice(0, state.several ? 20 : 5).map((index) => {
     const row = document.createElement("tr");
     const name = row.appendChild(document.createElement("th"));
     name.scope = "row";
     name.textContent = named(index);
     row.appendChild(document.createElement("td")).textContent = percent(probabilities[index]);
+    if (predicted) {
+      row.className = predicted[index] ? "holds" : "";
+      row.appendChild(document.createElement("td")).textContent = (predicted[index] ? "yes, above " : "no, not above ") + percent(thresholds[index]);
+    }
     const bar = row.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
     bar.className = "bar";
     bar.style.width = percent(probabilities[index]).replace(" ", "");
@@ -73,16 +81,19 @@ async function classify() {
   at("target").replaceChildren(...order.map((index) => new Option(named(index), index)));
   at("robust").textContent = at("what").textContent = "";
   for (const id of ["explanation", "difference"]) at(id).width = 0;
-  at("unsure").textContent = probabilities[order[0]] < 0.5 ? "Uncertain: other classes together are likelier." : "";
+  at("unsure").textContent = !predicted && probabilities[order[0]] < 0.5 ? "Uncertain: other classes together are likelier." : "";
   at("found").hidden = false;
   note("");
 }
 
 async function measure() {
   if (!state.image || !state.model.signatures.includes("robustness")) return;
-  const { found, rmse, rival } = await state.model.ask("robustness", state.image);
-  at("robust").textContent = found ? "A change of RMSE " + rmse.toFixed(4) + " is enough to turn the decision to " + named(rival) + "." : "No change was found that turns the decision.";
-  if (found && rmse < INVISIBLE) at("unsure").textContent = "Uncertain: a change that people hardly see turns the decision to " + named(rival) + ".";
+  const label = Number(at("target").value);
+  const { found, rmse, rival } = await state.model.ask("robustness", state.image, state.several ? { target: label } : {});
+  const turned = state.several ? named(label) + (rival === 1 ? ": yes" : ": no") : named(rival);
+  at("robust").textContent = found ? "A change of RMSE " + rmse.toFixed(4) + " is enough to turn the decision to " + turned + "." : "No change was found that turns the decision.";
+  if (state.several) at("unsure").textContent = "";
+  if (found && rmse < INVISIBLE) at("unsure").textContent = "Uncertain: a change that people hardly see turns the decision to " + turned + ".";
 }
 
 async function explain() {
@@ -140,7 +151,7 @@ at("about").textContent = about;
 at("file").addEventListener("click", () => { at("file").value = ""; });
 at("file").addEventListener("change", () => take(at("file").files[0]));
 at("model").addEventListener("change", () => from(open));
-at("target").addEventListener("change", () => from(explain));
+at("target").addEventListener("change", () => from(state.several ? measure : explain));
 at("rho").addEventListener("input", () => {
   const size = at("rho").value / 100;
   at("told").textContent = size.toFixed(2);
