@@ -11,6 +11,7 @@ from absl import flags
 from tfrobust.cli import network, reading
 from tfrobust.cli.evaluate import default_folder
 from tfrobust.core.door import as_classifier
+from tfrobust.errors import InputError
 
 IMAGES = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
 

@@ -24,6 +24,7 @@ SLOW = {
     "docs/guides/explain.md",
     "docs/guides/export.md",
     "docs/guides/judge.md",
+    "docs/guides/labels.md",
     "docs/guides/own_data.md",
     "docs/guides/own_networks.md",
     "docs/guides/predict.md",
