@@ -124,7 +124,6 @@ def explain(values: Any) -> None:
     program.import_tensorflow()
     from tfrobust import explanations
     from tfrobust.cli import explained
-    from tfrobust.core.door import as_classifier
     from tfrobust.core.files import write_atomically
     from tfrobust.core.images import GREY_OR_COLOUR
     from tfrobust.reports.animation import animate
@@ -147,15 +146,8 @@ def explain(values: Any) -> None:
     names = known or [str(number) for number in range(classifier.check(found.images))]
     target = chosen_class(values.target, names)
     if classifier.task == "multi-label":
-        if target < 0:
-            raise InputError(
-                f"expected --target with a network of several labels: the one to explain, of "
-                f"{', '.join(names)}"
-            )
-        if found.labels is not None:
-            found = found._replace(labels=found.labels[:, target])
-        classifier = as_classifier(classifier, label=target)
-        names, target = [f"not {names[target]}", names[target]], 1
+        classifier, found, names = explained.about_label(classifier, found, names, target)
+        target = 1
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
     several = len(found.images) > 1
     for row in tqdm(

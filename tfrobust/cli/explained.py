@@ -7,8 +7,10 @@ import numpy as np
 
 from tfrobust.cli import network, pictures
 from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_classifier
 from tfrobust.datasets.fitting import load_fitting
 from tfrobust.datasets.resizing import fit
+from tfrobust.errors import InputError
 from tfrobust.reports.overlay import Original
 
 
@@ -93,3 +95,28 @@ def of_data_set(values: Any, classifier: Classifier, class_names: list[str] | No
     if values.label is not None and labels.ndim == 2:
         labels = labels[:, values.label]
     return Images(numbers, originals, sample.images, labels)
+
+
+def about_label(
+    classifier: Classifier, found: Images, names: list[str], label: int
+) -> tuple[Classifier, Images, list[str]]:
+    """A network of several labels as the two classes of one of them, its images and its classes.
+
+    Args:
+        classifier: the network.
+        found: the images.
+        names: of the labels.
+        label: the number of the label; −1 where --target names none.
+
+    Raises:
+        InputError: no label is named.
+    """
+    if label < 0:
+        raise InputError(
+            "expected --target with a network of several labels: the one to explain, of "
+            f"{', '.join(names)}"
+        )
+    if found.labels is not None:
+        found = found._replace(labels=found.labels[:, label])
+    two = [f"not {names[label]}", names[label]]
+    return as_classifier(classifier, label=label), found, two
