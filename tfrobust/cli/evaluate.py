@@ -113,7 +113,9 @@ def evaluate(values: Any) -> None:
     from tfrobust.robustness.evaluation import Evaluation
     from tfrobust.robustness.labels_evaluation import LabelsEvaluation
     from tfrobust.robustness.options import Options
+    from tfrobust.robustness.labels_report import LabelsReport
     from tfrobust.robustness.partials import AnotherEvaluation
+    from tfrobust.robustness.report import AraReport
 
     classifier, source = _model_and_data(values)
     sample = source.test_sample(values.images, draw=values.draw)
@@ -156,13 +158,15 @@ def evaluate(values: Any) -> None:
             "the same command with --merge instead of --shard writes the report"
         )
         return
-    report = dataclasses.replace(evaluation.report(), lipschitz=lipschitz)
+    report: AraReport | LabelsReport = evaluation.report()
+    if isinstance(report, AraReport):
+        report = dataclasses.replace(report, lipschitz=lipschitz)
     _write(report, folder)
-    if values.certify:
+    if values.certify and isinstance(report, AraReport):
         from tfrobust.certification.smoothing import certify
 
         with program.resumable(KEPT):
-            certificate = certify(classifier, *sample[:2], sigma=values.certify, n=values.draws)
+            certificate = certify(classifier, images, labels, sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
     print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")

@@ -150,9 +150,8 @@ def explain(values: Any) -> None:
         target = 1
     methods = [getattr(explanations, METHODS[name])() for name in values.methods]
     several = len(found.images) > 1
-    for row in tqdm(
-        range(len(found.images)), desc="explaining", unit="picture", disable=not several
-    ):
+    rows = range(len(found.images))
+    for row in tqdm(rows, desc="explaining", unit="picture", disable=not several):
         image, name = found.images[row : row + 1], found.names[row]
         beside = output.with_name(f"{output.stem}-{name}" if several else output.stem)
         drawn = _sheet(classifier, found, row, target, sizes, methods, names)
