@@ -112,8 +112,8 @@ def evaluate(values: Any) -> None:
             workers.run(_command(values, folder), count, folder, values.images)
     from tfrobust.robustness.evaluation import Evaluation
     from tfrobust.robustness.labels_evaluation import LabelsEvaluation
-    from tfrobust.robustness.options import Options
     from tfrobust.robustness.labels_report import LabelsReport
+    from tfrobust.robustness.options import Options
     from tfrobust.robustness.partials import AnotherEvaluation
     from tfrobust.robustness.report import AraReport
 
