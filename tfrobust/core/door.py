@@ -234,7 +234,9 @@ def _told(
         if (output, label) != (None, None):
             if label is not None:  # the ending that was taken off still counts
                 ending = model.form.activation if model.form.activation == "softmax" else None
-                count = 1 if model.form.single and label == "all" else model.num_classes
+                count = (
+                    1 if model.form.single and label == "all" else model.network.output_shape[-1]
+                )
                 outputs.resolved(ending, output, label, count, model.name)
             found = logits.read(model.network, output, label, thresholds)
         if model.input_range is None:

@@ -88,7 +88,11 @@ class FunctionLogits:
 
     def config(self) -> dict[str, Any]:
         """What it is, in JSON types: see `Configured.config`."""
-        said = {"input_range": self.input_range, "output": self.output, "label": self.label}
+        said: dict[str, Any] = {
+            "input_range": self.input_range,
+            "output": self.output,
+            "label": self.label,
+        }
         if self.thresholds is not None:
             said["thresholds"] = list(self.thresholds)
         return {"function": config_of(self.function), **said}

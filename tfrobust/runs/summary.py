@@ -28,9 +28,13 @@ class Summary:
     seconds: float
 
     def __str__(self) -> str:
-        by_label = isinstance(self.report, LabelsReport)
+        told = (
+            self.report.summary()
+            if isinstance(self.report, LabelsReport)
+            else self.report.summary(self.twin)
+        )
         lines = [
-            self.report.summary() if by_label else self.report.summary(self.twin),
+            told,
             "",
             f"images  {self.data}",
             f"run     {self.run_folder}{os.sep}",
