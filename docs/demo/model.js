@@ -13,7 +13,7 @@ const loaded = new Promise((resolve, reject) => {
   document.head.append(script);
 });
 
-const models = async () => ["fashion_mnist_mini", "cifar10"];
+const models = async () => ["fashion_mnist_mini", "cifar10", "fashion_mnist_lipschitz"];
 
 async function sample(path) {
   const reply = await fetch(path);

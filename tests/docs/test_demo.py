@@ -35,7 +35,9 @@ def address() -> Iterator[str]:
 
 
 def test_the_files_of_the_demo_are_those_that_are_shipped() -> None:
+    offered = (DEMO / "model.js").read_text()
     for name in NAMES:
+        assert f'"{name}"' in offered
         for path in (DEMO / name).iterdir():
             shipped = path.resolve()
             assert shipped.exists() and shipped.is_relative_to(ROOT / "saved_models" / name / "1")
