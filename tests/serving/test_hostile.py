@@ -170,8 +170,10 @@ def test_two_hundred_greedy_requests_leave_the_server_as_it_was(server, ask) -> 
     assert len(large) < 100_000
     ask("predict_bytes", encoded=[PNG])
     rest, seen = resident_mib(), []
-    for _ in range(25):
+    for number in range(28):
         for kind, (made, status) in GREEDY.items():
+            if status == "OK" and number % 7:
+                continue  # what is answered takes seconds
             told = _told(server, made(large))
             assert told[0] == status, (kind, told)
             seen.append(resident_mib())
