@@ -14,6 +14,7 @@ from tfrobust.core.input_range import BYTES, SIGNED, UNIT, in_range, read_range,
 from tfrobust.core.layers import InputNormalization
 from tfrobust.errors import InputError
 from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.options import Options
 
 IMAGES = np.random.default_rng(0).random((40, *SHAPE), np.float32)
 BLACK_AND_WHITE = (np.random.default_rng(0).random((200, *SHAPE)) > 0.5).astype(np.float32)
@@ -119,7 +120,7 @@ def test_another_range_is_noticed_before_the_long_work() -> None:
         with pytest.raises(InputError, match=NOTICED):
             tfrobust.evaluate(function, images, labels, preset="fast", progress=False)
     for said, accuracy in (((0, 255), 1.0), ((0, 1), 0.0)):
-        evaluation = Evaluation(network, images, labels, input_range=said)
+        evaluation = Evaluation(network, images, labels, Options(input_range=said))
         found = evaluation.clean.logits.argmax(axis=1) == evaluation.labels
         assert found.mean() == accuracy
 

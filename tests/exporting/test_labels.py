@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from networks import of_labels
 
 import tfrobust
 from tfrobust.core.classifier import Classifier
@@ -25,12 +26,7 @@ IMAGES = np.random.default_rng(5).random((6, 6, 6, 1), np.float32)
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    """Linear, so that distances to decisions are known."""
-    keras.utils.set_random_seed(3)
-    layers = keras.layers
-    return keras.Sequential(
-        [keras.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3, activation="sigmoid")]
-    )
+    return of_labels((6, 6, 1), seed=3)
 
 
 @pytest.fixture(scope="module")

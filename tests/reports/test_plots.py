@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
-from tfrobust.reports.plots import Curve, accuracy_svg, training_curves_svg
+from tfrobust.reports.plots import Accuracy, Curve, accuracy_svg, training_curves_svg
 
 
 def test_text_in_a_plot_is_escaped(read) -> None:
     bad = '<script>alert("x")</script> & \'"'
-    page = read(accuracy_svg(bad, Curve(bad, np.ones(3)), [Curve(bad, np.ones(3))] * 2, 10))
+    page = read(
+        accuracy_svg(bad, Accuracy(Curve(bad, np.ones(3)), [Curve(bad, np.ones(3))] * 2, 10))
+    )
     assert "script" not in page.tags
     # The title, and the legend's three curves.
     assert page.parts.count(bad) == 4 and page.values("aria-label") == [bad]

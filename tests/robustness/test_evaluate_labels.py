@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import of_labels
 
 import tfrobust
 from tfrobust.attacks import LinearizedMargin
@@ -18,11 +19,7 @@ IMAGES = RNG.random((12, 4, 4, 1), np.float32)
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    keras.utils.set_random_seed(1)
-    layers = keras.layers
-    return keras.Sequential(
-        [keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3, activation="sigmoid")]
-    )
+    return of_labels((4, 4, 1), seed=1)
 
 
 @pytest.fixture(scope="module")

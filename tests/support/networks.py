@@ -62,6 +62,14 @@ def of_channels(channels: int, outputs: int = CLASSES, activation: Any = None) -
     return with_weights(keras.Sequential(made), weights(channels, outputs))
 
 
+def of_labels(shape: tuple[int, int, int], seed: int) -> keras.Model:
+    """Three labels that a linear network decides, so that distances to decisions are known."""
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [keras.Input(shape), layers.Flatten(), layers.Dense(3, activation="sigmoid")]
+    )
+
+
 def functional(after: Callable[[Any], Any] | None = None) -> keras.Model:
     images = keras.Input(SHAPE)
     outputs = images

@@ -115,9 +115,9 @@ def log_probabilities(build: Build, path: Path) -> Any:
 
 
 @habit
-def categorical_cross_entropy_of_logits(build: Build, path: Path) -> Any:
-    loss = losses.CategoricalCrossentropy(from_logits=True)
-    return trained(build(network()), y=ONE_HOT, loss=loss)
+def losses_of_one_hot_labels(build: Build, path: Path) -> Any:
+    kinds = (losses.CategoricalCrossentropy, losses.BinaryCrossentropy)
+    return [trained(build(network()), y=ONE_HOT, loss=kind(from_logits=True)) for kind in kinds]
 
 
 @habit
@@ -139,12 +139,6 @@ def label_smoothing(build: Build, path: Path) -> Any:
 def soft_labels(build: Build, path: Path) -> Any:
     loss = losses.CategoricalCrossentropy(from_logits=True)
     return trained(build(network()), y=0.7 * ONE_HOT + 0.3 * ONE_HOT[::-1], loss=loss)
-
-
-@habit
-def binary_cross_entropy_of_one_hot_labels(build: Build, path: Path) -> Any:
-    loss = losses.BinaryCrossentropy(from_logits=True)
-    return trained(build(network()), y=ONE_HOT, loss=loss)
 
 
 @habit

@@ -243,25 +243,12 @@ def _model_and_data(values: Any) -> tuple[Any, Any]:
     Raises:
         InputError: the data set does not fit the network.
     """
-    from tfrobust.datasets.fitting import check_classes, load_fitting
+    from tfrobust.datasets.fitting import check_classes
 
     classifier = network.read(values)
     told = reading.settle(values, values.dataset)
-    source, notes = load_fitting(
-        values.dataset,
-        data_dir=values.data_dir,
-        image_shape=(classifier.input_shape or (None,) * 4)[1:],
-        num_classes=classifier.num_classes,
-        class_names=network.class_names(values),
-        bits=values.bits,
-        frame=values.frame,
-        labels=values.labels,
-        group=values.group,
-        fit=values.fit,
-        several=classifier.task == "multi-label",
-        label=values.label,
-    )
-    notes += [*told, *network.notes(values)]
+    source, notes = network.data_set(values, classifier)
+    notes += told
     print(*notes, sep="\n", end="\n" if notes else "")
     # A function does not say how many classes it tells apart before it is asked.
     count = classifier.check(source.test_arrays(1)[0])

@@ -141,7 +141,7 @@ def explain(values: Any) -> None:
     found = (
         explained.of_files(paths, classifier.image_shape, values)
         if paths
-        else explained.of_data_set(values, classifier, known)
+        else explained.of_data_set(values, classifier)
     )
     names = known or [str(number) for number in range(classifier.check(found.images))]
     target = chosen_class(values.target, names)

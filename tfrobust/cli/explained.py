@@ -8,7 +8,6 @@ import numpy as np
 from tfrobust.cli import network, pictures
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.door import as_classifier
-from tfrobust.datasets.fitting import load_fitting
 from tfrobust.datasets.resizing import fit
 from tfrobust.errors import InputError
 from tfrobust.reports.overlay import Original
@@ -57,32 +56,18 @@ def of_files(paths: list[Path], shape: tuple[int, int, int], values: Any) -> Ima
     return Images(names, shown, images, None)
 
 
-def of_data_set(values: Any, classifier: Classifier, class_names: list[str] | None) -> Images:
+def of_data_set(values: Any, classifier: Classifier) -> Images:
     """The first test images of --dataset.
 
     Args:
         values: the flags.
         classifier: the network.
-        class_names: its classes' names; None if they are not known.
 
     Raises:
         InputError: the data set does not fit the network.
     """
-    source, notes = load_fitting(
-        values.dataset,
-        data_dir=values.data_dir,
-        image_shape=classifier.image_shape,
-        num_classes=classifier.num_classes,
-        class_names=class_names,
-        bits=values.bits,
-        frame=values.frame,
-        labels=values.labels,
-        group=values.group,
-        fit=values.fit,
-        several=classifier.task == "multi-label",
-        label=values.label,
-    )
-    for text in [*notes, *network.notes(values)]:
+    source, notes = network.data_set(values, classifier)
+    for text in notes:
         pictures.note(f"note: {text}")
     sample = source.test_sample(values.images)
     numbers = [str(number) for number in range(len(sample.images))]

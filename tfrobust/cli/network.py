@@ -9,6 +9,7 @@ from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
     from tfrobust.core.classifier import Classifier
+    from tfrobust.datasets.source import DataSource
 
 MODEL = "a .keras or .h5 file, a SavedModel's folder, or a shipped network's name"
 INPUT_RANGE = (
@@ -85,6 +86,38 @@ def class_names(values: Any) -> list[str] | None:
 
     # The card names all the labels, and not the two classes that are made of one.
     return loading.class_names(values.model) if values.label is None else None
+
+
+def data_set(values: Any, classifier: "Classifier") -> "tuple[DataSource, list[str]]":
+    """The data set that the flags name, brought to the network.
+
+    Args:
+        values: the flags.
+        classifier: the network.
+
+    Returns:
+        The data set, and sentences for the user.
+
+    Raises:
+        InputError: the data set does not fit the network.
+    """
+    from tfrobust.datasets.fitting import load_fitting
+
+    source, found = load_fitting(
+        values.dataset,
+        data_dir=values.data_dir,
+        image_shape=(classifier.input_shape or (None,) * 4)[1:],
+        num_classes=classifier.num_classes,
+        class_names=class_names(values),
+        bits=values.bits,
+        frame=values.frame,
+        labels=values.labels,
+        group=values.group,
+        fit=values.fit,
+        several=classifier.task == "multi-label",
+        label=values.label,
+    )
+    return source, [*found, *notes(values)]
 
 
 def notes(values: Any) -> list[str]:

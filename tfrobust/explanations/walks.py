@@ -143,10 +143,8 @@ def walk_graph(
 
     Args:
         model: images (B, H, W, C) → logits (B, K).
-        images: float32 (B, H, W, C) in [0, 1].
-        target: int32 (B,), the class explained; negative for the predicted class.
+        images, target, rho: as for `walked`; rho is brought into [0, 1].
         direction: int32 (B,): below 0 lowers the class's confidence, else raises it.
-        rho: float32 (B,), RMSE in units of pixels from 0 to 1, brought into [0, 1].
 
     Returns:
         What `walked` gives, and `gradient`, float32 (B, H, W, C): that of the logarithm of the

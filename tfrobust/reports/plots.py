@@ -34,19 +34,10 @@ class Curve(NamedTuple):
     rmse: np.ndarray
 
 
-def accuracy_svg(
-    title: str,
-    smallest: Curve,
-    attacks: Sequence[Curve],
-    num_classes: int,
-    *,
-    twin: Curve | None = None,
-    certified: Curve | None = None,
-) -> str:
-    """Plots accuracy against perturbation size, with the ARA shaded.
+class Accuracy(NamedTuple):
+    """Accuracy against perturbation size.
 
     Args:
-        title: plain text.
         smallest: for each image the smallest size over all attacks; it is drawn thick.
         attacks: each attack's own sizes, drawn thin. A single attack is not drawn, since its
             curve is the thick one.
@@ -54,28 +45,36 @@ def accuracy_svg(
         twin: the plain twin's smallest sizes, drawn dashed.
         certified: the network's certified sizes, drawn below: the truth lies between.
 
-    Returns:
-        An <svg> element.
-
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
+
+    smallest: Curve
+    attacks: Sequence[Curve]
+    num_classes: int
+    twin: Curve | None = None
+    certified: Curve | None = None
+
+
+def accuracy_svg(title: str, accuracy: Accuracy) -> str:
+    """Plots accuracy against perturbation size, with the ARA shaded.
+
+    Args:
+        title: plain text.
+        accuracy: what is plotted.
+
+    Returns:
+        An <svg> element.
+    """
     figure = _figure(5.4, 4.3)
-    draw_accuracy(figure.add_subplot(), title, smallest, attacks, num_classes, twin, certified)
+    draw_accuracy(figure.add_subplot(), title, accuracy)
     # The legend stands below the plot, because curves may reach every corner of it.
     figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
     return _svg(figure, title)
 
 
-def draw_accuracy(
-    axes: "Axes",
-    title: str,
-    smallest: Curve,
-    attacks: Sequence[Curve],
-    num_classes: int,
-    twin: Curve | None = None,
-    certified: Curve | None = None,
-) -> None:
+def draw_accuracy(axes: "Axes", title: str, accuracy: Accuracy) -> None:
     """Draws what `accuracy_svg` plots, without a legend; the arguments are the same."""
+    smallest, attacks, num_classes, twin, certified = accuracy
     chance = 1.0 / num_classes
     sizes = _axis([smallest] if twin is None else [smallest, twin])
     thick = accuracy_at(sizes, smallest.rmse)

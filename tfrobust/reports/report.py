@@ -11,7 +11,7 @@ from tfrobust.reports.certificates import certificate_table, certified_curve, li
 from tfrobust.reports.page import Section, Table, area_cells, png_uri, render
 from tfrobust.reports.performance import performance_values
 from tfrobust.reports.pixels import eight_bits
-from tfrobust.reports.plots import Curve, accuracy_svg
+from tfrobust.reports.plots import Accuracy, Curve, accuracy_svg
 from tfrobust.reports.summary import L2_SIZES, SMOKE
 from tfrobust.robustness.comparison import Comparison, compare
 from tfrobust.robustness.examples import Example
@@ -126,11 +126,13 @@ def _curves(report: AraReport, twin: AraReport | None) -> list[tuple[str, str]]:
         (
             accuracy_svg(
                 title,
-                Curve("smallest per image", sizes_of(report, goal)),
-                [Curve(one.name, one.rmse) for one in report.attacks if one.goal == goal],
-                report.num_classes,
-                twin=None if twin is None else Curve("plain twin", sizes_of(twin, goal)),
-                certified=certified_curve(report, goal),
+                Accuracy(
+                    Curve("smallest per image", sizes_of(report, goal)),
+                    [Curve(one.name, one.rmse) for one in report.attacks if one.goal == goal],
+                    report.num_classes,
+                    twin=None if twin is None else Curve("plain twin", sizes_of(twin, goal)),
+                    certified=certified_curve(report, goal),
+                ),
             ),
             f"{MEANING[goal]} The shaded area is the ARA."
             + (BETWEEN if certified_curve(report, goal) else ""),

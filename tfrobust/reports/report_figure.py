@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfrobust.reports.certificates import certified_curve
-from tfrobust.reports.plots import Curve, draw_accuracy
+from tfrobust.reports.plots import Accuracy, Curve, draw_accuracy
 from tfrobust.robustness.performance import Performance
 from tfrobust.robustness.report import AraReport
 
@@ -35,7 +35,8 @@ def report_figure(report: AraReport) -> "Figure":
         curves = [Curve(one.name, one.rmse) for one in report.attacks if one.goal == goal]
         smallest = Curve("smallest per image", rmse)
         below = certified_curve(report, goal)
-        draw_accuracy(axes, TITLES[goal], smallest, curves, report.num_classes, None, below)
+        accuracy = Accuracy(smallest, curves, report.num_classes, certified=below)
+        draw_accuracy(axes, TITLES[goal], accuracy)
         axes.legend(frameon=False, fontsize=8)
     if found is not None:
         _areas(panels[2], found)

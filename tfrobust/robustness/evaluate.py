@@ -73,6 +73,7 @@ def evaluate(
         images,
         labels,
         Options(
+            input_range=input_range,
             preset=preset,
             attacks=attacks,
             bounds=bounds,
@@ -86,7 +87,6 @@ def evaluate(
             smoke=smoke,
             seed=seed,
         ),
-        input_range=input_range,
     )
     evaluation.run()
     return evaluation.report()

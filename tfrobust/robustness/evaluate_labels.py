@@ -69,12 +69,13 @@ def evaluate_labels(
     Source: Woods et al., arXiv 1906.02896, "Accuracy-Robustness Area", for each label.
     """
     options = Options(
+        class_names=label_names,
+        input_range=input_range,
         preset=preset,
         attacks=attacks,
         bounds=bounds,
         name=name,
         data=data,
-        class_names=label_names,
         files=files,
         groups=groups,
         partial_dir=partial_dir,
@@ -82,7 +83,5 @@ def evaluate_labels(
         smoke=smoke,
         seed=seed,
     )
-    evaluation = LabelsEvaluation(
-        network, images, labels, options, input_range=input_range, thresholds=thresholds
-    )
+    evaluation = LabelsEvaluation(network, images, labels, options, thresholds=thresholds)
     return evaluation.report(run=True)

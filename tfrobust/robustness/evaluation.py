@@ -18,7 +18,7 @@ from tfrobust.core.bounds import checked_bounds
 from tfrobust.core.classifier import Model, logits_of
 from tfrobust.core.door import as_classifier
 from tfrobust.core.images import arrays, checked_images, checked_labels
-from tfrobust.core.input_range import Range, check_range
+from tfrobust.core.input_range import check_range
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
 from tfrobust.robustness.chance import at_chance
@@ -45,11 +45,10 @@ class Evaluation:
     `partial_dir` every finished unit is kept there.
 
     Args:
-        network: as for `evaluate`, and so are images, labels and input_range.
+        network: as for `evaluate`, and so are images and labels.
         images: float (N, H, W, C) in [0, 1] or uint8.
         labels: int (N,).
         options: all else that is said to `evaluate`.
-        input_range: the lowest and the highest pixel that the network takes.
 
     Raises:
         InputError: the input cannot be measured.
@@ -61,14 +60,12 @@ class Evaluation:
         images: Any,
         labels: Any = None,
         options: Options = DEFAULT,
-        *,
-        input_range: Range | None = None,
     ) -> None:
         preset, attacks, class_names = options.preset, options.attacks, options.class_names
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         bounds = checked_bounds(options.bounds)
-        self.network = as_classifier(network, input_range=input_range)
+        self.network = as_classifier(network, input_range=options.input_range)
         images, labels = arrays(images, labels)
         self.images = checked_images(images, self.network, at_least_one=True)
         labels = checked_labels(labels, len(self.images))

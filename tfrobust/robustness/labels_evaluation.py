@@ -11,7 +11,7 @@ import numpy as np
 from tfrobust.core.classifier import Model, logits_of
 from tfrobust.core.door import as_labels
 from tfrobust.core.images import arrays, checked_images, checked_label_rows
-from tfrobust.core.input_range import UNIT, Range, check_range
+from tfrobust.core.input_range import UNIT, check_range
 from tfrobust.core.one_label import one_label
 from tfrobust.core.outputs import logit
 from tfrobust.errors import InputError
@@ -28,16 +28,15 @@ class LabelsEvaluation:
     """An evaluation of each label of a network, as `Evaluation` is one of a classifier.
 
     Args:
-        network: as for `evaluate_labels`, and so are images, labels, input_range and thresholds.
+        network: as for `evaluate_labels`, and so are images, labels and thresholds.
         images: float (N, H, W, C) in [0, 1] or uint8.
         labels: (N, K) of 0 and 1.
         options: all else that is said to `evaluate_labels`; its class_names are those of the
             labels.
-        input_range: the lowest and the highest pixel that the network takes.
         thresholds: K numbers between 0 and 1.
 
     Raises:
-        InputError: the input cannot be measured.
+        InputError: what `Evaluation` refuses, or labels that are no rows of 0 and 1.
     """
 
     def __init__(
@@ -47,10 +46,9 @@ class LabelsEvaluation:
         labels: Any,
         options: Options = DEFAULT,
         *,
-        input_range: Range | None = None,
         thresholds: Sequence[float] | None = None,
     ) -> None:
-        classifier = as_labels(network, input_range=input_range, thresholds=thresholds)
+        classifier = as_labels(network, input_range=options.input_range, thresholds=thresholds)
         images, labels = arrays(images, labels)
         images = checked_images(images, classifier, at_least_one=True)
         if labels is None:
@@ -69,6 +67,7 @@ class LabelsEvaluation:
             classifier = as_labels(classifier, input_range=UNIT)
         self.options = dataclasses.replace(
             options,
+            input_range=None,  # as_labels has been told
             name=options.name or classifier.name,
             class_names=tuple(options.class_names) or tuple(f"label {row}" for row in range(count)),
         )

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from tfrobust.attacks import Attack
 from tfrobust.core.bounds import Bounds
+from tfrobust.core.input_range import Range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """What is said of an evaluation besides its network and images; see `evaluate`."""
 
+    input_range: Range | None = None
     preset: str = "standard"
     attacks: Sequence[Attack] | None = None
     bounds: Bounds | None = None
