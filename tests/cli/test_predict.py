@@ -1,5 +1,6 @@
 """predict.py without a server: what it reads, what it writes, and what it says."""
 
+import copy
 import csv
 import json
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfrobust.cli import explain, predict
 from tfrobust.cli.pictures import listed
 from tfrobust.errors import InputError
 
@@ -103,6 +105,17 @@ def test_a_card_that_says_what_cannot_be(
         "predict", "--model", tmp_path / "model", "--image", folder / "b.png", cwd=tmp_path
     )
     assert done.returncode == 2 and "got 'stretch'; give --fit" in done.stderr
+
+
+def test_a_picture_is_not_overwritten(model: Path, folder: Path) -> None:
+    picture = folder / "b.png"
+    kept = picture.read_bytes()
+    for flags, main in ((predict.FLAGS, predict.predict), (explain.FLAGS, explain.explain)):
+        values = copy.deepcopy(flags)
+        values(["…", *(f"--{name}={picture}" for name in ("image", "output")), f"--model={model}"])
+        with pytest.raises(InputError, match="another file than --image"):
+            main(values)
+    assert picture.read_bytes() == kept
 
 
 def test_files_that_are_named_must_be_there(folder: Path, tmp_path: Path) -> None:

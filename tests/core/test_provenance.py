@@ -1,12 +1,15 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfrobust
-from tfrobust.core.provenance import image_hash, machine, versions
+from tfrobust.core.provenance import file_hashes, image_hash, machine, versions
+from tfrobust.errors import InputError
 
 
 def test_versions_are_of_the_packages_that_run() -> None:
@@ -36,6 +39,22 @@ def test_image_hash_is_sha256_of_types_shapes_and_values() -> None:
     # The hash is of the values, not of how they lie in memory.
     turned = np.asfortranarray(images.reshape(2, 2))
     assert image_hash(turned, labels) == image_hash(images.reshape(2, 2), labels)
+
+
+def test_file_hashes_leave_nothing_out(tmp_path: Path) -> None:
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        (tmp_path / "set" / name).write_text(name)
+    (tmp_path / "set" / "linked").symlink_to("a")
+    found = file_hashes(tmp_path / "set")
+    assert list(found) == ["a", "deep/b", "linked"]
+    assert found["a"] == found["linked"] == hashlib.sha256(b"a").hexdigest()
+    for target in ("deep", "nowhere", "/dev/null"):
+        link = tmp_path / "set" / "other"
+        link.symlink_to(target)
+        with pytest.raises(InputError, match="but other is a link to a folder or to nothing"):
+            file_hashes(tmp_path / "set")
+        link.unlink()
 
 
 def test_importing_it_leaves_tensorflow_out() -> None:

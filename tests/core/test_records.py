@@ -74,6 +74,9 @@ def test_there_and_back(tmp_path: Path) -> None:
         ("[]", "got schema None"),
         ('{"schema": 6}', "got schema 6"),
         ('{"schema": 7}', "count: Field required"),
+        ('{"schema": 7, "count": NaN}', "not JSON compliant"),
+        ('{"schema": 7, "count": 1e999}', "not JSON compliant"),
+        ("[" * 100_000, "recursion"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -108,6 +111,8 @@ def test_places_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="choose a folder"):
         RECORD.to_json(tmp_path / "file" / "record.json")
+    with pytest.raises(InputError, match="expected text in UTF-8"):
+        dataclasses.replace(RECORD, inner=Inner(0.25, ("\udcff.png",))).to_json(tmp_path / "x.json")
 
 
 def test_a_prompt_shows_of_large_fields_only_what_they_are() -> None:

@@ -37,7 +37,10 @@ def network_of(channels: int = 1, *, scale: float = 1.0) -> keras.Model:
             HalfHuberReLU(),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(
-                3, kernel_initializer=keras.initializers.RandomNormal(stddev=5 * scale or 1e-30)
+                3,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=5 * scale)
+                if scale
+                else "zeros",
             ),
         ]
     )

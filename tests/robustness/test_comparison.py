@@ -32,7 +32,7 @@ def test_what_makes_a_ratio_unfair_is_noted(make_report: Make) -> None:
 
 
 def test_other_bounds_or_classes_are_refused(make_report: Make) -> None:
-    for other in (make_report(bounds=(0.0, 1.0)), make_report(num_classes=9)):
+    for other in (make_report(bounds=(0.0, 1.0)), make_report(num_classes=9, predictions=None)):
         with pytest.raises(InputError, match="in the same way"):
             compare(make_report(), other)
 

@@ -68,6 +68,41 @@ def test_json_of_an_earlier_schema_is_refused(make_report: Make, tmp_path: Path)
         AraReport.from_json(path)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"class_names": ("a", "b")}, "expected 10 class names, got 2"),
+        ({"num_classes": 11}, r"\(20, 11\), got \(20, 10\)"),
+        ({"attack_rmse": np.ones(19)}, r"\(19, 10\), got \(20, 10\)"),
+        ({"seed": -1}, "a seed of at least 0"),
+        ({"temperature": 0.0}, "a temperature above 0"),
+    ],
+)
+def test_fields_that_do_not_belong_together_are_refused(
+    make_report: Make, fields: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make_report(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"labels": np.full(20, 10)}, "labels as 20 whole numbers from 0 to 9"),
+        ({"labels": np.full(20, 0.5)}, "labels as 20 whole numbers"),
+        ({"predicted": np.full(20, -1)}, "predicted as 20 whole numbers from 0 to 9"),
+        ({"attacked": np.zeros(19, np.int64)}, "attacked as 20 whole numbers from -1 to 9"),
+        ({"groups": ("a",)}, "20 groups, one for each image, got 1"),
+        ({"files": ("a",)}, "20 files, one for each image, got 1"),
+    ],
+)
+def test_predictions_of_other_images_or_classes_are_refused(
+    make_report: Make, fields: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(make_report().predictions, **fields)
+
+
 def test_a_certificate_that_an_attack_disproves_is_refused(full_report: AraReport) -> None:
     lipschitz = full_report.lipschitz
     assert lipschitz is not None

@@ -1,5 +1,7 @@
 """Thresholds that are chosen on images, against a search through all of them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,16 @@ def test_no_threshold_is_better() -> None:
             return (share > at)[truth].mean() + (share <= at)[~truth].mean()
 
         assert index(threshold) == pytest.approx(max(index(at) for at in np.linspace(0, 1, 5001)))
+
+
+def test_many_images_need_little_memory() -> None:
+    shares = RNG.random((100_000, 1))
+    labels = (shares + RNG.normal(0, 0.2, shares.shape) > 0.4).astype(int)
+    # Every image against every threshold would be 10 GB.
+    tracemalloc.start()
+    youden_thresholds(shares, labels)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
 
 
 def test_of_equally_good_ones_the_nearest_to_one_half() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import html
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 import tfrobust
+from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.core.provenance import file_hashes
 from tfrobust.errors import InputError
 from tfrobust.reports.evidence_file import EvidenceFile, Made, evidence_page
@@ -353,6 +355,79 @@ def test_each_kind_of_tampering_is_noticed(original: Path, tmp_path: Path) -> No
 def test_a_hundred_tampered_copies_are_all_noticed(original: Path, tmp_path: Path) -> None:
     assert sum(count for _, count in KINDS) == 103
     assert not unnoticed(original, tmp_path, KINDS)
+
+
+def rewrite_report(folder: Path, change: Callable[[dict], None]) -> None:
+    """Changes ara.json, and says its hash anew."""
+    path = folder / "ara.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False))
+    rehash(folder, "report", "ara.json")
+
+
+def with_one_more_source(folder: Path) -> None:
+    def change(values: dict) -> None:
+        values["sources"]["audit"] = "model"
+        values["files"]["audit"] = values["files"]["model"]
+
+    rewrite(folder, change)
+
+
+def without_the_report(folder: Path) -> None:
+    rewrite(folder, lambda values: values["sources"].pop("report"))
+
+
+def of_images_that_are_not_hashed(folder: Path) -> None:
+    shutil.copytree(folder / "data", folder / "others")
+    rewrite_report(
+        folder,
+        lambda values: values["predictions"].update(
+            files=[f"../others/{name}" for name in values["predictions"]["files"]]
+        ),
+    )
+
+
+def with_the_weights_behind_a_link(folder: Path) -> None:
+    shutil.copytree(folder / "model", folder / "others")
+    (folder / "model" / "more").symlink_to("../others")
+
+
+def larger_than_an_attack_found(folder: Path) -> None:
+    """The area follows from the sizes, but one attack found smaller ones."""
+
+    def change(values: dict) -> None:
+        sizes = [None if size is None else 2 * size for size in values["btr_rmse"]]
+        values["btr_rmse"] = sizes
+        found = [np.inf if size is None else size for size in sizes]
+        area = accuracy_robustness_area(
+            np.array(found), 3, groups=values["predictions"]["groups"], seed=values["seed"]
+        )
+        values["btr_ara"] = dataclasses.asdict(area)
+        values["btr_median"] = None if np.isinf(np.median(found)) else float(np.median(found))
+
+    rewrite_report(folder, change)
+    told = json.loads((folder / "ara.json").read_text())["btr_ara"]
+    rewrite(folder, lambda values: values.update(btr_ara=told))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (with_one_more_source, "expected the sources model, report"),
+        (without_the_report, "got model, run, data"),
+        (of_images_that_are_not_hashed, r"24 are not there, the first is \.\./others"),
+        (with_the_weights_behind_a_link, "but more is a link to a folder"),
+        (larger_than_an_attack_found, "contradicts itself in: btr_rmse"),
+    ],
+)
+def test_evidence_that_would_fool_is_told(
+    original: Path, tmp_path: Path, tamper: Callable[[Path], None], message: str
+) -> None:
+    shutil.copytree(original, tmp_path / "forged")
+    tamper(tmp_path / "forged")
+    broken = " ".join(verify_of(tmp_path / "forged").broken)
+    assert re.search(message, broken), broken
 
 
 def test_who_made_it_rests_on_the_fingerprint(original: Path, tmp_path: Path) -> None:

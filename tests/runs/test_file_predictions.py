@@ -128,6 +128,10 @@ def test_an_interruption_loses_no_finished_row(
     for row, one in zip(rows, whole, strict=True):
         np.testing.assert_allclose(row.probabilities, one.probabilities, rtol=1e-5)
     assert monkeypatched(9, 16) == 9
+    # A line may be damaged where a disk was full.
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join([*lines[:4], b"\0\0\n", *lines[5:]]))
+    assert predicted(network, files, kept) == rows
     # Nothing is asked about again.
     again.clear()
     assert predicted(network, files, kept) == rows and not again
@@ -162,3 +166,18 @@ def test_a_table_holds_no_formula() -> None:
     assert table[3] == ["'@x.png", "", "", "", "", "", "'=damaged"]
     assert table[4][4:] == ["", "", ""]
     assert not any(cell.startswith(predictions.FORMULA) for row in table for cell in row)
+
+
+def test_answers_that_are_no_numbers_are_told(
+    files: list[tuple[str, Path | None]], tmp_path: Path
+) -> None:
+    """A network is tried on the first and the last picture; a white one lies between them."""
+    white = tmp_path / "white.png"
+    Image.fromarray(np.full((SIDE, SIDE), 255, np.uint8)).save(white)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+    network.set_weights([np.full((SIDE * SIDE, 2), 2.5e37), np.zeros(2)])  # at most 3.4e38
+    asked = [files[0], ("white.png", white), files[3]]
+    rows = predicted(as_classifier(network), asked, tmp_path / "kept")
+    assert [row.problem for row in rows] == ["", predictions.NO_ANSWER, ""]
+    assert rows[2].probabilities == (0.5, 0.5)

@@ -73,13 +73,19 @@ def evidence(values: Any) -> None:
     if output.suffix != ".json":
         raise InputError(f"expected --output to end in .json, got {output}")
     program.check_writable(output.resolve().parent)
+    by = values.by or _user()
     program.import_tensorflow()
     from tfrobust.core.loading import version_folder
     from tfrobust.runs import evidence_file
 
     if paths["model"].is_dir():
         paths["model"] = version_folder(paths["model"])
-    gathered = evidence_file.gather(paths, output.parent, _made(values.by))
+    for name, path in paths.items():
+        if name != "run" and path.resolve() in (output.resolve(), *output.resolve().parents):
+            raise InputError(
+                f"expected --output outside of --{name}, which the evidence is about, got {output}"
+            )
+    gathered = evidence_file.gather(paths, output.parent, _made(by))
     evidence_file.refuse_other_answers(paths)
     fingerprint = evidence_file.write(gathered, output)
     print(f"evidence    {output}\npage        {output.with_suffix('.html')}")
@@ -93,7 +99,7 @@ def _verify(values: Any) -> None:
     program.import_tensorflow()
     from tfrobust.runs.evidence_verification import verify
 
-    found = verify(path, _made(None), fingerprint=values.fingerprint)
+    found = verify(path, _made(""), fingerprint=values.fingerprint)
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     if found.broken:
@@ -102,7 +108,15 @@ def _verify(values: Any) -> None:
     print(f"{path} holds: all its figures follow from its files, and all files are as they were")
 
 
-def _made(by: str | None) -> "Made":
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a user whom it does not know.
+        raise InputError("expected --by, for this machine does not know your name") from None
+
+
+def _made(by: str) -> "Made":
     """Who makes it, when, and with what."""
     import hashlib
 
@@ -116,7 +130,7 @@ def _made(by: str | None) -> "Made":
         if name.endswith(".py")
     }
     return Made(
-        by=by or getpass.getuser(),
+        by=by,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         command=shlex.join(sys.argv),
         versions=versions(),

@@ -107,10 +107,9 @@ def explain(values: Any) -> None:
     check_methods(values.methods)
     sizes = checked_sizes(values.sizes)
     output = Path(values.output or f"{_stem(values)}-explained.png")
-    if output.is_dir():
-        raise InputError(f"expected --output to be a PNG to write, but {output} is a folder")
     if values.html and output.suffix == ".html":
         raise InputError(f"expected --output to be a PNG; --html writes its page beside {output}")
+    pictures.check_output(output, [values.image or ""])
     program.check_writable(output.resolve().parent)
     paths: list[Path] = []
     if values.dataset is None:

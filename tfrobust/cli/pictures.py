@@ -36,6 +36,22 @@ def check(paths: Sequence[Path], frame: int | None = None) -> None:
             ) from None
 
 
+def check_output(output: Path, names: Sequence[str]) -> None:
+    """Refuses to write over a folder, or over what --image names.
+
+    Args:
+        output: the file to write.
+        names: what --image says.
+
+    Raises:
+        InputError: it is a folder or one of them.
+    """
+    if output.is_dir():
+        raise InputError(f"expected --output to be a file to write, but {output} is a folder")
+    if output.resolve() in [Path(name).resolve() for name in names]:
+        raise InputError(f"expected --output to be another file than --image, got {output} twice")
+
+
 def readable(path: Path, most: int, frame: int | None = None) -> list[Path]:
     """The pictures that --image means: one file, or the first ones of a folder.
 

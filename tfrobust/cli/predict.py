@@ -115,8 +115,7 @@ def _predict_here(values: Any) -> None:
     network.check(values)
     stem = Path(values.image[0]).resolve().stem
     output = Path(values.output or f"{stem}-predicted.csv")
-    if output.is_dir():
-        raise InputError(f"expected --output to be a CSV to write, but {output} is a folder")
+    pictures.check_output(output, values.image)
     program.check_writable(output.resolve().parent)
     program.import_tensorflow()
     from tfrobust.core.files import write_atomically

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import tfrobust
+from tfrobust.errors import InputError
 
 # The packages beside our own whose code decides what a result is. There is no other list of them.
 PACKAGES = (
@@ -62,19 +63,32 @@ def file_hashes(path: Path) -> dict[str, str]:
     """A hash of a file, or of each file below a folder.
 
     Args:
-        path: of a file or a folder that exists. Links to folders are not followed.
+        path: of a file or a folder that exists.
 
     Returns:
         For each file its name, relative to the folder and with "/", and the SHA-256 of its bytes
         as 64 hexadecimal digits.
+
+    Raises:
+        InputError: below the folder is a link to a folder, a broken link, a pipe or a device.
     """
     if path.is_file():
         files = {path.name: path}
     else:
-        found = sorted(Path(folder, one) for folder, _, some in os.walk(path) for one in some)
+        found = sorted(
+            Path(folder, one)
+            for folder, folders, some in os.walk(path)
+            for one in (*some, *(one for one in folders if Path(folder, one).is_symlink()))
+        )
         files = {file.relative_to(path).as_posix(): file for file in found}
     hashes = {}
     for name, file in files.items():
+        if not file.is_file():
+            # Left out, what a link leads to could change unnoticed.
+            raise InputError(
+                f"expected only files and folders in {path}, but {name} is a link to a folder or "
+                "to nothing, a pipe or a device; put the files themselves there"
+            )
         with file.open("rb") as opened:
             hashes[name] = hashlib.file_digest(opened, "sha256").hexdigest()
     return hashes

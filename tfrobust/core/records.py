@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 import pydantic
 
-from tfrobust.core.files import write_atomically
+from tfrobust.core.files import check_utf8, write_atomically
 from tfrobust.errors import InputError
 
 MOST_SHOWN = 10  # values of an array or a list that a record shows at a prompt
@@ -93,15 +93,21 @@ class Record:
             path: the file; its folder is made if it does not exist.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or a text is not UTF-8.
         """
         write_atomically(path, self.json_text().encode())
 
     def json_text(self) -> str:
-        """What `to_json` writes."""
+        """What `to_json` writes.
+
+        Raises:
+            InputError: a text is not UTF-8, such as the name of a file.
+        """
         values = {"schema": self.SCHEMA, **{name: getattr(self, name) for name in self.DERIVED}}
         values |= pydantic.TypeAdapter(type(self)).dump_python(self, mode="json")
-        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+        check_utf8(text)
+        return text
 
     @classmethod
     def from_json(cls, path: str | Path) -> Self:
@@ -116,7 +122,9 @@ class Record:
         wanted = f"expected {path} to hold {cls.__name__}.to_json's schema {cls.SCHEMA}"
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            # Python reads and writes NaN and infinity, which JSON does not have.
+            json.dumps(values, allow_nan=False)
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{wanted}; got: {error}") from error
         schema = values.get("schema") if isinstance(values, dict) else None
         if schema != cls.SCHEMA:

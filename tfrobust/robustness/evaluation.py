@@ -64,6 +64,8 @@ class Evaluation:
         preset, attacks, class_names = options.preset, options.attacks, options.class_names
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
+        if options.seed < 0:
+            raise InputError(f"expected a seed of at least 0, got {options.seed}")
         bounds = checked_bounds(options.bounds)
         self.network = as_classifier(network, input_range=options.input_range)
         images, labels = arrays(images, labels)

@@ -27,6 +27,9 @@ class Predictions:
         files: N file names; empty if they are not known.
         groups: what each image belongs to, such as a patient's number; empty if nothing groups
             them.
+
+    Raises:
+        InputError: there is not one of each for each image, or a class is none of the K.
     """
 
     labels: Array
@@ -37,6 +40,21 @@ class Predictions:
     groups: tuple[str, ...] = ()
 
     __repr__ = brief
+
+    def __post_init__(self) -> None:
+        count, classes = self.probabilities.shape
+        for name, lowest in (("labels", 0), ("predicted", 0), ("attacked", UNKNOWN)):
+            numbers = getattr(self, name)
+            are_classes = numbers.dtype.kind == "i" and np.all(
+                (numbers >= lowest) & (numbers < classes)
+            )
+            if len(numbers) != count or not are_classes:
+                raise InputError(
+                    f"expected {name} as {count} whole numbers from {lowest} to {classes - 1}, "
+                    f"got {numbers!r:.80}"
+                )
+        checked_names(self.files, count, "files")
+        checked_names(self.groups, count, "groups")
 
     @classmethod
     def of(

@@ -97,7 +97,9 @@ class AraReport(Record, Presented):
             fitted. Add it by dataclasses.replace, as the certificate. No other figure rests on it.
 
     Raises:
-        InputError: an image is certified to a size at which an attack has changed it.
+        InputError: the predictions or names are of other images or classes, the seed is below 0,
+            the temperature is not above 0, or an image is certified to a size at which an attack
+            has changed it.
 
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
@@ -138,6 +140,21 @@ class AraReport(Record, Presented):
     __repr__ = brief
 
     def __post_init__(self) -> None:
+        if len(self.class_names) not in (0, self.num_classes):
+            raise InputError(
+                f"expected {self.num_classes} class names, got {len(self.class_names)}"
+            )
+        wanted = (self.images, self.num_classes)
+        if self.predictions is not None and self.predictions.probabilities.shape != wanted:
+            raise InputError(
+                f"expected predictions of (images, classes) {wanted}, got "
+                f"{self.predictions.probabilities.shape}"
+            )
+        if self.seed < 0 or not (self.temperature is None or 0 < self.temperature < np.inf):
+            raise InputError(
+                "expected a seed of at least 0 and a temperature above 0, got "
+                f"{self.seed} and {self.temperature}"
+            )
         if self.lipschitz is not None:
             _check_between(self.lipschitz.rmse, self.attack_rmse)
 

@@ -47,7 +47,10 @@ def _youden(shares: np.ndarray, holds: np.ndarray) -> float:
     known = np.unique(shares)
     halfway = np.clip((known[1:] + known[:-1]) / 2, LEAST, 1 - LEAST)
     tried = np.concatenate([[NEUTRAL], halfway])
-    above = shares > tried[:, None]
-    index = above[:, holds].mean(axis=1) - above[:, ~holds].mean(axis=1)
+    with_it, without = (
+        np.searchsorted(np.sort(some), tried, side="right") / len(some)
+        for some in (shares[holds], shares[~holds])
+    )
+    index = without - with_it  # sensitivity + specificity − 1
     best = tried[index >= index.max() - 1e-12]  # rounding parts what is equally good
     return float(best[np.abs(best - NEUTRAL).argmin()])

@@ -22,6 +22,7 @@ from tfrobust.runs.evidence_contradictions import refuse_contradictions
 from tfrobust.runs.file_predictions import predicted
 from tfrobust.runs.folder import CONFIG_FILE
 
+NEEDED, OPTIONAL = ("model", "report"), ("run", "data")
 # What of a run's folder says how the training went. Checkpoints are many and large.
 RUN_FILES = (CONFIG_FILE, "metrics.csv", "finished.json")
 ASKED_AT_A_TIME = 50  # files
@@ -55,6 +56,11 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
     Raises:
         InputError: a source is missing or damaged, or they contradict one another or themselves.
     """
+    if not set(NEEDED) <= set(sources) <= {*NEEDED, *OPTIONAL}:
+        raise InputError(
+            f"expected the sources {', '.join(NEEDED)}, and perhaps {', '.join(OPTIONAL)}, got "
+            f"{', '.join(sources) or 'none'}"
+        )
     report = AraReport.from_json(sources["report"])
     if report.predictions is None:
         raise InputError(
@@ -68,12 +74,25 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
             f"expected {sources['report']} to be of the model at {sources['model']}, but their "
             "classes differ"
         )
-    limits = [*LIMITS, *map(str, card.get("limits", []))]
+    told = card.get("limits", [])
+    if not isinstance(told, list):
+        raise InputError(
+            f"expected the model card of {sources['model']} to have a list of limits, got "
+            f"{told!r:.40}"
+        )
+    limits = [*LIMITS, *map(str, told)]
     limits += [text for key, text in (("data", NO_DATA), ("run", NO_RUN)) if key not in sources]
+    files = {name: _hashes(name, path) for name, path in sources.items()}
+    measured = report.predictions.files if "data" in sources else ()
+    if unhashed := [name for name in measured if name not in files["data"]]:
+        raise InputError(
+            f"expected the measured images in {sources['data']}, but {len(unhashed)} are not "
+            f"there, the first is {unhashed[0]}"
+        )
     return EvidenceFile(
         made=made,
         sources={name: _relative(path, beside) for name, path in sources.items()},
-        files={name: _hashes(name, path) for name, path in sources.items()},
+        files=files,
         network={name: card.get(name) for name in ("name", "version", "date", "classes", "input")},
         training=_training(card, sources.get("run")),
         measurement={

@@ -26,8 +26,9 @@ from tfrobust.errors import InputError
 from tfrobust.robustness.presets import batch_size_of, searches
 
 MISSING = "there is no such file"
+NO_ANSWER = "the network's answer is infinite or no number"
 # What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +37,8 @@ class FilePrediction:
 
     Args:
         file: its name, as the user calls it.
-        problem: why it could not be read; "" if it could.
-        probabilities: the softmax, K numbers; none if the file could not be read.
+        problem: why it could not be read, or has no answer; "" if it has one.
+        probabilities: the softmax, K numbers; none if there is a problem.
         distance: how far the nearest other decision is, RMSE of pixels from 0 to 1. An attack
             found it, so it is an upper bound. None where it was not measured or not found.
     """
@@ -193,8 +194,9 @@ def predicted(
     stacked = np.stack(images).astype(np.float32) / 255
     classifier.check(stacked, needs_gradient=False)
     logits = logits_of(classifier, stacked, batch_size).astype(np.float64)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
     sizes = np.full(len(stacked), np.inf)
     if distance:
         (attack, *_) = searches("fast", None, batch_size, classifier.has_gradient)
@@ -209,6 +211,8 @@ def _row(
     if isinstance(found, str):
         return FilePrediction(name, found)
     shares, size = next(answers)
+    if not math.isfinite(sum(shares)):
+        return FilePrediction(name, NO_ANSWER)
     return FilePrediction(name, "", tuple(shares), size if math.isfinite(size) else None)
 
 
@@ -237,8 +241,14 @@ def _read_kept(path: Path, question: dict[str, Any]) -> list[FilePrediction]:
             "another network, other files, or files read in another way. Name another output, or "
             "delete it"
         )
-    rows = [json.loads(line) for line in lines]
-    return [FilePrediction(**{**row, "probabilities": tuple(row["probabilities"])}) for row in rows]
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+            rows.append(FilePrediction(**{**row, "probabilities": tuple(row["probabilities"])}))
+        except (ValueError, KeyError, TypeError):
+            break  # a disk that was full or lost power; what follows is predicted anew
+    return rows
 
 
 def _stamp(path: Path | None) -> tuple[int, int]:
