@@ -297,3 +297,51 @@ def test_the_shipped_network_is_known_from_both_sides() -> None:
     whole = dataclasses.replace(report, lipschitz=certificate)  # or an error
     assert whole.lipschitz is not None and whole.attack_ara.value is not None
     assert whole.lipschitz.ara.value > 0.7 * whole.attack_ara.value
+
+
+def repeating(kind: type) -> keras.Model:
+    """A small map is repeated to the size of a large one."""
+    images = keras.Input(SHAPE)
+    small = layers.GlobalAveragePooling2D(keepdims=True)(images)
+    return keras.Model(images, layers.Dense(3)(layers.Flatten()(kind()([images, small]))))
+
+
+def free_size() -> keras.Model:
+    images = keras.Input((None, None, 2))
+    return keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(images)))
+
+
+def linear(inputs: tf.Tensor) -> tf.Tensor:
+    """Of the name of Keras' own, but steeper."""
+    return 10 * inputs
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        *(
+            (lambda kind=kind: repeating(kind), r"one known shape, got \(6, 4, 2\) and \(1, 1, 2")
+            for kind in (
+                layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum
+            )
+        ),
+        (free_size, "of images of one size"),
+        (lambda: sequential(layers.Activation(linear)), "an activation of linear, relu or"),
+    ],
+)  # fmt: skip
+def test_what_would_lengthen_more_than_it_seems_is_refused(
+    network: Callable[[], keras.Model], message: str
+) -> None:
+    made = network()
+    norms = np.linalg.norm(IMAGES.reshape(COUNT, -1), axis=1)
+    with pytest.raises(InputError, match=message):
+        margins_growth(made, np.zeros(COUNT, int), around(made, norms))
+
+
+def test_one_answer_at_many_places_is_no_last_layer_of_many_classes() -> None:
+    images = keras.Input((2, 2, 3))
+    network = keras.Model(images, layers.Flatten()(layers.Dense(1)(images)))
+    slopes, _ = margins_growth(network, np.zeros(COUNT, int), around(network, np.ones(COUNT)))
+    # Any two of the answers are of pixels of their own.
+    kernel = np.asarray(network.layers[1].kernel)
+    assert slopes[0, 1] >= np.sqrt(2) * np.linalg.norm(kernel)

@@ -69,6 +69,35 @@ def test_a_loop_hands_on_what_changes_only() -> None:
     assert list(innermost.node[1].input) == ["b", "weight"]
 
 
+def test_what_is_read_elsewhere_is_still_handed_on() -> None:
+    """By a branch behind the loop, and by another output of the same body."""
+    body = [helper.make_node("Add", ["a", "w"], ["a_next"])]
+    outside, kept = ["x", "weight", "x", "weight"], ["a_next", "w", "w", "u"]
+    loop = rounds(body, ["a", "w", "v", "u"], outside, kept)
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node("Identity", ["u_end"], [name])], name, [], [tensor(name)]
+        )
+        for name in ("then_branch", "else_branch")
+    }
+    graph = helper.make_graph(
+        [*loop, helper.make_node("If", ["yes"], ["branched"], **branches)],
+        "read elsewhere",
+        [tensor("x")],
+        [tensor("a_end"), tensor("v_end"), tensor("branched")],
+        [
+            numpy_helper.from_array(WEIGHT, "weight"),
+            numpy_helper.from_array(np.int64(3), "three"),
+            numpy_helper.from_array(np.bool_(True), "yes"),
+        ],
+    )
+    expected = [1 + 3 * WEIGHT, WEIGHT, WEIGHT]
+    for _ in range(2):
+        for found, wanted in zip(run(graph), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        onnx_loops.read_from_around(graph)
+
+
 def test_weights_are_laid_out_as_they_are_read() -> None:
     nodes = [
         helper.make_node("Transpose", ["once"], ["turned"], perm=[1, 0]),

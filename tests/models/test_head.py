@@ -84,3 +84,15 @@ def test_what_was_frozen_already_stays_so() -> None:
     parts(network)[0].trainable = False
     thaw(freeze_body(network))
     assert not parts(network)[0].trainable and parts(network)[1].trainable
+
+
+def test_frozen_statistics_stay_without_scale_and_shift_too() -> None:
+    normal = layers.BatchNormalization(center=False, scale=False)
+    network = keras.Sequential(
+        [keras.Input((8, 8, 1)), normal, layers.Flatten(), layers.Dense(5, activation="softmax")]
+    )
+    before = normal.get_weights()
+    freeze_body(network)
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.train_on_batch(IMAGES, np.arange(4))
+    np.testing.assert_array_equal(normal.get_weights(), before)

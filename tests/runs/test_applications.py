@@ -145,6 +145,28 @@ def test_files_as_keras_publishes_them_are_read(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("named", [True, False])
+def test_efficient_networks_scale_as_keras_does_for_weights_of_imagenet(
+    named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make = keras.applications.EfficientNetB0
+    keras.utils.set_random_seed(2)
+    body = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg")
+    normal = next(one for one in body.layers if isinstance(one, keras.layers.Normalization))
+    normal.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]), 0])
+    path = tmp_path / "published_no_top.weights.h5"
+    body.save_weights(path)
+    # In the place of a download. Keras adds a layer for weights of this name.
+    module = sys.modules[make.__module__]
+    monkeypatch.setattr(module.file_utils, "get_file", lambda *_, **__: str(path))
+    true = make(weights="imagenet", include_top=False, input_shape=(32, 32, 3), pooling="avg")
+    network = application("EfficientNetB0", INFO, "imagenet" if named else str(path))
+    kernel, bias = (np.asarray(part) for part in network.get_layer("logits").weights)
+    features = true(255 * IMAGES)
+    np.testing.assert_allclose(network(IMAGES), features @ kernel + bias, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_mobile_network_trains_from_the_share_that_was_asked_for(tmp_path: Path) -> None:
     images, labels = datasets.load("fashion_mnist_mini").test_arrays(40)
     pixels = np.pad((images * 255).astype(np.uint8), ((0, 0), (2, 2), (2, 2), (0, 0)))

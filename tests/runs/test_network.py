@@ -9,6 +9,7 @@ import pytest
 from small_runs import INFO, Interrupt
 
 from tfrobust import datasets
+from tfrobust.core.door import as_labels
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.runs.build import build, total_steps
@@ -220,3 +221,21 @@ def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
     tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert tables[0] == tables[1] and tables[0].count("\n") == 5
+
+
+def test_thresholds_of_other_weights_are_not_taken_over(tmp_path: Path) -> None:
+    network = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    as_labels(network, output="logits", thresholds=[0.1, 0.2, 0.3, 0.4]).network.save(
+        tmp_path / "mine.keras"
+    )
+    config = NetworkConfig(architecture=str(tmp_path / "mine.keras"), activation="relu")
+    for classes in (4, 3):
+        info = dataclasses.replace(
+            INFO,
+            image_shape=(8, 8, 1),
+            class_names=tuple("abcd"[:classes]),
+            multi_label=True,
+        )
+        assert as_labels(make(config, info)).thresholds == (0.5,) * classes

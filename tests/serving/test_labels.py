@@ -8,6 +8,7 @@ import tfrobust
 from tfrobust.datasets.pictures import encode_png
 from tfrobust.exporting import saved_model
 from tfrobust.serving import Client, ServerError
+from tfrobust.serving.answers import predicted_labels
 from tfrobust.serving.local import Server
 from tfrobust.serving.settings import Settings
 
@@ -96,3 +97,13 @@ def test_the_page_shows_all_labels_with_their_thresholds(server, chromium, tmp_p
         page.run("at('target').selectedIndex = 2; at('target').dispatchEvent(new Event('change'))")
         page.wait(f"!running && at('robust').textContent !== {first!r}")
         assert not page.complaints
+
+
+def test_of_no_images_nothing_is_said() -> None:
+    none = np.zeros((0, 3), np.float32)
+    names = np.zeros((0, 3), object)
+    found = predicted_labels(
+        {name: none for name in ("logits", "probabilities", "predicted", "thresholds")}
+        | {"label_names": names}
+    )
+    assert found.label_names == [] and found.predicted.shape == (0, 3)

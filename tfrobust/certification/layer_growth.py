@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfrobust.certification.growth import Growth, beside, total
-from tfrobust.core.layers import HalfHuberReLU, InputNormalization
+from tfrobust.core.layers import HalfHuberReLU, InputNormalization, half_huber_relu
 from tfrobust.core.outputs import AsLogits
 from tfrobust.errors import InputError
 from tfrobust.models.lipschitz_layers import MaxMin, SpaceToDepth, SpatialShift
@@ -17,9 +17,9 @@ Shape = tuple[int | None, ...]
 
 
 class Shapes(NamedTuple):
-    """Of the first tensor that a layer takes, and of the one that it makes; the batch first."""
+    """Of the tensors that a layer takes, and of the one that it makes; the batch first."""
 
-    before: Shape
+    before: Sequence[Shape]
     after: Shape
 
 
@@ -87,16 +87,22 @@ def _bias(layer: Any, shape: Shape) -> float:
 
 def _size(shape: Shape) -> int:
     """How many values a tensor has for one image."""
-    return math.prod(size for size in shape[1:] if size is not None)
+    if None in shape[1:]:
+        raise InputError(
+            f"expected a network of images of one size, got a tensor {shape} inside it: build it "
+            "on a keras.Input of the images' size"
+        )
+    return math.prod(size or 1 for size in shape[1:])
 
 
 def _activated(layer: Any, growth: Growth) -> Growth:
     """Behind the activation that a layer has inside."""
-    name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-    if name in ("linear", "relu"):
+    # By what it is: a user's own function may have any name.
+    if layer.activation in (keras.activations.linear, keras.activations.relu):
         return growth
-    if name == "half_huber_relu":
+    if layer.activation is half_huber_relu:
         return growth.linear(1.0, 1.0, FEW)
+    name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
     raise InputError(
         f"expected an activation of linear, relu or half_huber_relu, got {name} in {layer.name}: "
         "others are not bounded here"
@@ -155,7 +161,8 @@ def _average_pooling(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Gr
 
 
 def _global_average(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
-    places = _size(shapes.before[:3])
+    (taken,) = shapes.before
+    places = _size(taken) // (taken[-1 if layer.data_format == "channels_last" else 1] or 1)
     slope = 1 / math.sqrt(places)
     return inputs[0].linear(slope, slope, places + 1)
 
@@ -185,12 +192,28 @@ def _half_huber(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
     return inputs[0].linear(1.0, 1.0, FEW)
 
 
+def _alike(layer: Any, shapes: Shapes) -> None:
+    """Refuses tensors that are repeated to the size of others, which lengthens them."""
+    sizes = [shape[1:] for shape in (*shapes.before, shapes.after)]
+    if len(set(sizes)) > 1 or None in sizes[0]:
+        raise InputError(
+            f"expected {layer.name} to take tensors of one known shape, got "
+            + " and ".join(map(str, sizes[:-1]))
+        )
+
+
 def _add(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
+    _alike(layer, shapes)
     return total(inputs)
 
 
+def _largest(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
+    _alike(layer, shapes)
+    return beside(inputs)
+
+
 def _average(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
-    return total(inputs).linear(1 / len(inputs), 1 / len(inputs), FEW)
+    return _add(layer, shapes, inputs).linear(1 / len(inputs), 1 / len(inputs), FEW)
 
 
 def _beside(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
@@ -218,8 +241,8 @@ RULES: dict[type, Rule] = {
     layers.Subtract: _add,
     layers.Average: _average,
     layers.Concatenate: _beside,
-    layers.Maximum: _beside,
-    layers.Minimum: _beside,
+    layers.Maximum: _largest,
+    layers.Minimum: _largest,
     **dict.fromkeys(
         (
             layers.ActivityRegularization,

@@ -97,7 +97,8 @@ def _behind(node: Any, seen: Seen, inputs: list[Growth]) -> Growth:
     inner = node.operation
     if isinstance(inner, keras.Model) and has_graph(inner):
         return growth_at(inner, inner.outputs[0], seen, inputs[0])
-    return through(inner, Shapes(node.input_tensors[0].shape, node.outputs[0].shape), inputs)
+    shapes = Shapes([one.shape for one in node.input_tensors], node.outputs[0].shape)
+    return through(inner, shapes, inputs)
 
 
 def _last_dense(network: keras.Model) -> tuple[Any, Any]:
@@ -105,7 +106,9 @@ def _last_dense(network: keras.Model) -> tuple[Any, Any]:
     layer, taken = _made_by(network.outputs[0])
     while type(layer) in NOTHING or (type(layer) is keras.layers.Activation and _linear(layer)):
         layer, taken = _made_by(taken)
-    return (layer, taken) if type(layer) is keras.layers.Dense and _linear(layer) else (None, None)
+    if type(layer) is keras.layers.Dense and _linear(layer) and len(taken.shape) == 2:
+        return layer, taken
+    return None, None
 
 
 def _made_by(tensor: Any) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from tfrobust.core.door import as_classifier
 from tfrobust.core.opaque import Opaque
 from tfrobust.core.shipped import PREFIX
 from tfrobust.core.torch_module import is_torch
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, reason_of
 
 
 def read(name: str) -> keras.Model | Classifier:
@@ -54,8 +54,8 @@ def find(name: str) -> Callable[..., Any]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{expected}: {error}") from None
+    except Exception as error:  # a user's module may raise anything
+        raise InputError(f"{expected}: {reason_of(error)}") from None
     if not callable(function):
         raise InputError(f"{expected}, which is a {type(function).__name__}")
     return function

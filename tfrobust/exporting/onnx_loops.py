@@ -1,5 +1,6 @@
 """What an ONNX loop needs from around it: read where it is, not handed from round to round."""
 
+import collections
 from collections.abc import Iterator
 
 import onnx
@@ -15,7 +16,7 @@ def read_from_around(graph: onnx.GraphProto) -> None:
     Args:
         graph: is changed. The loops within its loops are as well.
     """
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in all_nodes(graph) for name in node.input}
     read |= {output.name for output in graph.output}
     for node in graph.node:
         for body in bodies(node):
@@ -42,10 +43,13 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def _read_from_around(loop: onnx.NodeProto, body: onnx.GraphProto, read: set[str]) -> None:
     """Changes one loop. What it hands on begins behind its two inputs for counting."""
     outside = dict(zip((each.name for each in body.input), loop.input, strict=True))
+    given_back = collections.Counter(output.name for output in body.output)
     unchanged = [
         place
         for place, (given, kept) in enumerate(zip(body.input[2:], body.output[1:], strict=False))
-        if given.name == kept.name and loop.output[place] not in read
+        if given.name == kept.name
+        and given_back[given.name] == 1  # what another output gives as well must stay an input
+        and loop.output[place] not in read
     ]
     _rename(body, {name: outside[name] for name in (body.input[2 + at].name for at in unchanged)})
     for place in reversed(unchanged):

@@ -10,6 +10,7 @@ from tfrobust.core.layers import HalfHuberReLU, half_huber_relu
 from tfrobust.core.logits import has_graph
 from tfrobust.core.logits import logits_network as logits_network  # one of the converters
 from tfrobust.errors import InputError
+from tfrobust.models.weights import give_weights
 
 FULL = "float32"
 RELU, VARIANT = "ReLU", "ReLU with a ceiling, slope or threshold"
@@ -148,7 +149,7 @@ def _exchanged(
                 )
         if not found:
             raise InputError(f"expected a network with ReLUs, got none in {network.name}")
-    twin.set_weights(network.get_weights())
+    give_weights(twin, network.get_weights())
     return Smoothed(twin, tuple(found), left)
 
 
@@ -169,7 +170,7 @@ def full_precision(network: keras.Model, dtype: str = FULL) -> keras.Model:
         return type(operation).from_config({**operation.get_config(), "dtype": dtype})
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
-    twin.set_weights(network.get_weights())
+    give_weights(twin, network.get_weights())
     return twin
 
 

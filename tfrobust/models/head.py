@@ -6,6 +6,7 @@ import keras
 
 from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
+from tfrobust.models.weights import give_weights
 
 
 def with_classes(network: keras.Model, num_classes: int) -> keras.Model:
@@ -42,7 +43,7 @@ def with_classes(network: keras.Model, num_classes: int) -> keras.Model:
 
     twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
     for ours, theirs in zip(parts(twin)[:-1], parts(network)[:-1], strict=True):
-        ours.set_weights(theirs.get_weights())
+        give_weights(ours, theirs.get_weights())
     return twin
 
 
@@ -57,7 +58,8 @@ def freeze_body(network: keras.Model) -> list[keras.layers.Layer]:
     Returns:
         The layers that were frozen, for `thaw`.
     """
-    frozen = [layer for layer in parts(network)[:-1] if layer.trainable_variables]
+    # One without trainable variables may be batch normalisation, which has statistics all the same.
+    frozen = [layer for layer in parts(network)[:-1] if layer.trainable]
     for layer in frozen:
         layer.trainable = False
     return frozen

@@ -5,6 +5,7 @@ from keras import ops
 
 from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
+from tfrobust.models.weights import give_weights
 
 POOL = keras.layers.GlobalAveragePooling2D
 WIDTH = 2  # the axis of (B, H, W, C)
@@ -43,7 +44,7 @@ def mirrored(network: keras.Model) -> keras.Model:
             f"{[each.shape for each in network.inputs]}"
         )
     twin = keras.models.clone_model(network)
-    twin.set_weights(network.get_weights())
+    give_weights(twin, network.get_weights())
     pools = [layer for layer in twin.layers if isinstance(layer, POOL)]
     if len(pools) != 1:
         raise InputError(

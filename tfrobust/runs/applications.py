@@ -14,6 +14,7 @@ import numpy as np
 from tfrobust.core.layers import InputNormalization
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError, reason_of
+from tfrobust.models.weights import give_weights
 from tfrobust.runs.network_section import IMAGENET
 
 FIELD, WEIGHTS_FIELD = "network.architecture", "network.weights"
@@ -153,9 +154,23 @@ def _pretrained(
     order, mean, std = _preprocessing(make)
     inputs = normalised(images, mean, std, order)
     body = make(weights=None, include_top=False, pooling="avg", input_tensor=inputs)
-    body.set_weights(weights)
+    give_weights(body, weights)
+    _rescale(make, body)
     logits = keras.layers.Dense(info.num_classes, name="logits")(body.output)
     return keras.Model(images, logits, name=body.name)
+
+
+def _rescale(make: Callable[..., keras.Model], body: keras.Model) -> None:
+    """Lets EfficientNets of the first version see images as their trained weights saw them.
+
+    Keras scales these images once more behind the normalisation, but only where it loads the
+    weights "imagenet" itself. Here the normalisation does it.
+    """
+    deviations = getattr(sys.modules[make.__module__], "IMAGENET_STDDEV_RGB", None)
+    if deviations is not None:
+        (layer,) = (one for one in body.layers if isinstance(one, keras.layers.Normalization))
+        mean, variance, count = layer.get_weights()
+        give_weights(layer, [mean, variance * np.asarray(deviations, variance.dtype), count])
 
 
 def _preprocessing(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrobust.datasets import DataSource
 from tfrobust.datasets.names import Balance
 from tfrobust.errors import ReportedError
+from tfrobust.models.weights import give_weights
 from tfrobust.runs import cluster
 
 
@@ -190,6 +191,5 @@ def single(network: keras.Model) -> keras.Model:
         network: made in the scope of a strategy.
     """
     copy = network.__class__.from_config(network.get_config())
-    for ours, theirs in zip(copy.variables, network.variables, strict=True):
-        ours.assign(theirs.numpy())
+    give_weights(copy, network.get_weights())
     return copy

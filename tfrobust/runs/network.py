@@ -10,6 +10,7 @@ import keras
 
 from tfrobust.core.door import as_classifier, as_whole
 from tfrobust.core.loading import load
+from tfrobust.core.outputs import AsLogits
 from tfrobust.core.python_function import find
 from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
@@ -147,6 +148,9 @@ def _from_file(path: str, precision: str) -> keras.Model:
     if not isinstance(network, keras.Model):
         raise InputError(f"expected `{FIELD}` {path} to hold a Keras network, to be trained on")
     network.trainable = True
+    for layer in network._flatten_layers():
+        if isinstance(layer, AsLogits):
+            layer.thresholds = None  # they were chosen for the weights as they are now
     return network
 
 

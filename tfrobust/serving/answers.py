@@ -162,7 +162,9 @@ def predicted(found: Arrays) -> Predicted:
 def predicted_labels(found: Arrays) -> PredictedLabels:
     """What a model of several labels says of images."""
     fields = _fields(found, PredictedLabels._fields)
-    names = [name.decode("utf-8", "replace") for name in fields.pop("label_names")[0]]
+    # Every image has the same names; without images there are none.
+    told = fields.pop("label_names")[:1].ravel()
+    names = [name.decode("utf-8", "replace") for name in told]
     return PredictedLabels(**fields, label_names=names)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tfrobust.errors import InputError
 from tfrobust.metrics.method_measure import Explained, MethodMeasure
 from tfrobust.metrics.similarity import rank_correlation
+from tfrobust.models.weights import give_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Randomization(MethodMeasure[RandomizedLikeness]):
         if network is None:
             raise InputError(f"expected a Keras model with layers, got {asked.network.name}")
         twin = keras.models.clone_model(network)
-        twin.set_weights(network.get_weights())
+        give_weights(twin, network.get_weights())
         layers = _leaves(twin)
         for layer in layers:
             layer.trainable = True  # what is frozen was learnt as well
