@@ -153,7 +153,9 @@ def test_efficient_networks_scale_as_keras_does_for_weights_of_imagenet(
     keras.utils.set_random_seed(2)
     body = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg")
     normal = next(one for one in body.layers if isinstance(one, keras.layers.Normalization))
-    normal.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]), 0])
+    normal.set_weights(
+        [np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]), np.array(0)]
+    )
     path = tmp_path / "published_no_top.weights.h5"
     body.save_weights(path)
     # In the place of a download. Keras adds a layer for weights of this name.

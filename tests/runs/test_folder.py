@@ -125,6 +125,17 @@ def test_a_network_s_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     network_files.check(CONFIG.network)
 
 
+def test_a_package_that_cannot_be_imported_is_left_to_who_looks_the_function_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "broken_package").mkdir()
+    (tmp_path / "broken_package" / "__init__.py").write_text("1 / 0")
+    config = CONFIG.replace({"network.architecture": "python:broken_package.networks:make"})
+    network_files.check(config.network)
+    assert network_files.digests(config.network) == {}
+
+
 def test_a_run_does_not_go_on_with_other_labels(tmp_path: Path) -> None:
     root = tmp_path / "images"
     root.mkdir()

@@ -46,7 +46,7 @@ def _files(config: NetworkConfig) -> dict[str, Path]:
             sys.path.insert(0, str(Path.cwd()))
         try:
             spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
+        except Exception:  # a package that the module is in may raise anything
             spec = None  # what is wrong is said where the function is looked up
         if spec is not None and spec.has_location and spec.origin:
             found["network.architecture"] = Path(spec.origin)
