@@ -343,5 +343,5 @@ def test_one_answer_at_many_places_is_no_last_layer_of_many_classes() -> None:
     network = keras.Model(images, layers.Flatten()(layers.Dense(1)(images)))
     slopes, _ = margins_growth(network, np.zeros(COUNT, int), around(network, np.ones(COUNT)))
     # Any two of the answers are of pixels of their own.
-    kernel = np.asarray(network.layers[1].kernel)
+    kernel = np.asarray(network.layers[1].kernel, np.float64)
     assert slopes[0, 1] >= np.sqrt(2) * np.linalg.norm(kernel)

@@ -95,7 +95,7 @@ def test_a_run_does_not_go_on_with_another_network_of_the_same_name(
     monkeypatch.syspath_prepend(str(tmp_path))
     files = {
         "network.keras": {"network.architecture": str(tmp_path / "network.keras")},
-        "named_here.py": {"network.architecture": "python:named_here:function"},
+        "digested_here.py": {"network.architecture": "python:digested_here:function"},
         "mine_no_top.h5": {
             "network.architecture": "keras:VGG16",
             "network.weights": str(tmp_path / "mine_no_top.h5"),
