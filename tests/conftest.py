@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 # Before anything imports TensorFlow: its notices would hide pytest's own lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# On processors without AVX-512 it is off by default, and channels cannot come first.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
 from filelock import FileLock

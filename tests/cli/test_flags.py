@@ -48,7 +48,7 @@ BEFORE_TENSORFLOW = [
     ("train --adversarial l3", "--adversarial=l3: value should be one of <none|l2|"),
     ("train --adversarial_steps 3", "--adversarial to be another than 'none' where there is --ad"),
     ("train --stem_stride 3", "--stem_stride to be less than or equal to 2, got 3"),
-    ("train --architecture vgg", "--architecture to be resnet_cifar, resnet_imagenet, keras:NAME"),
+    ("train --architecture vgg", "to be resnet_cifar, resnet_imagenet, lipschitz, keras:NAME"),
     ("train --network nowhere.keras", "--architecture to be a file, but there is nothing at now"),
     ("train --dataset mnistt", "Nearest names: mnist"),
     ("train --dataset cifar10 --data_dir /nowhere", "/nowhere"),

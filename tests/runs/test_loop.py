@@ -224,7 +224,7 @@ def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"psi.loss_target": 2.4}, "`psi.loss_target` below ln K"),
+        ({"psi.loss_target": 2.4}, "`psi.loss_target` below ln 10"),
         ({"network.depth": 9}, "6n"),
         ({"training.batch_size": 20_000}, "20,?000"),
     ],

@@ -117,7 +117,9 @@ def log_probabilities(build: Build, path: Path) -> Any:
 @habit
 def losses_of_one_hot_labels(build: Build, path: Path) -> Any:
     kinds = (losses.CategoricalCrossentropy, losses.BinaryCrossentropy)
-    return [trained(build(network()), y=ONE_HOT, loss=kind(from_logits=True)) for kind in kinds]
+    return tuple(
+        trained(build(network()), y=ONE_HOT, loss=kind(from_logits=True)) for kind in kinds
+    )
 
 
 @habit
