@@ -260,9 +260,11 @@ def _stem(values: Any) -> str:
 
 def _probabilities(classifier: "Classifier", image: np.ndarray) -> np.ndarray:
     """The softmax of one image (1, H, W, C): float64 (K,)."""
+    from scipy.special import softmax
+
     logits = np.asarray(classifier(image))[0].astype(np.float64)
-    shares: np.ndarray = np.exp(logits - logits.max())
-    return shares / shares.sum()
+    shares: np.ndarray = softmax(logits)
+    return shares
 
 
 def _tell(classifier: "Classifier", image: np.ndarray, names: list[str], name: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.special import softmax
 
 from tfrobust.core.door import as_whole
 from tfrobust.core.outputs import Thresholds, logit
@@ -88,10 +89,9 @@ def contradictions(
         yield from _of_labels(outputs, class_names, thresholds)
         return
     logits = outputs["logits"].astype(np.float64)
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
     best = logits.argmax(-1)
     if "probabilities" in outputs and not np.allclose(
-        outputs["probabilities"], powers / powers.sum(-1, keepdims=True), rtol=0, atol=1e-5
+        outputs["probabilities"], softmax(logits, axis=-1), rtol=0, atol=1e-5
     ):
         yield "probabilities are not the softmax of the logits"
     if "class_id" in outputs and not np.array_equal(outputs["class_id"], best):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 from tqdm import tqdm
 
 from tfrobust.core.classifier import Classifier, logits_of
@@ -195,8 +196,7 @@ def predicted(
     classifier.check(stacked, needs_gradient=False)
     logits = logits_of(classifier, stacked, batch_size).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = softmax(logits, axis=1)
     sizes = np.full(len(stacked), np.inf)
     if distance:
         (attack, *_) = searches("fast", None, batch_size, classifier.has_gradient)

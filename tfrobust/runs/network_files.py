@@ -1,10 +1,10 @@
 """The files that a configured network is made from. No TensorFlow here."""
 
-import hashlib
 import importlib.util
 import sys
 from pathlib import Path
 
+from tfrobust.core.provenance import file_hashes
 from tfrobust.core.shipped import PREFIX
 from tfrobust.errors import InputError
 from tfrobust.runs.network_section import IMAGENET, NETWORK_FILES, NetworkConfig
@@ -30,10 +30,7 @@ def digests(config: NetworkConfig) -> dict[str, str]:
     Returns:
         Field → SHA-256 of its file. Of a Python function it is that of its module.
     """
-    return {
-        field: hashlib.sha256(path.read_bytes()).hexdigest()
-        for field, path in _files(config).items()
-    }
+    return {field: file_hashes(path)[path.name] for field, path in _files(config).items()}
 
 
 def _files(config: NetworkConfig) -> dict[str, Path]:
