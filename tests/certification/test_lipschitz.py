@@ -34,7 +34,10 @@ def residual() -> keras.Model:
     inner = layers.Conv2D(2, 3, padding="same", activation="relu")(images)
     blended = layers.Average()([images, layers.Conv2D(2, 3, padding="same")(inner)])
     beside = layers.Concatenate()([blended, layers.Subtract()([images, blended])])
-    largest = layers.Maximum()([beside, layers.Add()([beside, beside])])
+    twice = layers.Concatenate()([images, images])
+    # Not the maximum of x and x + x: TensorFlow 2.21's graphs with oneDNN take max(x, a x) for a
+    # leaky ReLU, though a is above 1.
+    largest = layers.Maximum()([beside, layers.Add()([beside, twice])])
     return keras.Model(images, layers.Dense(3)(layers.Flatten()(largest)))
 
 
@@ -109,26 +112,33 @@ def attack(network: keras.Model) -> Callable[[np.ndarray, np.ndarray], np.ndarra
     """Makes a search for another class on the spheres around the images, by gradients.
 
     The search takes labels and radii, and gives for each image whether it found another class.
+    Steps are a millionth shorter than the radii; and where the pixels' rounding carries an image
+    beyond its radius all the same, by as much as 1e-7 a pixel, it does not count as found.
     """
+    images = tf.constant(IMAGES)
+
+    def distance(points: tf.Tensor) -> tf.Tensor:
+        moved = tf.cast(points, tf.float64) - tf.cast(images, tf.float64)
+        return tf.norm(tf.reshape(moved, (COUNT, -1)), axis=1)
 
     @tf.function
     def search(labels: tf.Tensor, radii: tf.Tensor) -> tf.Tensor:
-        delta, found = tf.zeros_like(IMAGES), tf.zeros(COUNT, tf.bool)
+        points, found = images, tf.zeros(COUNT, tf.bool)
         own = tf.one_hot(labels, 3)
         for _ in range(8):
             with tf.GradientTape() as tape:
-                tape.watch(delta)
-                logits = network(IMAGES + delta, training=False)
+                tape.watch(points)
+                logits = network(points, training=False)
                 rival = tf.reduce_max(logits - 1e9 * own, axis=1)
                 margin = tf.reduce_sum(own * logits, axis=1) - rival
-            found |= margin < 0
-            gradient = tape.gradient(margin, delta)
+            found |= (margin < 0) & (distance(points) <= radii)
+            gradient = tape.gradient(margin, points)
             length = tf.norm(tf.reshape(gradient, (COUNT, -1)), axis=1) + 1e-20
-            delta = -tf.reshape(radii / length, (COUNT, 1, 1, 1)) * gradient
+            step = tf.cast(radii * (1 - 1e-6), tf.float32) / length
+            points = images - tf.reshape(step, (COUNT, 1, 1, 1)) * gradient
         return found
 
-    # In float32 a step may be longer than it should be by a few roundings.
-    return lambda labels, radii: np.asarray(search(labels, (radii * (1 - 1e-6)).astype(np.float32)))
+    return lambda labels, radii: np.asarray(search(labels, tf.constant(radii, tf.float64)))
 
 
 def hold_against_attacks(network: keras.Model, count: int) -> None:
@@ -220,6 +230,7 @@ def test_rounding_and_norms_stay_below_their_bounds(name: str) -> None:
 
 
 def test_a_linear_network_is_certified_exactly() -> None:
+    keras.utils.set_random_seed(0)
     network = NETWORKS["linear"]()
     kernel, bias = network.get_weights()
     logits = IMAGES.reshape(COUNT, -1).astype(np.float64) @ kernel + bias
@@ -234,7 +245,9 @@ def test_a_linear_network_is_certified_exactly() -> None:
         for row, label in zip(logits, labels, strict=True)
     ]
     certificate = certify_lipschitz(network, IMAGES, labels)
-    np.testing.assert_allclose(certificate.l2, expected, rtol=1e-3, atol=1e-5)
+    # The margin gives up what rounding may have added to it: 48 products of an eps of 6e-8 each,
+    # twice, beside slopes of about .5: 2e-5 or so.
+    np.testing.assert_allclose(certificate.l2, expected, rtol=1e-3, atol=1e-4)
     assert np.all(certificate.l2 < np.array(expected))
     np.testing.assert_allclose(certificate.rmse, certificate.l2 / np.sqrt(48))
     assert 0 < certificate.rounding < 1e-4

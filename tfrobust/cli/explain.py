@@ -167,7 +167,7 @@ def explain(values: Any) -> None:
             steps = explanations.at_sizes(classifier, image, target, rhos=rhos)
             write_atomically(moving, animate(steps, names, kind=values.animation))
             written.append(f"moving  {moving}")
-        _tell(classifier, image, names, name if several else "")
+        explained.tell(classifier, image, names, name if several else "")
         print("\n".join(written))
 
 
@@ -181,6 +181,7 @@ def _sheet(
     names: list[str],
 ) -> bytes:
     """The picture of one image: of the class asked for, or the predicted one, and its rival."""
+    from tfrobust.cli import explained
     from tfrobust.explanations import at_sizes, rivals
     from tfrobust.explanations.overviews import by_methods
     from tfrobust.reports.sheet import LESS_SURE, RIVAL, SURER, Question, sheet_png
@@ -196,7 +197,7 @@ def _sheet(
     return sheet_png(
         found.originals[row],
         questions,
-        _probabilities(classifier, image),
+        explained.probabilities(classifier, image),
         maps=by_methods(methods, classifier, image, asked),
         class_names=names,
         label=None if found.labels is None else int(found.labels[row]),
@@ -256,24 +257,6 @@ def _stem(values: Any) -> str:
     if values.dataset is None:
         return Path(values.image).resolve().stem
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
-
-
-def _probabilities(classifier: "Classifier", image: np.ndarray) -> np.ndarray:
-    """The softmax of one image (1, H, W, C): float64 (K,)."""
-    from scipy.special import softmax
-
-    logits = np.asarray(classifier(image))[0].astype(np.float64)
-    shares: np.ndarray = softmax(logits)
-    return shares
-
-
-def _tell(classifier: "Classifier", image: np.ndarray, names: list[str], name: str) -> None:
-    """Prints the three likeliest classes of an image (1, H, W, C)."""
-    shares = _probabilities(classifier, image)
-    if name:
-        print(f"{name}:")
-    for number in np.argsort(-shares)[:3]:
-        print(f"{shares[number]:6.1%}  {names[number]}")
 
 
 def chosen_class(target: str | None, names: list[str]) -> int:

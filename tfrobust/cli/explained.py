@@ -105,3 +105,21 @@ def about_label(
         found = found._replace(labels=found.labels[:, label])
     two = [f"not {names[label]}", names[label]]
     return as_classifier(classifier, label=label), found, two
+
+
+def probabilities(classifier: "Classifier", image: np.ndarray) -> np.ndarray:
+    """The softmax of one image (1, H, W, C): float64 (K,)."""
+    from scipy.special import softmax
+
+    logits = np.asarray(classifier(image))[0].astype(np.float64)
+    shares: np.ndarray = softmax(logits)
+    return shares
+
+
+def tell(classifier: "Classifier", image: np.ndarray, names: list[str], name: str) -> None:
+    """Prints the three likeliest classes of an image (1, H, W, C)."""
+    shares = probabilities(classifier, image)
+    if name:
+        print(f"{name}:")
+    for number in np.argsort(-shares)[:3]:
+        print(f"{shares[number]:6.1%}  {names[number]}")
