@@ -21,8 +21,8 @@ def test_a_report_is_drawn_without_tensorflow() -> None:
         "ara = accuracy_robustness_area(sizes, 2)\n"
         "report = AraReport(name='', data='', num_classes=2, image_shape=(1, 1, 1), bounds=None,\n"
         "    clean_accuracy=1.0, attack_ara=ara, btr_ara=ara, attack_rmse=sizes, btr_rmse=sizes,\n"
-        "    attack_linf=sizes, attacks=(), checks={}, image_hash='', smoke=False, seed=0,\n"
-        "    command='', versions={}, seconds=0.0)\n"
+        "    attack_linf=sizes, attacks=(), checks={}, unchecked={}, image_hash='',\n"
+        "    smoke=False, seed=0, command='', versions={}, seconds=0.0)\n"
         "report.summary(), report._repr_html_()\n"
         "sys.exit('tensorflow' in sys.modules)"
     )

@@ -73,6 +73,14 @@ def test_damage_and_absence_are_reported(tmp_path):
         embedded.read(tmp_path / "missing.xz")
 
 
+def test_training_images_are_those_of_the_training_set(data):
+    some = data.training_images(7)
+    assert some.shape == (7, 28, 28, 1) and some.dtype == np.float32
+    np.testing.assert_array_equal(some, data.training_images(7))
+    tested = {image.tobytes() for image in data.test_arrays(None)[0]}
+    assert not tested & {image.tobytes() for image in some}
+
+
 def test_held_out_images_are_the_last_to_train_on():
     whole = datasets.load("fashion_mnist_mini")
     data = datasets.load("fashion_mnist_mini", held_out=300)

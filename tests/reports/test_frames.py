@@ -38,6 +38,7 @@ def test_a_row_for_each_image(make_report: Make) -> None:
     named = make_report(class_names=tuple("abcdefghij")).to_dataframe()
     assert named.loc[5, ["label", "attacked"]].tolist() == ["f", "g"]
     assert named["attacked"].isna().tolist() == [False] * 19 + [True]  # not found
+    assert "attack_linf" not in make_report(attack_linf=None).to_dataframe()
     bare = make_report(predictions=None).to_dataframe()
     assert bare.columns[0] == "attack_rmse"
     np.testing.assert_array_equal(frame["btr: L2,min (450 steps)"], report.attacks[2].rmse)

@@ -154,6 +154,19 @@ def test_page_shows_examples_sizes_checks_and_the_command(
     assert "img" not in read(report_page(make_report())).tags
 
 
+def test_what_was_not_looked_for_is_not_told(make_report: Make, read) -> None:
+    page = read(report_page(make_report(attack_linf=None), twin=make_report(scale=0.5)))
+    assert "L∞ 8/255" not in page.text and "as no attack searched in it" in page.text
+    assert "left out not made: there was no time" in page.text
+
+
+def test_gradients_of_both_goals_are_told(make_report: Make, read) -> None:
+    # Two attacks of 60 gradients for each of two goals.
+    text = read(report_page(make_report())).text
+    assert "rests on at most 240 gradients of both goals" in text
+    assert "the BTR ARA rests on 120 of them" in text
+
+
 def test_bounds_are_told(make_report: Make, read) -> None:
     assert "are kept within [0, 1]" in read(report_page(make_report(bounds=(0.0, 1.0)))).text
 

@@ -20,6 +20,10 @@ def test_summary(make_report: Make) -> None:
     assert "L2,min (450 steps) + linearized margin (40 steps)" in text
     assert "is 3.33 [3.33, 3.33]" in text and "0.970" in text
     assert lines[-1] == "warning: Beware."
+    assert (
+        "at most 240 gradients for each image, those of BTR (120) included; 1 of 3 checks could "
+        "not be made"
+    ) in lines
 
 
 def test_certificate_and_estimate_have_lines_of_their_own(

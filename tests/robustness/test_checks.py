@@ -69,7 +69,9 @@ def test_an_honest_network_has_no_warning(
     report = measure(network, source, walk=True)
     assert report.clean_accuracy > 0.6
     assert report.warnings == ()
-    assert list(report.checks) == list(CHECKS)
+    # The blend's images are measured too, but it was not needed.
+    assert list(report.checks) == [name for name in CHECKS if name not in report.unchecked]
+    assert report.unchecked == {}
     numbers = [example.number for example in report.examples]
     assert len(set(numbers)) == len(numbers) == 8
     sizes = [example.rmse for example in report.examples]
@@ -150,7 +152,19 @@ def test_a_network_without_gradients_is_asked_what_it_can_answer(
     report = evaluate(opaque, images, labels, attacks=[Blend(images, bounds=(0.0, 1.0))], **options)
     assert report.attack_ara.value is not None
     # A blend is no fine search.
-    assert named(report) - {"the harder goal takes more"} == {"attacks followed gradients"}
+    assert named(report) - {"the harder goal takes more"} == {
+        "attacks followed gradients",
+        "images were judged each by itself",
+    }
+    assert report.unchecked["gradients lead somewhere"] == "the network gives no gradient"
+    assert set(report.checks) | set(report.unchecked) == set(CHECKS)
+    assert not set(report.checks) & set(report.unchecked)
+    # Images from elsewhere are no reason to warn.
+    pool, _ = source.test_arrays(2 * COUNT)
+    others = Blend(pool[COUNT:], bounds=(0.0, 1.0))
+    apart = evaluate(opaque, images, labels, attacks=[others], **options)
+    assert "images were judged each by itself" in apart.unchecked
+    assert np.isfinite(apart.attack_rmse).all()
 
 
 @pytest.mark.slow
@@ -181,9 +195,9 @@ def evidence(
     attack: Sequence[float] = (0.0, 0.1, 0.1, 0.2),
     btr: Sequence[float] = (0.0, 0.1, 0.2, 0.3),
     late: np.ndarray = NONE,
-    steepest: np.ndarray = ONES,
+    steepest: np.ndarray | None = ONES,
     logits: np.ndarray = LOGITS,
-    attacks: tuple[Searched, ...] = (),
+    attacks: tuple[Searched, ...] | None = None,
     **probes: np.ndarray,
 ) -> Evidence:
     honest = {
@@ -198,10 +212,10 @@ def evidence(
     return Evidence(
         labels=LABELS,
         logits=logits,
-        steepest={"cross-entropy": steepest, "margin": ONES},
+        steepest={} if steepest is None else {"cross-entropy": steepest, "margin": ONES},
         sizes={"attack": np.array(attack), "btr": np.array(btr)},
         late={"attack": late, "btr": NONE},
-        attacks=attacks,
+        attacks=(searched([0, 0.1, 0.1, 0.2]),) if attacks is None else attacks,
         probes=Probes(**{**honest, **probes}),
     )
 
@@ -220,13 +234,34 @@ def searched(sizes: list[float], name: str = "it", **fields: Any) -> Searched:
 
 
 def test_no_reason_no_warning() -> None:
-    # Nothing compares an attack that alone followed gradients.
-    passed = run_checks(evidence())
-    assert set(CHECKS) - set(passed) == {"more than one attack comes so close"}
+    # Nothing compares an attack that alone followed gradients, and its steps are not given.
+    passed, left_out = run_checks(evidence())
     assert not any(passed.values())
+    assert left_out == {
+        "more than one attack comes so close": "fewer than two attacks followed gradients",
+        "steps are finer than sizes": "no attack walks by steps of given lengths",
+        "images were judged each by itself": "no attack blends with images that are measured",
+    }
     agree = (searched([0, 0.1, 0.1, 0.2]), searched([0, 0.1, 0.11, 0.21], "that", last_step=2e-4))
-    free = searched([np.inf] * 4, needs_gradient=False)
-    assert run_checks(evidence(attacks=(*agree, free))) == dict.fromkeys(CHECKS, ())
+    free = searched([np.inf] * 4, needs_gradient=False, borrows=True)
+    assert run_checks(evidence(attacks=(*agree, free))) == (dict.fromkeys(CHECKS, ()), {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "count"),
+    [
+        ({"steepest": None}, "the network gives no gradient", 3),
+        ({"drift": ONES}, "the network answers differently from call to call", 3),
+        ({"attacks": ()}, "no attack followed gradients", 1),
+        ({"attacks": ()}, "no attack tells what it found late", 1),
+    ],
+)
+def test_a_check_that_cannot_be_made_has_not_passed(
+    changes: dict[str, Any], reason: str, count: int
+) -> None:
+    passed, left_out = run_checks(evidence(**changes))
+    assert list(left_out.values()).count(reason) == count
+    assert set(passed) == set(CHECKS) - set(left_out)
 
 
 INF = np.inf
@@ -263,21 +298,30 @@ WARNED = [
         {"attacks": (searched([0, 0.009, 0.1, 0.2], "walk", last_step=2e-4),)},
         "1 of 4 images were misclassified at sizes that only walk finds",
     ),
+    (
+        {
+            "attacks": (
+                searched([0, INF, 0.1, 0.2]),
+                searched([INF, 0.3, INF, INF], "blend", needs_gradient=False, borrows=True),
+            )
+        },
+        "1 of 4 images were misclassified only by a blend with another of the images measured",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("changes", "words"), WARNED)
 def test_reasons_by_hand(changes: dict[str, Any], words: str) -> None:
-    warnings = [one for found in run_checks(evidence(**changes)).values() for one in found]
+    warnings = [one for found in run_checks(evidence(**changes))[0].values() for one in found]
     assert words in "\n".join(warnings)
     assert len(warnings) <= 2
 
 
 def test_a_slope_that_agrees_at_any_size_is_enough() -> None:
     slopes = np.array([[0.0] * 4, [1.1] * 4, [5.0] * 4])
-    assert not any(run_checks(evidence(slopes=slopes)).values())
+    assert not any(run_checks(evidence(slopes=slopes))[0].values())
     unknown = evidence(slopes=np.full((3, 4), np.nan))
-    assert not any(run_checks(unknown).values())
+    assert not any(run_checks(unknown)[0].values())
 
 
 def test_margins_and_steps_against_a_plane() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import PGD, Attack, BelowChance, L2Min, LinearizedMargin
+from tfrobust.attacks import PGD, Attack, BelowChance, Blend, L2Min, LinearizedMargin
 from tfrobust.attacks.base import Block
 from tfrobust.errors import InputError
 from tfrobust.robustness import AraReport
@@ -127,6 +127,12 @@ class Scripted(Attack):
         self._calls += 1
         found = images.numpy().mean(axis=(1, 2, 3)) > 0.45
         return self.share * images.numpy(), found, found
+
+
+class InLinf(Scripted):
+    """The same, said to search in L∞."""
+
+    searches_linf = True
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +302,9 @@ def test_a_shard_of_another_evaluation_is_refused(
 
 
 def test_robust_accuracy_by_hand(network: keras.Model) -> None:
-    report = measure(network, Scripted(batch_size=12, share=0.1))
+    with pytest.raises(InputError, match="an attack in L∞, got scripted <attack>/1, which"):
+        measure(network, Scripted(batch_size=12)).robust_accuracy(0.1, "Linf")
+    report = measure(network, InLinf(batch_size=12, share=0.1))
     # A tenth of an image: its norms are a tenth of the image's, where it counts as found.
     found = IMAGES.mean(axis=(1, 2, 3)) > 0.45
     norms = np.where(found, 0.1 * np.sqrt(np.square(IMAGES).sum(axis=(1, 2, 3))), np.inf)
@@ -406,6 +414,12 @@ def test_presets(preset: str) -> None:
     large = preset_attacks(preset, np.zeros((20, 224, 224, 3), np.float32), bounds=None)
     assert {(attack.bounds, attack.batch_size) for attack in large} == {(None, 7)}
     assert len({attack.name for attack in small}) == len(small) >= 2
+    outside = np.ones((3, 28, 28, 1), np.float32)
+    (*_, blend) = preset_attacks(
+        preset, np.zeros((9, 28, 28, 1), np.float32), bounds=None, pool=outside
+    )
+    assert isinstance(blend, Blend)
+    np.testing.assert_array_equal(blend.pool, outside)
 
 
 class BetterBelowChance(Attack):

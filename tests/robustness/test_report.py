@@ -40,7 +40,7 @@ def test_json_there_and_back(make_report: Make, tmp_path: Path, unfound: int) ->
     path = tmp_path / "ara.json"
     report.to_json(path)
     values = json.loads(path.read_text())
-    assert values["schema"] == 7
+    assert values["schema"] == 8
     assert values["warnings"] == ["a “warning”"] and "examples" not in values
     assert values["attack_rmse"].count(None) == unfound
     assert_same(AraReport.from_json(path), report)
@@ -63,8 +63,8 @@ def test_json_that_was_kept_still_loads(tmp_path: Path) -> None:
 def test_json_of_an_earlier_schema_is_refused(make_report: Make, tmp_path: Path) -> None:
     path = tmp_path / "ara.json"
     make_report().to_json(path)
-    path.write_text(path.read_text().replace('"schema": 7', '"schema": 6'))
-    with pytest.raises(InputError, match=r"AraReport\.to_json's schema 7; got schema 6"):
+    path.write_text(path.read_text().replace('"schema": 8', '"schema": 7'))
+    with pytest.raises(InputError, match=r"AraReport\.to_json's schema 8; got schema 7"):
         AraReport.from_json(path)
 
 

@@ -264,7 +264,7 @@ def form_of_the_json(folder: Path, rng: np.random.Generator) -> None:
         text.replace("\n", "\n "),
         text.replace('"made"', '"note": "approved",\n "made"', 1),
         text.replace('"btr_ara"', '"btr_ara": {}, "btr_ara"', 1),
-        text.replace('"schema": 1', '"schema": 2'),
+        text.replace('"schema": 2', '"schema": 3'),
         json.dumps(json.loads(text)),
     ]
     path.write_text(others[rng.integers(len(others))])

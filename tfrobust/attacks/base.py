@@ -81,6 +81,8 @@ class Attack(Configured, ABC):
 
     # Whether the attack follows the model's gradient, which an `Opaque` one does not give.
     needs_gradient: ClassVar[bool] = True
+    # Whether it tells which perturbations it found only late in its search.
+    tells_late: ClassVar[bool] = False
 
     bounds: Bounds | None = None
     batch_size: int = 50
@@ -94,6 +96,24 @@ class Attack(Configured, ABC):
     @abstractmethod
     def name(self) -> str:
         """What reports call the attack, with its number of steps."""
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients of the model it takes for each image, at most."""
+        return 0
+
+    @property
+    def queries(self) -> int | None:
+        """How many answers it asks the model for, for each image at most, if it needs no gradient.
+
+        The packing of images into blocks is left out. None where nobody counted.
+        """
+        return None
+
+    @property
+    def searches_linf(self) -> bool:
+        """Whether it looks for perturbations that are small in L∞, and not in L2."""
+        return False
 
     @abstractmethod
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

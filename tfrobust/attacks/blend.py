@@ -48,6 +48,11 @@ class Blend(Attack):
         """The same for pools of any size, so that reports can be compared."""
         return "blend with another image"
 
+    @property
+    def queries(self) -> int:
+        """The whole pool, and the bisection."""
+        return len(self.pool) + self.line_steps + 2
+
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(block.classes)
         nothing = np.zeros(count, bool)

@@ -85,6 +85,11 @@ class CarliniWagner(MinimumNormAttack):
         """One for each walk."""
         return self.searches
 
+    @property
+    def gradients(self) -> int:
+        """Those of all walks."""
+        return self.searches * self.steps
+
     def init(self, model: Classifier, block: Block) -> tuple[_State, Best]:
         """With the first constant."""
         count = len(block.classes)

@@ -43,6 +43,23 @@ def smallest(results: Sequence[AttackResult]) -> tuple[AttackResult, np.ndarray]
     return best, winner
 
 
+def smallest_linf(results: Sequence[AttackResult], images: np.ndarray) -> np.ndarray:
+    """For each image the smallest L∞ size of several results.
+
+    Args:
+        results: of the same images.
+        images: float32 (N, H, W, C), as they are.
+
+    Returns:
+        float64 (N,), the largest change of a value; infinite where nothing was found.
+    """
+    sizes = [
+        np.where(one.found, np.abs(one.adversarials - images).max(axis=(1, 2, 3)), np.inf)
+        for one in results
+    ]
+    return np.min(sizes, axis=0).astype(np.float64)
+
+
 def attack_in_turn(
     attacks: Sequence[Attack],
     model: Model,

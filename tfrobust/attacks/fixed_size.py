@@ -52,6 +52,8 @@ class FixedSizeAttack(Attack):
     `bounds` and `batch_size` are those of every `Attack`.
     """
 
+    tells_late = True
+
     steps: int = 10
     rounds: int = 9
     norm: float = 2
@@ -66,6 +68,16 @@ class FixedSizeAttack(Attack):
             )
         if self.norm not in NORMS:
             raise InputError(f"expected the norm 2 or numpy.inf, got {self.norm!r}")
+
+    @property
+    def gradients(self) -> int:
+        """The steps at all sizes."""
+        return self.steps * self.rounds if self.needs_gradient else 0
+
+    @property
+    def searches_linf(self) -> bool:
+        """In its norm."""
+        return bool(self.norm == np.inf)
 
     @abstractmethod
     def _perturbations(self, model: Classifier, block: Block, sizes: np.ndarray) -> tf.Tensor:

@@ -121,6 +121,11 @@ class LinearizedMargin(MinimumNormAttack):
         """One for each round, which takes many gradients."""
         return ROUNDS
 
+    @property
+    def gradients(self) -> int:
+        """The steps of all candidates together."""
+        return self.steps
+
     def init(self, model: Classifier, block: Block) -> tuple[_Search, Best]:
         """Every candidate at the clean image, and what is known as one more candidate."""
         own = tf.fill([len(block.classes)], -1)

@@ -95,6 +95,11 @@ class MinimumNormAttack(Attack):
         """
         return self.steps + 1
 
+    @property
+    def gradients(self) -> int:
+        """One for each visit."""
+        return self.steps + 1
+
     @abstractmethod
     def init(self, model: Classifier, block: Block) -> tuple[Any, Best]:
         """Where the walk begins.

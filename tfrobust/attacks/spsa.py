@@ -71,6 +71,11 @@ class SPSA(FixedSizeAttack):
             f"{self.rounds} sizes)"
         )
 
+    @property
+    def queries(self) -> int:
+        """Of all sizes' walks, the judgement of each, and the bisection."""
+        return self.rounds * (self.steps * (self.samples + 1) + 1) + self.line_steps + 2
+
     def _perturbations(self, model: Classifier, block: Block, sizes: np.ndarray) -> tf.Tensor:
         deltas: list[tf.Tensor] = []
         done: dict[tuple[int, int, float, bytes], tf.Tensor] = {}

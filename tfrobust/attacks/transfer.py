@@ -76,6 +76,16 @@ class Transfer(Attack):
         steps = int(np.ceil(np.log(self.factor * 8) / np.log(1.5)))
         return np.geomspace(1 / 8, self.factor, steps + 1).astype(np.float32)
 
+    @property
+    def queries(self) -> int:
+        """One for each scale, and the bisection."""
+        return len(self.scales) + self.line_steps + 1
+
+    @property
+    def searches_linf(self) -> bool:
+        """As the attack on the surrogate does."""
+        return self.attack.searches_linf
+
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if block.criterion.of_labels:
             raise InputError(

@@ -115,6 +115,7 @@ def evaluate(values: Any) -> None:
     from tfrobust.robustness.labels_report import LabelsReport
     from tfrobust.robustness.options import Options
     from tfrobust.robustness.partials import AnotherEvaluation
+    from tfrobust.robustness.presets import pool_of
     from tfrobust.robustness.report import AraReport
 
     classifier, source = _model_and_data(values)
@@ -134,6 +135,7 @@ def evaluate(values: Any) -> None:
         class_names=names,
         files=sample.files,
         groups=sample.groups,
+        pool=pool_of(source),
         partial_dir=folder / "evaluation",
     )
     evaluation: Evaluation | LabelsEvaluation

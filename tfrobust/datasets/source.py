@@ -150,6 +150,21 @@ class DataSource(ABC):
             batches = batches.map(lambda *batch: tuple(part[first:last] for part in batch))
         return batches.prefetch(tf.data.AUTOTUNE)
 
+    def training_images(self, limit: int) -> np.ndarray:
+        """Some training images, not augmented: the first of an epoch with seed 0.
+
+        Args:
+            limit: how many at most.
+
+        Returns:
+            float32 (M, H, W, C) in [0, 1]; M is 0 for a set that is for testing only.
+        """
+        count = min(limit, self.info.train_images)
+        if not count:
+            return np.zeros((0, *self.info.image_shape), np.float32)
+        images, *_ = next(iter(self.train(count, seed=0, augmentation="none")))
+        return images.numpy()
+
     def test(
         self, batch_size: int, *, limit: int | None = None, drop_remainder: bool = False
     ) -> tf.data.Dataset:

@@ -45,11 +45,13 @@ class EvidenceFile(Record):
         btr_ara: the area for the goal "no more likely than a guess".
         performance: accuracy and calibration, as the network is and under attack, by class and by
             group.
-        checks: for each check's name, reasons not to trust the figures; an empty tuple is good.
+        checks: for the name of each check that was made, reasons not to trust the figures; an
+            empty tuple is good.
+        unchecked: for the name of each check that was not made, why.
         limits: what the evidence does not show.
     """
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2  # with `unchecked`
 
     made: Made
     sources: dict[str, str]
@@ -61,6 +63,7 @@ class EvidenceFile(Record):
     btr_ara: Ara
     performance: Performance
     checks: dict[str, tuple[str, ...]]
+    unchecked: dict[str, str]
     limits: tuple[str, ...]
 
 

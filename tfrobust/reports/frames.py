@@ -48,8 +48,9 @@ def report_frame(report: AraReport) -> "pandas.DataFrame":
     columns |= {
         "attack_rmse": report.attack_rmse,
         "btr_rmse": report.btr_rmse,
-        "attack_linf": report.attack_linf,
     }
+    if report.attack_linf is not None:
+        columns["attack_linf"] = report.attack_linf
     if report.lipschitz is not None:
         columns["certified_rmse"] = report.lipschitz.rmse
     columns |= {f"{record.goal}: {record.name}": record.rmse for record in report.attacks}

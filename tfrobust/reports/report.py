@@ -145,6 +145,8 @@ def _robust_accuracy(report: AraReport, twin: AraReport | None) -> Table:
     head = ["no attack found less than", "images that hold", "95 % interval"]
     rows = []
     for words, size, norm in SIZES:
+        if norm == "Linf" and any(one.attack_linf is None for one in (report, twin) if one):
+            continue
         share = report.robust_accuracy(size, norm)
         low, high = share_interval(round(share * report.images), report.images)
         rows.append([words, f"{share:.3f}", f"{low:.3f} – {high:.3f}"])
@@ -154,7 +156,10 @@ def _robust_accuracy(report: AraReport, twin: AraReport | None) -> Table:
 
 
 def _attacks(report: AraReport) -> Table:
-    head = ["attack", "goal", "ARA alone", "95 % interval", "won", "late", "unfound", "seconds"]
+    head = [
+        *("attack", "goal", "ARA alone", "95 % interval", "won", "late", "unfound"),
+        *("gradients", "answers", "seconds"),
+    ]
     rows = [
         [
             record.name,
@@ -163,6 +168,8 @@ def _attacks(report: AraReport) -> Table:
             str(record.won),
             str(record.late),
             str(record.ara.unfound),
+            str(record.gradients or "none"),
+            "not counted" if record.queries is None else str(record.queries),
             f"{record.seconds:.0f}",
         ]
         for record in report.attacks

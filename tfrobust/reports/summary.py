@@ -26,6 +26,8 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
         f"attack ARA     {report.attack_ara}",
         f"BTR ARA        {report.btr_ara}",
         f"95 % intervals; upper bounds by {' + '.join(report.attack_names)}",
+        f"{_cost(report)}; {len(report.unchecked)} of "
+        f"{len(report.checks) + len(report.unchecked)} checks could not be made",
     ]
     extras = (report.lipschitz, report.certificate, report.clever)
     lines += [str(extra) for extra in extras if extra is not None]
@@ -38,3 +40,16 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
         )
         warnings += ratios.notes
     return "\n".join(lines + [f"warning: {warning}" for warning in warnings])
+
+
+def _cost(report: AraReport) -> str:
+    """How many gradients, or else answers, the areas rest on."""
+    if report.attack_gradients:
+        return (
+            f"at most {report.attack_gradients} gradients for each image, those of BTR "
+            f"({report.btr_gradients}) included"
+        )
+    counts = [record.queries for record in report.attacks]
+    if None in counts:
+        return "no gradients"
+    return f"no gradients, at most {sum(filter(None, counts))} answers for each image"

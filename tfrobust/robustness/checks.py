@@ -12,6 +12,7 @@ import numpy as np
 from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.evidence import Evidence, Searched
 from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, margins
+from tfrobust.robustness.unchecked import unchecked
 
 GOALS = {"attack": "misclassified", "btr": "brought down to a guess (BTR)"}
 # Chance may explain what this share of the images does, and it hardly moves an area.
@@ -24,24 +25,19 @@ ALONE = 0.8
 COARSE = 0.02
 
 
-def run_checks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
-    """Runs all checks.
-
-    The check that compares attacks is left out if only one attack followed gradients.
+def run_checks(evidence: Evidence) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Runs all checks that can be made.
 
     Args:
         evidence: what a finished evaluation found.
 
     Returns:
-        For each check's name, sentences that say what is wrong and what to do. An empty tuple is
-        the good case.
+        For the name of each check that was made, sentences that say what is wrong and what to do:
+        an empty tuple is the good case. And for the name of each that was not made, why.
     """
-    several = len({record.name for record in evidence.attacks if record.needs_gradient}) > 1
-    return {
-        name: tuple(check(evidence))
-        for name, check in CHECKS.items()
-        if several or check is not _alone
-    }
+    left_out = unchecked(evidence)
+    made = {name: tuple(check(evidence)) for name, check in CHECKS.items() if name not in left_out}
+    return made, left_out
 
 
 def _guess(evidence: Evidence) -> Iterator[str]:
@@ -240,6 +236,17 @@ def _others(evidence: Evidence, record: Searched) -> np.ndarray:
     return np.min([*found, np.full(len(record.rmse), np.inf)], axis=0)
 
 
+def _borrowed(evidence: Evidence) -> Iterator[str]:
+    for record in evidence.attacks:
+        # A blend is the last resort: it looks only at images for which nothing else was found.
+        if record.borrows and (count := int((evidence.right & np.isfinite(record.rmse)).sum())):
+            yield (
+                f"{count} of {len(record.rmse)} images were {GOALS[record.goal]} only by a blend "
+                "with another of the images measured: their sizes depend on which images are "
+                "measured together. Give evaluate a pool of other images, or more attacks."
+            )
+
+
 def _no_gradient_followed(evidence: Evidence) -> Iterator[str]:
     if evidence.attacks and not any(record.needs_gradient for record in evidence.attacks):
         yield (
@@ -267,4 +274,5 @@ CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "larger perturbations work as well": _lost,
     "more than one attack comes so close": _alone,
     "steps are finer than sizes": _coarse,
+    "images were judged each by itself": _borrowed,
 }

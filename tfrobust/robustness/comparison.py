@@ -128,7 +128,7 @@ def first_images(
         btr_ara=area(sizes["btr"]),
         attack_rmse=sizes["attack"],
         btr_rmse=sizes["btr"],
-        attack_linf=report.attack_linf[:count],
+        attack_linf=None if report.attack_linf is None else report.attack_linf[:count],
         attacks=tuple(records),
         image_hash=image_hash,
         certificate=None,

@@ -27,6 +27,7 @@ def evaluate(
     class_names: Sequence[str] = (),
     files: Sequence[str] = (),
     groups: Sequence[str] = (),
+    pool: Any = None,
     partial_dir: str | Path | None = None,
     progress: bool = True,
     smoke: bool = False,
@@ -54,6 +55,9 @@ def evaluate(
         files: N file names for the report; empty if there are none.
         groups: for each image what it belongs to, such as a patient's number or a hospital, as the
             report shall show it; empty if nothing groups them.
+        pool: float (M, H, W, C) in [0, 1] or uint8, images outside those measured, such as training
+            images. A preset blends with them where no other attack finds anything. None takes those
+            measured, and the report warns where it makes a difference.
         partial_dir: a folder that keeps what is finished. The same call with the same folder
             goes on where an interrupted one ended. None keeps nothing.
         progress: whether to show a bar with the remaining time on stderr.
@@ -82,6 +86,7 @@ def evaluate(
             class_names=class_names,
             files=files,
             groups=groups,
+            pool=pool,
             partial_dir=partial_dir,
             progress=progress,
             smoke=smoke,

@@ -28,6 +28,7 @@ def evaluate_labels(
     label_names: Sequence[str] = (),
     files: Sequence[str] = (),
     groups: Sequence[str] = (),
+    pool: Any = None,
     partial_dir: str | Path | None = None,
     progress: bool = True,
     smoke: bool = False,
@@ -53,7 +54,7 @@ def evaluate_labels(
         name: what the report calls the network; None takes the network's own name.
         data: a few words for the report that say which images these are.
         label_names: K names; without them labels have numbers.
-        files, groups: as for `evaluate`.
+        files, groups, pool: as for `evaluate`.
         partial_dir: a folder that keeps what is finished, in a folder for each label. The same call
             goes on where an interrupted one ended.
         progress: whether to show a bar for each label.
@@ -78,6 +79,7 @@ def evaluate_labels(
         data=data,
         files=files,
         groups=groups,
+        pool=pool,
         partial_dir=partial_dir,
         progress=progress,
         smoke=smoke,

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrobust.attacks import AttackResult, BelowChance, Misclassified
-from tfrobust.attacks.ensemble import attack_in_turn, smallest
+from tfrobust.attacks.ensemble import attack_in_turn, smallest, smallest_linf
 from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.core.bounds import checked_bounds
 from tfrobust.core.classifier import Model, logits_of
@@ -73,8 +73,9 @@ class Evaluation:
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
         self.labels = checked_labels(labels, len(self.images), self.num_classes)
+        pool = None if options.pool is None else checked_images(options.pool, self.network)
         self.attacks = (
-            preset_attacks(preset, self.images, bounds, self.network.has_gradient)
+            preset_attacks(preset, self.images, bounds, self.network.has_gradient, pool)
             if attacks is None
             else list(attacks)
         )
@@ -155,6 +156,7 @@ class Evaluation:
         btr, wrong = best["btr"], self._wrong(best["btr"])
         attacked = smallest([best["attack"], wrong])[0]
         given = self._given(attacked)
+        checks, unchecked = run_checks(self._evidence(found, best))
         return AraReport(
             name=self.name,
             data=self.data,
@@ -166,9 +168,12 @@ class Evaluation:
             btr_ara=self._area(btr.rmse),
             attack_rmse=attacked.rmse,
             btr_rmse=btr.rmse,
-            attack_linf=np.min([self._linf(one) for one in (*found["attack"], wrong)], axis=0),
+            attack_linf=smallest_linf([*found["attack"], wrong], self.images)
+            if any(attack.searches_linf for attack in self.attacks)
+            else None,
             attacks=tuple(records),
-            checks=run_checks(self._evidence(found, best)),
+            checks=checks,
+            unchecked=unchecked,
             image_hash=image_hash(self.images, self.labels),
             smoke=self.smoke,
             seed=self.seed,
@@ -254,6 +259,8 @@ class Evaluation:
                 won=int((winner == row).sum()),
                 late=int(result.late.sum()),
                 seconds=sum(done[row].seconds for done in parts),
+                gradients=attack.gradients,
+                queries=attack.queries,
             )
             for row, (attack, result) in enumerate(zip(self.attacks, results, strict=True))
         ]
@@ -268,7 +275,7 @@ class Evaluation:
             steepest=self.clean.steepest,
             sizes={goal: result.rmse for goal, result in best.items()},
             late={goal: result.late for goal, result in best.items()},
-            attacks=searched(self.attacks, found),
+            attacks=searched(self.attacks, found, self.images),
             probes=probe(
                 self.network,
                 self.images,
@@ -280,11 +287,6 @@ class Evaluation:
                 seed=self.seed,
             ),
         )
-
-    def _linf(self, result: AttackResult) -> np.ndarray:
-        """The largest change of a value, float64 (N,); infinite where nothing was found."""
-        largest = np.abs(result.adversarials - self.images).max(axis=(1, 2, 3))
-        return np.where(result.found, largest, np.inf).astype(np.float64)
 
     def _area(self, rmse: np.ndarray) -> Ara:
         return accuracy_robustness_area(rmse, self.num_classes, groups=self.groups, seed=self.seed)

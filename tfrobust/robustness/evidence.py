@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.attacks import Attack, AttackResult, L2Min
+from tfrobust.attacks import Attack, AttackResult, Blend, L2Min
 from tfrobust.attacks.walk import step_lengths
 from tfrobust.robustness.probes import Probes, margins
 
@@ -28,6 +28,8 @@ class Searched(NamedTuple):
         rmse: float64 (N,), the sizes; infinite where the attack found nothing.
         needs_gradient: whether the attack follows the network's gradient.
         last_step: RMSE of the attack's last step, if that limits how fine its sizes are; else 0.
+        tells_late: whether it tells which perturbations it found late in its search.
+        borrows: whether it blends with images that are measured themselves.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Searched(NamedTuple):
     rmse: np.ndarray
     needs_gradient: bool
     last_step: float
+    tells_late: bool = True
+    borrows: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,14 +83,20 @@ class Evidence:
 
 
 def searched(
-    attacks: Sequence[Attack], found: Mapping[str, Sequence[AttackResult]]
+    attacks: Sequence[Attack], found: Mapping[str, Sequence[AttackResult]], images: np.ndarray
 ) -> tuple[Searched, ...]:
     """What each attack found for each goal, as the checks take it.
 
     Args:
         attacks: the attacks of an evaluation, in order.
         found: for each goal, what each of these attacks found.
+        images: float32 (N, H, W, C), those that are measured.
     """
+    measured = {image.tobytes() for image in images}
+    borrowers = [
+        isinstance(attack, Blend) and any(image.tobytes() in measured for image in attack.pool)
+        for attack in attacks
+    ]
     return tuple(
         Searched(
             name=attack.name,
@@ -97,7 +107,9 @@ def searched(
             last_step=float(step_lengths(attack.steps, attack.path)[-1])
             if isinstance(attack, L2Min)
             else 0.0,
+            tells_late=attack.tells_late,
+            borrows=borrows,
         )
         for goal, results in found.items()
-        for attack, result in zip(attacks, results, strict=True)
+        for attack, result, borrows in zip(attacks, results, borrowers, strict=True)
     )

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tfrobust.attacks import Attack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.input_range import Range
@@ -22,6 +24,7 @@ class Options:
     class_names: Sequence[str] = ()
     files: Sequence[str] = ()
     groups: Sequence[str] = ()
+    pool: np.ndarray | None = None
     partial_dir: str | Path | None = None
     progress: bool = True
     smoke: bool = False

@@ -7,10 +7,13 @@ import numpy as np
 
 from tfrobust.attacks import PGD, SPSA, Attack, Blend, L2Min, LinearizedMargin
 from tfrobust.core.bounds import Bounds
+from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
 
 # A batch has at most 50 images, and fewer if they are so large that memory would run out.
 MOST_IMAGES, MOST_VALUES = 50, 1_500_000
+# And a blend goes towards one of so many, in so much memory.
+POOL, POOL_VALUES = 512, 32_000_000
 # For each name a function of bounds and batch size that gives the attacks, the cheap ones first.
 PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
     "fast": lambda bounds, batch_size: [
@@ -61,7 +64,11 @@ def searches(
 
 
 def preset_attacks(
-    preset: str, images: np.ndarray, bounds: Bounds | None, gradients: bool = True
+    preset: str,
+    images: np.ndarray,
+    bounds: Bounds | None,
+    gradients: bool = True,
+    pool: np.ndarray | None = None,
 ) -> list[Attack]:
     """A preset's attacks, and at last a blend with other images, which finds something for most.
 
@@ -70,12 +77,21 @@ def preset_attacks(
         images: float32 (N, H, W, C), at least one. Their size and number give the batch size.
         bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
         gradients: whether the network gives gradients; an `Opaque` one does not.
+        pool: float32 (M, H, W, C), the images to blend with, such as training images; None for the
+            images themselves.
     """
     batch_size = batch_size_of(len(images), images[0].size)
     return [
         *searches(preset, bounds, batch_size, gradients),
-        Blend(images, bounds=bounds, batch_size=batch_size),
+        Blend(images if pool is None else pool, bounds=bounds, batch_size=batch_size),
     ]
+
+
+def pool_of(source: DataSource) -> np.ndarray | None:
+    """Training images to blend with, float32 (M, H, W, C); None where a set has none."""
+    height, width, channels = source.info.image_shape
+    pool = source.training_images(max(1, min(POOL, POOL_VALUES // (height * width * channels))))
+    return pool if len(pool) else None
 
 
 def check_attacks(attacks: Sequence[Attack], bounds: Bounds | None) -> None:

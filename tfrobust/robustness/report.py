@@ -38,6 +38,9 @@ class AttackRecord:
         late: how many perturbations were found so late in the search that their sizes are not to
             be trusted.
         seconds: the time that the attack took.
+        gradients: how many gradients of the network it took for each image, at most.
+        queries: how many answers it asked for, for each image at most, if it needs no gradient;
+            None where nobody counted.
     """
 
     name: str
@@ -47,6 +50,8 @@ class AttackRecord:
     won: int
     late: int
     seconds: float
+    gradients: int
+    queries: int | None
 
     __repr__ = brief
 
@@ -72,10 +77,11 @@ class AraReport(Record, Presented):
             misclassified.
         btr_rmse: float64 (N,), the same for the goal BTR.
         attack_linf: float64 (N,), for each image the smallest L∞ size by which an attack has it
-            misclassified, in units of pixels from 0 to 1.
+            misclassified, in units of pixels from 0 to 1; None where no attack searched in L∞.
         attacks: a record for each attack and goal.
-        checks: for each check's name, sentences that give reasons not to trust the figures. An
-            empty tuple is the good case.
+        checks: for the name of each check that was made, sentences that give reasons not to trust
+            the figures. An empty tuple is the good case.
+        unchecked: for the name of each check that was not made, why.
         image_hash: a hash of images and labels. Reports of the same images have the same hash.
         smoke: whether the run only tried the program, and measured nothing.
         seed: the seed of the bootstrap.
@@ -104,9 +110,12 @@ class AraReport(Record, Presented):
     Source: arXiv 1906.02896, "Accuracy-Robustness Area".
     """
 
-    # 4 has bounds, 5 predictions, 6 lipschitz, 7 the temperature.
-    SCHEMA: ClassVar[int] = 7
-    DERIVED: ClassVar[tuple[str, ...]] = ("images", "attack_median", "btr_median", "warnings")
+    # 4 has bounds, 5 predictions, 6 lipschitz, 7 the temperature, 8 what attacks cost, checks that
+    # were not made, and L∞ sizes only where they were looked for.
+    SCHEMA: ClassVar[int] = 8
+    DERIVED: ClassVar[tuple[str, ...]] = (
+        "images", "attack_median", "btr_median", "attack_gradients", "btr_gradients", "warnings",
+    )  # fmt: skip
 
     name: str
     data: str
@@ -118,9 +127,10 @@ class AraReport(Record, Presented):
     btr_ara: Ara
     attack_rmse: Array
     btr_rmse: Array
-    attack_linf: Array
+    attack_linf: Array | None
     attacks: tuple[AttackRecord, ...]
     checks: dict[str, tuple[str, ...]]
+    unchecked: dict[str, str]
     image_hash: str
     smoke: bool
     seed: int
@@ -179,6 +189,19 @@ class AraReport(Record, Presented):
         return tuple(dict.fromkeys(record.name for record in self.attacks))
 
     @property
+    def attack_gradients(self) -> int:
+        """How many gradients for each image, at most, the attack ARA rests on.
+
+        They are those of both goals: what is found for BTR counts for misclassification too.
+        """
+        return sum(record.gradients for record in self.attacks)
+
+    @property
+    def btr_gradients(self) -> int:
+        """How many gradients for each image, at most, the BTR ARA rests on."""
+        return sum(record.gradients for record in self.attacks if record.goal == "btr")
+
+    @property
     def attack_median(self) -> float | None:
         """The median of `attack_rmse`; None where it is infinite."""
         return _median(self.attack_rmse)
@@ -194,19 +217,26 @@ class AraReport(Record, Presented):
         Args:
             size: the size in this norm, for pixels from 0 to 1.
             norm: "L2" is the root of the sum of squares over an image's values. "Linf" is the
-                largest change of a value; for it, one of the attacks should search in L∞.
+                largest change of a value.
 
         Returns:
             A share from 0 to 1.
 
         Raises:
-            InputError: another norm, or a size that is no number from 0.
+            InputError: another norm, a size that is no number from 0, or "Linf" where no attack
+                searched in L∞.
         """
         if norm not in ("L2", "Linf"):
             raise InputError(f"expected norm as 'L2' or 'Linf', got {norm!r}")
         if np.ndim(size) or not size >= 0:
             raise InputError(f"expected one size, a number from 0, got {size}; ask once for each")
         if norm == "Linf":
+            if self.attack_linf is None:
+                raise InputError(
+                    "expected an attack in L∞, got "
+                    f"{' + '.join(self.attack_names)}, which search in L2 and say next to nothing "
+                    'of L∞. Evaluate with tfrobust.attacks.PGD(norm=float("inf")) among the attacks'
+                )
             return float(np.mean(self.attack_linf > size))
         return float(np.mean(self.attack_rmse * np.sqrt(np.prod(self.image_shape)) > size))
 

@@ -22,7 +22,14 @@ def figures_of(measured: Measured) -> dict[str, Any]:
         "BTR ARA": dataclasses.asdict(report.btr_ara),
         "attacks": list(report.attack_names),
         "perturbed images kept in [0, 1]": report.bounds is not None,
-        "checks": {name: list(found) or "passed" for name, found in report.checks.items()},
+        "gradients for each image, at most": {
+            "attack ARA, from both goals": report.attack_gradients,
+            "BTR ARA": report.btr_gradients,
+        },
+        "checks": {
+            **{name: list(found) or "passed" for name, found in report.checks.items()},
+            **{name: f"not made: {reason}" for name, reason in report.unchecked.items()},
+        },
     }
     if report.lipschitz is not None:
         figures["certified ARA of the network itself"] = {
@@ -77,6 +84,7 @@ def full_figures_of(box: AraReport, certificate: Certificate) -> dict[str, Any]:
     return {
         "robust accuracy in [0, 1] at L2": robust,
         "attacks in [0, 1]": list(box.attack_names),
+        "gradients in [0, 1], for each image at most": box.attack_gradients,
         "certified ARA of the smoothed network": {
             **dataclasses.asdict(certificate.ara),
             "accuracy": certificate.accuracy,

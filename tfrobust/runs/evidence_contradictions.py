@@ -22,7 +22,9 @@ def refuse_contradictions(report: AraReport, path: Path) -> None:
     """
     found, classes, seed = report.predictions, report.num_classes, report.seed
     assert found is not None
-    sizes = [report.btr_rmse, report.attack_linf, *(one.rmse for one in report.attacks)]
+    sizes = [report.btr_rmse, *(one.rmse for one in report.attacks)]
+    if report.attack_linf is not None:
+        sizes.append(report.attack_linf)
     if any(len(one) != report.images for one in sizes):
         raise InputError(f"expected {path} to say of each image how far it is, but it does not")
     right = found.predicted == found.labels

@@ -101,6 +101,7 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
             "number of images": report.images,
             "hash of images and labels": report.image_hash,
             "attacks": list(report.attack_names),
+            "gradients for each image, at most": report.attack_gradients,
             "bounds of attacked pixels": list(report.bounds or ["none"]),
             "seed": report.seed,
             "command": report.command,
@@ -111,6 +112,7 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
         btr_ara=report.btr_ara,
         performance=Performance.of(report),
         checks=report.checks,
+        unchecked=report.unchecked,
         limits=tuple(limits),
     )
 

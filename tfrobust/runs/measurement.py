@@ -17,7 +17,7 @@ from tfrobust.robustness.evaluate import evaluate
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.labels_evaluation import LabelsEvaluation
 from tfrobust.robustness.options import Options
-from tfrobust.robustness.presets import preset_attacks
+from tfrobust.robustness.presets import pool_of, preset_attacks
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run
 from tfrobust.runs.recipes import RECIPES
@@ -90,7 +90,7 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport:
         network,
         images,
         labels,
-        attacks=preset_attacks(preset, images, bounds=(0.0, 1.0)),
+        attacks=preset_attacks(preset, images, bounds=(0.0, 1.0), pool=pool_of(run.source)),
         bounds=(0.0, 1.0),
         name=f"{run.config.name}, in [0, 1]",
         partial_dir=run.folder / "evaluation_box",
@@ -116,7 +116,8 @@ def certified(run: Run, network: keras.Model) -> Certificate:
 def attacks(run: Run, images: np.ndarray) -> list[Attack]:
     """The attacks that `measure` takes: the preset's, or two short ones in a smoke run."""
     if not run.is_smoke:
-        return preset_attacks(run.config.measure.preset, images, bounds=None)
+        preset = run.config.measure.preset
+        return preset_attacks(preset, images, bounds=None, pool=pool_of(run.source))
     size = SMOKE_IMAGES
     return [LinearizedMargin(steps=4, rivals=1, batch_size=size), L2Min(steps=10, batch_size=size)]
 
