@@ -1,5 +1,6 @@
 """The client over REST: the same answers as over gRPC, and which requests are sent again."""
 
+import configparser
 import contextlib
 import http.server
 import socket
@@ -148,19 +149,35 @@ def test_headers_that_drip() -> None:
         assert error.value.code == "DEADLINE_EXCEEDED" and time.monotonic() - began < 2
 
 
-def test_rest_needs_no_tensorflow(server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "port", "others"),
+    [("http://", "rest_port", {"grpc", "google"}), ("", "port", set())],
+)
+def test_a_client_needs_no_tensorflow(
+    server: Server, root: Path, tmp_path: Path, scheme: str, port: str, others: set[str]
+) -> None:
     np.save(tmp_path / "images.npy", IMAGES)
     program = f"""
 import sys
 import numpy as np
 from tfrobust.serving import Client
-with Client("http://127.0.0.1:{server.rest_port}", model="tiny") as client:
+with Client("{scheme}127.0.0.1:{getattr(server, port)}", model="tiny") as client:
     print(client.predict(np.load({str(tmp_path / "images.npy")!r})).class_name)
-assert not {{"tensorflow", "keras", "grpc"}} & set(sys.modules)
+    client.metadata()
+print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("class ") == 3
+    classes, imported = done.stdout.splitlines()
+    assert classes.count("class ") == 3
+    modules = set(imported.split())
+    assert not modules & {"tensorflow", "tensorflow_serving", "keras", *others}
+    # What serving/client installs holds all of them.
+    config = configparser.ConfigParser()
+    config.read(root / "serving" / "client" / "setup.cfg")
+    folders = config["options"]["packages"].split(", ")
+    for name in (name for name in modules if name.startswith("tfrobust.")):
+        assert name in folders or name.rpartition(".")[0] in folders, name
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])

@@ -1,7 +1,6 @@
 """The channels for asyncio."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,7 +69,6 @@ class AsyncGrpcChannel:
 
     def __init__(self, address: Address) -> None:
         import grpc
-        from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
         from tfrobust.serving import grpc_messages
 
@@ -80,8 +78,7 @@ class AsyncGrpcChannel:
             self._channel = grpc.aio.insecure_channel(address.server, options)
         else:
             self._channel = grpc.aio.secure_channel(address.server, credentials, options)
-        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._methods = grpc_messages.methods(self._channel)
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -90,24 +87,24 @@ class AsyncGrpcChannel:
     async def ask(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature: named arrays in, named arrays out."""
         request = self._messages.predict(self.address, signature, inputs)
-        return self._messages.arrays(await self._call(self._predictions.Predict, request))
+        return self._messages.arrays(self.address, await self._call("Predict", request))
 
     async def metadata(self) -> Signatures:
         """The model's signatures."""
         request = self._messages.metadata(self.address)
-        reply = await self._call(self._predictions.GetModelMetadata, request)
+        reply = await self._call("GetModelMetadata", request)
         return self._messages.signatures(reply)
 
     async def status(self) -> dict[int, str]:
         """The state of each version, by its number."""
         request = self._messages.status(self.address)
-        return self._messages.states(await self._call(self._models.GetModelStatus, request))
+        return self._messages.states(await self._call("GetModelStatus", request))
 
-    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        pauses = self.address.pauses()
+    async def _call(self, method: str, request: Any) -> Any:
+        ask, pauses = self._methods[method], self.address.pauses()
         while True:
             try:
-                return await method(request, timeout=pauses.left, metadata=self.address.headers)
+                return await ask(request, timeout=pauses.left, metadata=self.address.headers)
             except self._errors as error:
                 failure: ServerError = self._messages.failure(self.address, error)
                 pause = pauses.after(failure)

@@ -1,21 +1,21 @@
-"""TF Serving's gRPC messages, made and read. Their types import TensorFlow."""
+"""TF Serving's gRPC messages, made and read."""
 
 from typing import Any
 
 import grpc
 import numpy as np
-import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    predict_pb2,
-)
 
+from tfrobust.serving import protocol, tensors
 from tfrobust.serving.channel import Address, ServerError, Signatures
 
 PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 # What gRPC itself says where nothing was sent.
 NOT_SENT = ("failed to connect to all addresses", "DNS resolution failed")
+METHODS = {
+    "Predict": "tensorflow.serving.PredictionService.Predict",
+    "GetModelMetadata": "tensorflow.serving.PredictionService.GetModelMetadata",
+    "GetModelStatus": "tensorflow.serving.ModelService.GetModelStatus",
+}
 
 
 def options(address: Address) -> list[tuple[str, Any]]:
@@ -43,33 +43,48 @@ def credentials(address: Address) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(ca, key, own)
 
 
-def predict(
-    address: Address, signature: str, inputs: dict[str, np.ndarray]
-) -> predict_pb2.PredictRequest:
-    """A call of a signature."""
-    request = predict_pb2.PredictRequest()
+def methods(channel: Any) -> dict[str, Any]:
+    """What a channel of grpc or of grpc.aio can be asked."""
+    return {name: protocol.method(channel, path) for name, path in METHODS.items()}
+
+
+def predict(address: Address, signature: str, inputs: dict[str, np.ndarray]) -> Any:
+    """A call of a signature.
+
+    Raises:
+        InputError: an array has a type that servers do not take.
+    """
+    request = protocol.message("tensorflow.serving.PredictRequest")()
     _name_model(address, request.model_spec)
     request.model_spec.signature_name = signature
     for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        tensors.fill(request.inputs[name], value)
     return request
 
 
-def arrays(reply: predict_pb2.PredictResponse) -> dict[str, np.ndarray]:
-    """What a signature gave."""
-    return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
+def arrays(address: Address, reply: Any) -> dict[str, np.ndarray]:
+    """What a signature gave.
+
+    Raises:
+        ServerError: an array cannot be read.
+    """
+    try:
+        return {name: tensors.array(value) for name, value in reply.outputs.items()}
+    except ValueError as error:
+        raise address.failure("UNKNOWN", str(error)) from None
 
 
-def metadata(address: Address) -> get_model_metadata_pb2.GetModelMetadataRequest:
+def metadata(address: Address) -> Any:
     """A question for the signatures."""
-    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request = protocol.message("tensorflow.serving.GetModelMetadataRequest")()
+    request.metadata_field.append("signature_def")
     _name_model(address, request.model_spec)
     return request
 
 
-def signatures(reply: get_model_metadata_pb2.GetModelMetadataResponse) -> Signatures:
+def signatures(reply: Any) -> Signatures:
     """The signatures that a server told."""
-    found = get_model_metadata_pb2.SignatureDefMap()
+    found = protocol.message("tensorflow.serving.SignatureDefMap")()
     reply.metadata["signature_def"].Unpack(found)
     return {
         name: {"inputs": _specs(one.inputs), "outputs": _specs(one.outputs)}
@@ -78,16 +93,16 @@ def signatures(reply: get_model_metadata_pb2.GetModelMetadataResponse) -> Signat
     }
 
 
-def status(address: Address) -> get_model_status_pb2.GetModelStatusRequest:
+def status(address: Address) -> Any:
     """A question for the states of the versions."""
-    request = get_model_status_pb2.GetModelStatusRequest()
+    request = protocol.message("tensorflow.serving.GetModelStatusRequest")()
     _name_model(address, request.model_spec)
     return request
 
 
-def states(reply: get_model_status_pb2.GetModelStatusResponse) -> dict[int, str]:
+def states(reply: Any) -> dict[int, str]:
     """The states that a server told, by the versions' numbers."""
-    names = get_model_status_pb2.ModelVersionStatus.State
+    names = protocol.enum("tensorflow.serving.ModelVersionStatus.State")
     return {one.version: names.Name(one.state) for one in reply.model_version_status}
 
 
@@ -109,11 +124,8 @@ def _name_model(address: Address, spec: Any) -> None:
         spec.version_label = address.version_label
 
 
-def _specs(tensors: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _specs(found: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {
-        name: (
-            tf.dtypes.as_dtype(one.dtype).name,
-            tuple(dim.size for dim in one.tensor_shape.dim),
-        )
-        for name, one in tensors.items()
+        name: (tensors.dtype_name(one.dtype), tuple(dim.size for dim in one.tensor_shape.dim))
+        for name, one in found.items()
     }

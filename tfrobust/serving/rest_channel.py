@@ -13,6 +13,7 @@ import numpy as np
 
 from tfrobust.errors import InputError
 from tfrobust.serving.channel import Address, Channel, ServerError, Signatures, until_reached
+from tfrobust.serving.dtypes import DTYPES, as_bytes
 from tfrobust.serving.http_deadline import NotConnected, opener
 
 # TF Serving's REST port turns gRPC's codes into these.
@@ -27,22 +28,6 @@ CODES = {
     501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
-}
-# JSON names TensorFlow's types so.
-DTYPES = {
-    "DT_FLOAT": "float32",
-    "DT_DOUBLE": "float64",
-    "DT_HALF": "float16",
-    "DT_INT8": "int8",
-    "DT_INT16": "int16",
-    "DT_INT32": "int32",
-    "DT_INT64": "int64",
-    "DT_UINT8": "uint8",
-    "DT_UINT16": "uint16",
-    "DT_UINT32": "uint32",
-    "DT_UINT64": "uint64",
-    "DT_BOOL": "bool",
-    "DT_STRING": "string",
 }
 
 
@@ -205,8 +190,7 @@ def _to_json(value: np.ndarray) -> Any:
         return value.tolist()
     encoded = np.empty(value.shape, object)
     for place, one in np.ndenumerate(value):
-        raw = one if isinstance(one, bytes) else str(one).encode()
-        encoded[place] = {"b64": base64.b64encode(raw).decode()}
+        encoded[place] = {"b64": base64.b64encode(as_bytes(one)).decode()}
     return encoded.tolist()
 
 
