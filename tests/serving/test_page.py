@@ -1,11 +1,15 @@
 """The local server's page in a browser."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tfrobust.serving.local import Server
+from tfrobust.serving.settings import Settings
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
@@ -91,6 +95,30 @@ def test_a_person_looks_at_a_model(server, chromium, tmp_path: Path) -> None:
 
         page.tell("Emulation.setDeviceMetricsOverride", **PHONE)
         assert page.run("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_names_are_text(version, chromium, tmp_path: Path) -> None:
+    evil, model = "<img src=x onerror=alert(1)>", '<b>&"x'
+    extra = tmp_path / "models" / model / "1" / "assets.extra"
+    shutil.copytree(version[1], extra.parent)
+    extra.mkdir()
+    (extra / "labels.txt").write_text(10 * f"{evil}\n")
+    picture = tmp_path / "<img src=y>.png"
+    Image.fromarray(IMAGE).save(picture)
+    (tmp_path / "<img src=z>.png").write_text("no picture")
+    with (
+        Server(tmp_path / "models", Settings(port=0, rest_port=0)) as server,
+        chromium(f"http://127.0.0.1:{server.rest_port}/", tmp_path) as page,
+    ):
+        page.wait("state.model && !running")
+        choose(page, picture)
+        page.wait("!running && at('what').textContent.includes('RMSE 0.10')")
+        assert page.run("at('model').textContent") == model
+        for place, count in (("classes", 5), ("target", 10), ("robust", 1), ("what", 1)):
+            assert page.run(f"at('{place}').textContent").count(evil) == count
+        choose(page, tmp_path / "<img src=z>.png")
+        page.wait("at('note').textContent.includes('<img src=z>.png is none')")
+        assert page.run("document.querySelectorAll('img, b').length") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

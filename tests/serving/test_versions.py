@@ -1,6 +1,8 @@
 """Versions that come, fail, are repaired and are deleted, as TF Serving takes them."""
 
+import collections
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tfrobust.serving import Client, ServerError
 from tfrobust.serving.local import Server
 from tfrobust.serving.models import Models
 from tfrobust.serving.policy import Policy
@@ -132,6 +135,62 @@ def test_labels_answer_while_a_new_policy_is_brought_about(
     )
     models.configure({NAME: Policy(latest=2, labels={"stable": 2})})
     assert set(seen) == {1} and models.labelled(NAME, "stable") == 2
+
+
+@pytest.mark.slow
+def test_no_request_fails_while_versions_come_and_go(put, tmp_path: Path) -> None:
+    stop, failures = threading.Event(), []
+    answered: collections.Counter[int] = collections.Counter()
+
+    def by_grpc() -> None:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = NAME
+        request.inputs["images"].CopyFrom(tf.make_tensor_proto(IMAGES))
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            while not stop.is_set():
+                try:
+                    answered[stub.Predict(request, timeout=60).model_spec.version.value] += 1
+                except grpc.RpcError as error:
+                    failures.append(str(error))
+
+    def by_rest() -> None:
+        with Client(f"http://127.0.0.1:{server.rest_port}", model=NAME) as client:
+            while not stop.is_set():
+                try:
+                    answered[0] += len(client.predict(IMAGES).class_name)
+                except ServerError as error:
+                    failures.append(str(error))
+
+    settings = Settings(port=0, rest_port=0, poll_seconds=0.05, queue=64)
+    with Server(tmp_path, settings) as server:
+        models = server.engine.models
+        asking = [threading.Thread(target=by_grpc) for _ in range(4)]
+        asking += [threading.Thread(target=by_rest) for _ in range(2)]
+        for thread in asking:
+            thread.start()
+        for _ in range(5):
+            newer = put(2)  # a swap
+            wait(lambda: newest(models) == 2)
+            shutil.rmtree(newer)  # a rollback
+            wait(lambda: newest(models) == 1)
+            newer.mkdir()  # a version that fails, and is repaired
+            (newer / "saved_model.pb").write_bytes(b"garbage")
+            wait(lambda: bool(models.status(NAME)[2][1]))
+            shutil.rmtree(newer)
+            put(2)
+            wait(lambda: newest(models) == 2)
+            put(3)
+            wait(lambda: newest(models) == 3)
+            for number in (3, 2):
+                shutil.rmtree(tmp_path / NAME / str(number))
+            wait(lambda: newest(models) == 1)
+        stop.set()
+        for thread in asking:
+            thread.join()
+    assert not failures
+    # Each answered, by REST (0) too, while the others came and went.
+    assert set(answered) == {0, 1, 2, 3} and min(answered.values()) > 20, answered
 
 
 CANARY = """model_config_list { config {
