@@ -1,12 +1,11 @@
 """The programs on pictures with several labels, as a hospital has them."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hospital_files import PATIENTS, SUFFIXES, slices, write
+from hospital_files import LABELS, hospital
 
 from tfrobust import datasets
 from tfrobust.robustness import LabelsReport
@@ -14,36 +13,19 @@ from tfrobust.serving import Client
 from tfrobust.serving.local import Server
 from tfrobust.serving.settings import Settings
 
-LABELS = ("bright", "dense left", "rare")
-
 
 @pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """64 pictures of 32 patients; each label is a fact about the pixels, one of them rare."""
-    root, random = tmp_path_factory.mktemp("hospital"), np.random.default_rng(1)
-    crops = []
-    for number in range(64):
-        whole = slices()[0] if number % 2 else slices()[1]
-        top, left = random.integers(0, [side - 160 for side in whole.shape])
-        crops.append(whole[top : top + 160, left : left + 160])
-    means = np.array([crop.mean() for crop in crops])
-    lefts = np.array([crop[:, :80].mean() - crop[:, 80:].mean() for crop in crops])
-    rows = []
-    for number, crop in enumerate(crops):
-        patient = f"{PATIENTS[number % 4]}{number // 8}"
-        name = f"{patient} {number}{SUFFIXES[number % 4]}"
-        write(root / name, crop, patient)
-        labels = means[number] > np.median(means), lefts[number] > 0, number % 9 == 0
-        rows.append((name, patient, *map(int, labels)))
-    with (root / "labels.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("file", "patient", *LABELS), *rows])
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 pictures of 32 patients; one of the labels is rare."""
+    root = tmp_path_factory.mktemp("hospital")
+    hospital(root, 64, several=True)
     return root
 
 
 @pytest.mark.slow
-def test_trained_measured_explained_exported_and_served(program, hospital, tmp_path) -> None:
+def test_trained_measured_explained_exported_and_served(program, scans, tmp_path) -> None:
     data = [
-        "--dataset", f"folder:{hospital}", "--labels", hospital / "labels.csv",
+        "--dataset", f"folder:{scans}", "--labels", scans / "labels.csv",
         "--fit", "letterbox",
     ]  # fmt: skip
     done = program(
@@ -76,15 +58,15 @@ def test_trained_measured_explained_exported_and_served(program, hospital, tmp_p
     one = json.loads((tmp_path / "one" / "ara.json").read_text())
     np.testing.assert_allclose(one["attack_rmse"], report.labels[1].report.attack_rmse, rtol=0.05)
 
-    picture = next(hospital.glob("*.png"))
+    picture = next(scans.glob("*.png"))
     explain = ["--model", version, "--image", picture, "--output", tmp_path / "x.png"]
-    done = program("explain", *explain, "--target", "rare")
-    assert done.returncode == 0 and "not rare" in done.stdout, done.stderr[-3000:]
+    done = program("explain", *explain, "--target", LABELS[1])
+    assert done.returncode == 0 and f"not {LABELS[1]}" in done.stdout, done.stderr[-3000:]
     refused = program("explain", *explain)
-    assert refused.returncode == 2 and "of bright, dense left, rare" in refused.stderr
+    assert refused.returncode == 2 and f"of {', '.join(LABELS)}" in refused.stderr
 
     source = datasets.load(
-        f"folder:{hospital}", labels=hospital / "labels.csv", image_size=24, fit="letterbox"
+        f"folder:{scans}", labels=scans / "labels.csv", image_size=24, fit="letterbox"
     )
     images, _ = source.test_arrays(3)
     with (
@@ -103,10 +85,10 @@ def test_trained_measured_explained_exported_and_served(program, hospital, tmp_p
 
 
 @pytest.mark.slow
-def test_networks_of_classes_are_refused_in_words(program, hospital, tmp_path) -> None:
+def test_networks_of_classes_are_refused_in_words(program, scans, tmp_path) -> None:
     done = program(
-        "evaluate", "--model", "fashion_mnist_mini", "--dataset", f"folder:{hospital}",
-        "--labels", hospital / "labels.csv", "--output", tmp_path,
+        "evaluate", "--model", "fashion_mnist_mini", "--dataset", f"folder:{scans}",
+        "--labels", scans / "labels.csv", "--output", tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     assert "expected a network of several labels" in done.stderr
