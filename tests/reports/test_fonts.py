@@ -1,5 +1,6 @@
 """Letters of class names in pictures."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,13 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from tfrobust.reports import fonts
+from tfrobust.reports import fonts, lettering
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
     """What is known of the machine's fonts is kept; each test has others."""
-    for function in (fonts._installed, fonts._paths):
+    for function in (fonts._installed, fonts._paths, fonts._tell):
         function.cache_clear()
 
 
@@ -58,4 +59,28 @@ def test_names_that_no_font_has_are_legible(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(font_manager, "findSystemFonts", list)
     names = ["網膜 (retina)", "網膜", "Ко́шка", "Schädel", "Scha\u0308del", "a$b^", "\u200bcat"]
     legible = ["class 0 (retina)", "class 1", "Ко́шка", "Schädel", "Schädel", "a$b^", "cat"]
-    assert [fonts.legible(name, number) for number, name in enumerate(names)] == legible
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert [fonts.legible(name, number) for number, name in enumerate(names)] == legible
+        assert fonts.drawable("網膜 ไทย.png") == "□□ □□□.png"
+    # Once for each script, and with what helps.
+    (chinese, thai) = [str(one.message) for one in told]
+    assert "(CJK)" in chinese and "apt-get install fonts-noto-cjk" in chinese
+    assert "(THAI)" in thai and "apt-get install fonts-noto-core" in thai
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_no_letter_of_a_sheet_becomes_a_box_of_the_font(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    names = ("épanchement", "перелом", "腫瘤", "كسر")
+    found = [font(tmp_path / "Tumour.ttf", "腫瘤")] if installed else []
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
+    with warnings.catch_warnings():
+        # Matplotlib warns of each letter that it has to draw as a box.
+        warnings.filterwarnings("error", ".*missing from font")
+        warnings.filterwarnings("ignore", "no font of this machine")
+        for number, name in enumerate(names):
+            text = fonts.legible(name, number)
+            assert text == (name if installed or number != 2 else "class 2")
+            assert (lettering.drawn([text], 200, 20) < 100).any()

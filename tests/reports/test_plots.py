@@ -1,10 +1,17 @@
 """Plots as SVG."""
 
 import math
+import warnings
 
 import numpy as np
 
-from tfrobust.reports.plots import Accuracy, Curve, accuracy_svg, training_curves_svg
+from tfrobust.reports.plots import (
+    Accuracy,
+    Curve,
+    accuracy_svg,
+    comparison_svg,
+    training_curves_svg,
+)
 
 
 def test_text_in_a_plot_is_escaped(read) -> None:
@@ -15,6 +22,14 @@ def test_text_in_a_plot_is_escaped(read) -> None:
     assert "script" not in page.tags
     # The title, and the legend's three curves.
     assert page.parts.count(bad) == 4 and page.values("aria-label") == [bad]
+
+
+def test_names_of_any_kind_stand_in_the_legend(read) -> None:
+    names = ["腫瘤", "كسر", "_hidden", "$\\alpha$ of 3 $"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = comparison_svg("labels", [Curve(name, np.ones(3)) for name in names], 2)
+    assert set(names) <= set(read(svg).parts)
 
 
 def test_training_curves(read) -> None:

@@ -1,16 +1,23 @@
 """Fonts that have the letters of class names, which are in any language.
 
 Matplotlib brings DejaVu Sans, which has Latin with its accents, Greek, Cyrillic, Hebrew and Arabic,
-but no Chinese, Japanese or Korean. For these a font of the machine is used if there is one.
+but no Chinese, Japanese or Korean. For these a font of the machine is used if there is one. If none
+is there, a warning says once for each script which package of Debian brings it.
 """
 
 import functools
 import unicodedata
+import warnings
 from collections.abc import Iterable
 
 from matplotlib import font_manager
 
 USUAL = "DejaVu Sans"
+# By the first word of a letter's name in Unicode.
+PACKAGES = dict.fromkeys(
+    ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "FULLWIDTH", "IDEOGRAPHIC"), "fonts-noto-cjk"
+)
+OTHERS = "fonts-noto-core"
 
 
 def families(texts: Iterable[str]) -> list[str]:
@@ -67,9 +74,23 @@ def drawable(text: str) -> str:
 
 
 def _missing(text: str) -> frozenset[str]:
-    """The letters of a text that no font here has."""
+    """The letters of a text that no font here has; the user is told of them."""
     missing = frozenset(text) - _letters(font_manager.findfont(USUAL))
-    return missing.difference(*(_letters(path) for path in _paths(missing)))
+    missing = missing.difference(*(_letters(path) for path in _paths(missing)))
+    for one in sorted(missing):
+        _tell(unicodedata.name(one, "UNNAMED").split()[0].split("-")[0])
+    return missing
+
+
+@functools.cache
+def _tell(script: str) -> None:
+    """Says once that the letters of a script cannot be drawn, and what helps."""
+    warnings.warn(
+        f"no font of this machine has all letters of the names ({script}). In pictures "
+        'classes have numbers for names, and letters of files are "□". Install a font of this '
+        f"script; on Debian and Ubuntu: apt-get install {PACKAGES.get(script, OTHERS)}",
+        stacklevel=2,
+    )
 
 
 @functools.lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,10 +115,13 @@ def comparison_svg(title: str, curves: Sequence[Curve], num_classes: int) -> str
         colour, style = colours[index % len(colours)], ("-", "--", ":")[index // len(colours) % 3]
         values = accuracy_at(sizes, curve.rmse)
         axes.step(
-            sizes, values, style, where="post", color=colour, linewidth=1.6, label=curve.label
+            sizes, values, style, where="post", color=colour, linewidth=1.6, label=f"curve {index}"
         )
     _label(axes, title, sizes, 1.0 / num_classes)
-    figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
+    legend = figure.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8)
+    # Names are anyone's text: matplotlib hides those that begin with "_", and "$" starts formulas.
+    for text, curve in zip(legend.get_texts(), curves, strict=False):
+        text.set(text=curve.label, parse_math=False)
     return _svg(figure, title)
 
 
@@ -241,7 +245,10 @@ def _svg(figure: "Figure", title: str) -> str:
         axes.spines[["top", "right"]].set_visible(False)
     file = io.StringIO()
     # The salt makes the names inside the file the same each time, and different from plot to plot.
-    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):
+    # A browser draws the text, by fonts of its own.
+    options = {"svg.hashsalt": title, "svg.fonttype": "none"}
+    with matplotlib.rc_context(options), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)

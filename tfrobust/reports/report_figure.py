@@ -64,7 +64,8 @@ def _areas(axes: "Axes", found: Performance) -> None:
         # An end that nothing bounds is not drawn.
         ends = [value if end is None else end for end in (part.ara.low, part.ara.high)]
         axes.plot(ends, [place, place], color=INK)
-    axes.set_yticks(places, names, fontfamily=families(names))
+    # "$" in a name starts no formula.
+    axes.set_yticks(places, names, fontfamily=families(names), parse_math=False)
     axes.invert_yaxis()
     axes.set_title("Attack ARA by class", loc="left", fontsize=10.5)
     axes.set_xlabel("RMSE; lines: 95 % intervals")
