@@ -246,8 +246,10 @@ def _svg(figure: "Figure", title: str) -> str:
     file = io.StringIO()
     # The salt makes the names inside the file the same each time, and different from plot to plot.
     # A browser draws the text, by fonts of its own.
-    options = {"svg.hashsalt": title, "svg.fonttype": "none"}
-    with matplotlib.rc_context(options), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
