@@ -207,10 +207,10 @@ class Attack(Configured, ABC):
 # The model and the criterion are arguments and no closures: TensorFlow then keeps one program for
 # each pair of them and each shape, whichever attack asks.
 @compiled
-def meets(
+def judged(
     model: Classifier, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
-) -> tf.Tensor:
-    """Whether each image meets the criterion.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether each image meets the criterion, and the criterion's margin.
 
     Args:
         model: images (B, H, W, C) → logits (B, K).
@@ -219,6 +219,14 @@ def meets(
         classes: int32 (B,), the class of each image that the criterion is about.
 
     Returns:
-        bool (B,).
+        bool (B,) and float32 (B,).
     """
-    return criterion.met(model(images), classes)
+    logits = model(images)
+    return criterion.met(logits, classes), criterion.margin(logits, classes)
+
+
+def meets(
+    model: Classifier, criterion: Criterion, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
+    """Whether each image meets the criterion, bool (B,). The arguments are those of `judged`."""
+    return judged(model, criterion, images, classes)[0]

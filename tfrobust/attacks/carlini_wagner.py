@@ -53,7 +53,7 @@ class CarliniWagner(MinimumNormAttack):
         rate: Adam's learning rate.
         constant: the first constant c; it grows tenfold until a walk succeeds, and is then
             bisected.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found, which the paper does not have.
 
     `bounds` and `batch_size` are those of every `Attack`.

@@ -30,7 +30,7 @@ class DDN(GradientWalk):
         radius: the first sphere's, as L2 norm.
         change: by which share the sphere grows or shrinks, γ in the paper, above 0 and below 1.
         step_size: the first step's L2 norm; the last one's is a hundredth.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found, which the paper does not have: its spheres lie 5 % apart.
 
     `bounds` and `batch_size` are those of every `Attack`.

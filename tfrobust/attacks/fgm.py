@@ -17,7 +17,7 @@ class FGM(UnitBallAttack):
     Args:
         rounds: how many sizes are tried.
         norm: 2, or `numpy.inf` for the fast gradient sign method.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

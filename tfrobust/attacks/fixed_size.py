@@ -46,7 +46,7 @@ class FixedSizeAttack(Attack):
         steps: gradients of each attack.
         rounds: how many sizes are tried.
         norm: 2 or `numpy.inf`.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

@@ -38,7 +38,7 @@ class FMN(GradientWalk):
         step_size: the first step's L2 norm, α in the paper; the last one's is a hundredth.
         change: by which share the ball grows or shrinks at first, γ in the paper, above 0 and
             below 1; at last by a fiftieth of it.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found, which the paper does not have.
 
     `bounds` and `batch_size` are those of every `Attack`.

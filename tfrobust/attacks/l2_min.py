@@ -33,7 +33,7 @@ class L2Min(GradientWalk):
         steps: gradients taken for each image, S in the paper; the published figures took 450.
         path: the sum of all step lengths, ε in the paper, as RMSE in units of pixels from 0 to 1.
         momentum: how much of the direction so far is kept at each step, from 0 to below 1.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found; the paper has none.
 
     `bounds` and `batch_size` are those of every `Attack`.

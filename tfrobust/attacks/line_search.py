@@ -2,14 +2,21 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Block, meets
+from tfrobust.attacks.base import Block, judged, meets
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip, per_image
 
+# The share of the line that is tried first.
+MOST = 0.95
+# How much farther than the margin's zero a search aims. It is some ten times float32's noise.
+BEYOND = 1.00003
+# A search on the margin may lag so many halvings behind.
+PATIENCE = 2
 
 def bisected(
     met: Callable[[tf.Tensor], tf.Tensor], short: tf.Tensor, long: tf.Tensor, halvings: int
@@ -38,9 +45,14 @@ def shortened(
     images: tf.Tensor,
     classes: tf.Tensor,
     delta: tf.Tensor,
-    halvings: int,
+    passes: int,
 ) -> tf.Tensor:
-    """Bisects on the line from the clean image to a perturbation that meets the criterion.
+    """Searches the line from the clean image to a perturbation that meets the criterion.
+
+    The first two passes judge the whole line and most of it: attacks end little beyond a boundary.
+    Then the criterion's margin is taken for a straight line between the ends of the bracket, as
+    regula falsi does, of the Illinois kind: an end that stays counts half. Where this closes the
+    bracket more slowly than halving would, it is halved.
 
     Args:
         model: images (B, H, W, C) → logits (B, K).
@@ -49,17 +61,54 @@ def shortened(
         classes: int32 (B,).
         delta: float32 (B, H, W, C). Perturbations that do not meet the criterion come back as
             they are or shorter.
-        halvings: forward passes. The last interval is 2^−halvings of the line.
+        passes: forward passes.
 
     Returns:
         float32 (B, H, W, C), the shortest perturbation tried that meets the criterion.
     """
 
-    def met(share: tf.Tensor) -> tf.Tensor:
-        return meets(model, criterion, images + per_image(share) * delta, classes)
+    def judge(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        moved = images + per_image(tf.constant(share, tf.float32)) * delta
+        met, margin = judged(model, criterion, moved, classes)
+        return met.numpy(), margin.numpy().astype(np.float64)
 
-    none, whole = tf.zeros_like(delta[:, 0, 0, 0]), tf.ones_like(delta[:, 0, 0, 0])
-    return per_image(bisected(met, none, whole, halvings)) * delta
+    long = np.ones(len(classes), np.float32)
+    if passes > 1:
+        _, beyond = judge(long)
+        most = np.full_like(long, MOST)
+        met, before = judge(most)
+        # Where most of the line does, the margin at the image is guessed: it is on the same line.
+        guess = before + (before - beyond) * MOST / (1 - MOST)
+        short, long = np.where(met, 0, most), np.where(met, most, long)
+        ends = np.where(met, guess, before), np.where(met, before, beyond)
+        long = _crossing(judge, short, long, ends, passes - 2)
+    return per_image(tf.constant(long, tf.float32)) * delta
+
+
+def _crossing(
+    judge: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    short: np.ndarray,
+    long: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    passes: int,
+) -> np.ndarray:
+    """`shortened` once there are brackets: their ends (B,), and the margins there (B,)."""
+    above, below = ends
+    width, moved = long - short, np.zeros(len(long))
+    for number in range(passes):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            zero = short + above / (above - below) * (long - short)
+        # A little beyond the zero, where rounding does not matter.
+        share = np.minimum(zero * BEYOND, (zero + long) / 2)
+        slow = long - short > width * 2.0 ** (PATIENCE - number)
+        share = np.where((share > short) & (share < long) & ~slow, share, (short + long) / 2)
+        share = share.astype(np.float32)
+        met, margin = judge(share)
+        above = np.where(met, np.where(moved > 0, above / 2, above), margin)
+        below = np.where(met, margin, np.where(moved < 0, below / 2, below))
+        short, long = np.where(met, short, share), np.where(met, share, long)
+        moved = np.where(met, 1, -1)
+    return long
 
 
 def known_start(

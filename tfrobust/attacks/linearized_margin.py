@@ -90,7 +90,7 @@ class LinearizedMargin(MinimumNormAttack):
             a criterion that no single rival decides, such as `BelowChance`, one candidate follows
             the criterion's margin from the start, and the others do after two visits on the way
             to a rival.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

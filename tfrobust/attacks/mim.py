@@ -23,7 +23,7 @@ class MIM(UnitBallAttack):
             the paper; not below 0.
         step_size: a step's length as a share of the radius, above 0 and at most 1; None for
             2.5/steps. The paper's 1/steps hardly ever leads to the ball's surface.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

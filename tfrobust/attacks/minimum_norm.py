@@ -48,11 +48,11 @@ class MinimumNormAttack(Attack):
     """A walk that keeps the smallest perturbation it comes across, for each image.
 
     An attack says where its walk begins (`init`) and how it goes on (`step`). The loop, the
-    smallest perturbation so far, those that were found late and the last bisection are kept here.
+    smallest perturbation so far, those that were found late and the last search are kept here.
 
     Args:
         steps: gradients taken for each image.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

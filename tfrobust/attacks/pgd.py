@@ -21,7 +21,7 @@ class PGD(UnitBallAttack):
         norm: 2 or `numpy.inf`.
         step_size: a step's length as a share of the radius, above 0 and at most 1; None for
             2.5/steps, as Madry et al. take it.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.

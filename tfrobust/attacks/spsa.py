@@ -34,7 +34,7 @@ class SPSA(FixedSizeAttack):
         delta: how far they lie from where the walk stands, in units of pixels from 0 to 1.
         step_size: Adam's learning rate as a share of the size.
         seed: of the draws, not below 0.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
         bounds: the lowest and the highest value of an attacked pixel, as (0, 1); None for no
             bounds.
