@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import quick
 
 from tfrobust.attacks import DDN, FMN, L2Min, fmn
 from tfrobust.attacks.gradient_walk import InBall, Visit, cosine
@@ -80,7 +81,7 @@ def test_the_cosine() -> None:
 
 @pytest.mark.parametrize("name", ["Misclassified", "BelowChance", "TargetClass"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+@pytest.mark.parametrize("bounds", quick([None, (0.0, 1.0)], (0.0, 1.0)))
 def test_sizes_of_known_networks(kind, name: str, bounds: Bounds | None, known) -> None:
     """With two classes every criterion has the same distance."""
     result = kind(bounds=bounds, batch_size=5)(

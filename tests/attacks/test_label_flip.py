@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import quick
 
 import tfrobust
 from tfrobust.attacks import DDN, FMN, LabelFlip, LinearizedMargin, Misclassified, Transfer
@@ -30,7 +31,7 @@ def network() -> tfrobust.core.Classifier:
     [(LinearizedMargin(), 0.005), (DDN(steps=200), 0.02), (FMN(steps=200), 0.02)],
     ids=repr,
 )
-@pytest.mark.parametrize("threshold", [0.5, 0.8])
+@pytest.mark.parametrize("threshold", quick([0.5, 0.8], 0.8))
 def test_the_distance_to_the_plane(network, attack, slack: float, threshold: float) -> None:
     plane = np.log(threshold / (1 - threshold))
     for label in (0, 2):

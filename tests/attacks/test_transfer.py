@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import quick
 
 from tfrobust.attacks import (
     FMN,
@@ -18,7 +19,7 @@ OPAQUE = Opaque(lambda images: images.mean(axis=(1, 2)), num_classes=2, name="nu
 
 
 @pytest.mark.parametrize("kind", ["Misclassified", "BelowChance", "TargetClass"])
-@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+@pytest.mark.parametrize("bounds", quick([None, (0.0, 1.0)], (0.0, 1.0)))
 def test_transfer_from_the_same_network_finds_its_sizes(
     kind: str, bounds: Bounds | None, known
 ) -> None:
@@ -31,6 +32,7 @@ def test_transfer_from_the_same_network_finds_its_sizes(
         assert result.adversarials.min() >= 0 and result.adversarials.max() <= 1
 
 
+@pytest.mark.slow
 def test_transfer_scales_until_the_model_gives_way(quadratic) -> None:
     model, images, labels, distances = quadratic
 

@@ -31,8 +31,8 @@ def test_the_smallest_perturbations_are_found(attack: Attack, excess: float, kno
     "attack",
     [
         # Measured: at most 0.2 % over. DDN's spheres lie 5 % apart before its last bisection.
-        FMN(steps=60, bounds=(0.0, 1.0), batch_size=8),
-        DDN(bounds=(0.0, 1.0), batch_size=8),
+        pytest.param(FMN(steps=60, bounds=(0.0, 1.0), batch_size=8), marks=pytest.mark.slow),
+        pytest.param(DDN(bounds=(0.0, 1.0), batch_size=8), marks=pytest.mark.slow),
         LinearizedMargin(bounds=(0.0, 1.0), batch_size=8),
     ],
     ids=lambda attack: attack.name,

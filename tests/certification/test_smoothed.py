@@ -51,8 +51,8 @@ def test_smoothed_has_the_gradient_of_its_differences(curved) -> None:
     "attack",
     [
         LinearizedMargin(steps=15, batch_size=6),
-        L2Min(steps=80, path=4.0, batch_size=6),
-        PGD(rounds=6, batch_size=6),
+        pytest.param(L2Min(steps=80, path=4.0, batch_size=6), marks=pytest.mark.slow),
+        pytest.param(PGD(rounds=6, batch_size=6), marks=pytest.mark.slow),
     ],
     ids=lambda attack: type(attack).__name__,
 )
@@ -70,6 +70,7 @@ def test_certified_area_is_below_the_attacked_one(curved, certificate, attack) -
     assert np.median(sizes) < 3 * np.median(found.rmse)
 
 
+@pytest.mark.slow
 def test_voted_sizes_against_the_closed_form(binary) -> None:
     network, labels, truth = binary
     some = np.argsort(truth)[5:15]

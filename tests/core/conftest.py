@@ -1,10 +1,26 @@
 """What people bring, one form a test."""
 
 import pytest
+from marks import quick
 from networks import BROUGHT, Brought
 
+# What has a like among the others.
+SLOW = {
+    "a SavedModel of a sigmoid",
+    "a SavedModel of one",
+    "a function with one sigmoid",
+    "a label of three logits",
+    "attention",
+    "four channels",
+    "one sigmoid, subclassed",
+    "softmax activation",
+    "softmax operation",
+    "three channels",
+    "two channels",
+}
 
-@pytest.fixture(params=BROUGHT)
+
+@pytest.fixture(params=quick(BROUGHT, *set(BROUGHT) - SLOW))
 def brought(request) -> Brought:
     """Each form."""
     return BROUGHT[request.param]

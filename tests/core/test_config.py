@@ -111,6 +111,7 @@ print(json.dumps([test_config.config_of(value) for value in values]))
 """
 
 
+@pytest.mark.slow
 def test_another_process_tells_the_same() -> None:
     told = [
         subprocess.run(

@@ -158,7 +158,7 @@ def equals_predict(made: tuple[keras.Model, Any]) -> None:
 HEALTH = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 
 
-@settings(max_examples=25, **HEALTH)
+@settings(max_examples=8, **HEALTH)
 @given(networks())
 def test_a_random_network_answers_as_it_predicts(made: tuple[keras.Model, Any]) -> None:
     equals_predict(made)

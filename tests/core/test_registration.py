@@ -41,8 +41,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("import tensorflow, tfrobust, keras", marks=pytest.mark.slow),
         # TensorFlow imports Keras, and here a module of ours is half imported at that time.
         pytest.param("import tfrobust.core.criteria, keras", marks=pytest.mark.slow),
-        "import tfrobust.training.ball, keras",
-        "import tfrobust.core.layers, keras",
+        pytest.param("import tfrobust.training.ball, keras", marks=pytest.mark.slow),
+        pytest.param("import tfrobust.core.layers, keras", marks=pytest.mark.slow),
     ],
 )
 def test_a_saved_classifier_loads_after_the_import_alone(file: Path, imports: str) -> None:

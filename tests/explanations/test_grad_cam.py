@@ -71,6 +71,7 @@ def test_without_evidence_the_map_is_zero_not_stretched() -> None:
     np.testing.assert_array_equal(maps, 0)
 
 
+@pytest.mark.slow
 def test_default_layer_is_the_last_larger_than_one_pixel() -> None:
     network = resnet_cifar(depth=8, width=4, input_shape=(16, 16, 3))
     images = rng.random((2, 16, 16, 3), np.float32)
@@ -96,6 +97,7 @@ def test_a_nested_model_is_one_layer_of_the_network_it_is_used_in() -> None:
     np.testing.assert_allclose(named, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_nested_model_that_pools_inside_is_opened() -> None:
     plain = network_of(WEIGHTS)
     images = keras.Input((8, 6, 1))

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from marks import quick
 from onnx import load as load_onnx
 from onnx import numpy_helper
 from PIL import Image
@@ -64,6 +65,21 @@ LAYERS = {
         ),
     ],
     "softplus": lambda: [layers.Conv2D(4, 3), layers.Activation("softplus"), layers.ReLU(6.0)],
+    "one after another": lambda: [
+        layers.Normalization(mean=[0.4, 0.5], variance=[0.1, 0.2]),
+        layers.Conv2D(4, 3, padding="same"),
+        HalfHuberReLU(),
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.ELU(),
+        layers.ZeroPadding2D(2),
+        layers.AveragePooling2D(3, strides=1, padding="same"),
+        layers.Conv2D(4, 3, dilation_rate=2),
+        layers.BatchNormalization(),
+        layers.LeakyReLU(),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
+        layers.Conv2D(4, 3, groups=2, strides=2, padding="same"),
+        layers.Activation("sigmoid"),
+    ],
 }
 
 
@@ -105,7 +121,9 @@ NETWORKS = {
 BY_XLA = ("transposed",)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(
+    "kind", quick(NETWORKS, "one after another", "max pool", "attention", "mixed shapes")
+)
 def test_answers_and_gradients_of_layers(kind: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     network = NETWORKS[kind]()

@@ -88,6 +88,7 @@ def test_a_bad_explanation_is_caught(network, copy, images, monkeypatch, fault):
         check(network, copy, class_names=CLASSES, images=images)
 
 
+@pytest.mark.slow
 def test_keras_compiles_a_large_network_only_where_forms_differ(network, copy, images, monkeypatch):
     compiled = []
     real = explanation_parity.explain
@@ -110,6 +111,7 @@ def test_keras_compiles_a_large_network_only_where_forms_differ(network, copy, i
     assert compiled and caught.value.figures.explain_keras is not None
 
 
+@pytest.mark.slow
 def test_nan_logits_do_not_pass(network, copy, images):
     bias = network.variables[-1]
     before = bias.numpy()

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from marks import quick
 from picture_files import png, saved
 from PIL import Image
 
@@ -175,7 +176,11 @@ def test_two_exports_at_once_take_two_versions(tmp_path):
     ("stage", "error"),
     [
         ((onnx, "write_explainer"), KeyboardInterrupt),
-        ((parity, "check"), ParityError({"saved_model": ["logits differ"]})),
+        pytest.param(
+            (parity, "check"),
+            ParityError({"saved_model": ["logits differ"]}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_nothing_is_left_after_an_interruption(tmp_path, monkeypatch, stage, error):
@@ -241,6 +246,7 @@ class Shifted(keras.layers.Layer):
         return inputs + 0.25
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_is_left_out_with_the_reason(tmp_path):
     inputs = keras.Input((4, 4, 1))
     rows = keras.layers.TimeDistributed(keras.layers.Dense(2), name="rows")
@@ -265,6 +271,7 @@ def test_what_cannot_be_made_is_left_out_with_the_reason(tmp_path):
     np.testing.assert_allclose(again(images), network(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_that_answers_otherwise_is_left_out(tmp_path, monkeypatch):
     def write_another(_, path, *, class_names):
         real(small(), path, class_names=class_names)
@@ -278,7 +285,7 @@ def test_an_onnx_file_that_answers_otherwise_is_left_out(tmp_path, monkeypatch):
     assert not list(version.glob("*.onnx"))
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", quick(["mixed_bfloat16", "mixed_float16"], "mixed_bfloat16"))
 def test_half_precision_is_exported_in_float32(tmp_path, without_gate, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -297,6 +304,7 @@ def test_half_precision_is_exported_in_float32(tmp_path, without_gate, policy):
         assert np.abs(answer - np.asarray(network(images), np.float32)).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_a_network_that_xla_does_not_know_is_exported(tmp_path):
     inputs = keras.Input((4, 4, 1))
     features = keras.layers.Resizing(5, 5, interpolation="bicubic")(inputs)
@@ -307,6 +315,7 @@ def test_a_network_that_xla_does_not_know_is_exported(tmp_path):
     assert told["gradient_saved_model"] <= 1e-3
 
 
+@pytest.mark.slow
 def test_a_network_of_any_size_is_exported_at_the_size_that_is_given_to_it(tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 1))
@@ -326,7 +335,8 @@ def test_a_network_of_any_size_is_exported_at_the_size_that_is_given_to_it(tmp_p
     np.testing.assert_allclose(again(pixels), free(pixels), atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [12, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [12, 16])
 def test_files_of_16_bits_are_read_as_the_training_read_them(tmp_path, bits):
     network = small()
     version = export(network, tmp_path, class_names=CLASSES, forms=[], bits=bits)

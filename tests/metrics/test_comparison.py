@@ -23,6 +23,7 @@ def test_the_table_of_methods(network) -> None:
     assert printed.count("\n| ") >= 4 and "| – | – |" in printed and "4 images" in printed
 
 
+@pytest.mark.slow
 def test_the_table_of_attacked_methods(network) -> None:
     attack = Manipulation(rho=0.05, steps=3, restarts=1)
     found = compare_manipulated(attack, network, IMAGES, [VanillaGradients(), GradCAM()])

@@ -94,6 +94,7 @@ def test_one_step_with_the_penalty(build) -> None:
     np.testing.assert_allclose(own, logits, atol=1e-5)  # float32, two graphs of the same layers
 
 
+@pytest.mark.slow
 def test_the_plain_network_is_exported(tmp_path: Path) -> None:
     classifier = RobustClassifier(half_huber_convnet(), penalty=InputGradientPenalty())
     names = [str(k) for k in range(CLASSES)]

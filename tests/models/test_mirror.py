@@ -61,6 +61,7 @@ def test_the_map_of_grad_cam_is_mirrored_with_the_image(network: keras.Model) ->
     np.testing.assert_allclose(here, there[:, :, ::-1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_kept_and_written_as_any_network(network: keras.Model, tmp_path: Path) -> None:
     twin = mirrored(network)
     twin.save(tmp_path / "twin.keras")

@@ -44,6 +44,7 @@ def test_json_there_and_back(make_report: Make, tmp_path: Path, unfound: int) ->
     assert Comparison.from_json(tmp_path / "ratios.json") == ratios
 
 
+@pytest.mark.slow
 def test_the_first_images_of_a_report_are_their_own_report() -> None:
     keras.utils.set_random_seed(0)
     network = keras.Sequential(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import quick
 
 from tfrobust.attacks import PGD, Attack, BelowChance, Blend, L2Min, LinearizedMargin
 from tfrobust.attacks.base import Block
@@ -51,7 +52,7 @@ def distances(network: keras.Model, labels: np.ndarray) -> np.ndarray:
     return np.array(nearest)
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("num_classes", quick([2, 3], 3))
 def test_linear_network_against_the_closed_form(num_classes: int) -> None:
     network = linear(num_classes)
     labels = answers(network)
@@ -248,6 +249,7 @@ class Random(Scripted):
         return np.stack(deltas).astype(np.float32), found, ~found
 
 
+@pytest.mark.slow
 def test_shards_give_what_one_run_gives(network: keras.Model, tmp_path: Path) -> None:
     attacks = [Random(batch_size=2), LinearizedMargin(steps=6, batch_size=2)]
     arguments = (network, IMAGES, answers(network))

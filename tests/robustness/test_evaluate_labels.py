@@ -160,6 +160,7 @@ def test_thresholds_move_the_planes(network, truth) -> None:
         np.testing.assert_allclose(one.report.predictions.probabilities[:, 1], shares, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_second_evaluation_takes_the_programs_of_the_first() -> None:
     weights = tf.constant(RNG.normal(size=(16, 2)).astype(np.float32))
     traced = []

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+from marks import quick
 from small_runs import Interrupt
 
 from tfrobust import datasets
@@ -66,12 +67,15 @@ def finished(whole: Finished, tmp_path: Path) -> Finished:
     return whole._replace(folder=shutil.copytree(whole.folder, tmp_path / "run"))
 
 
-def test_an_interrupted_training_ends_in_the_same_bytes(source: DataSource, tmp_path: Path) -> None:
-    whole = trained(CONFIG, source, tmp_path / "whole")
+@pytest.mark.parametrize("jit", quick([False, True], False))
+def test_an_interrupted_training_ends_in_the_same_bytes(
+    jit: bool, source: DataSource, tmp_path: Path
+) -> None:
+    whole = trained(CONFIG, source, tmp_path / "whole", jit=jit)
     with pytest.raises(KeyboardInterrupt):
-        trained(CONFIG, source, tmp_path / "cut", interrupt=7)
+        trained(CONFIG, source, tmp_path / "cut", interrupt=7, jit=jit)
     assert [row["step"] for row in read_metrics(tmp_path / "cut" / "metrics.csv")][-1] == 7
-    cut = trained(CONFIG, source, tmp_path / "cut")
+    cut = trained(CONFIG, source, tmp_path / "cut", jit=jit)
     for ours, theirs in zip(whole.variables, cut.variables, strict=True):
         if "mean" not in ours.path or "batch_norm" in ours.path:  # trackers are of one call only
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
@@ -155,6 +159,7 @@ def test_a_truncated_checkpoint_is_passed_over(
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_alone_is_not_half_loaded(
     source: DataSource, finished: Finished
 ) -> None:
@@ -187,6 +192,7 @@ def test_half_a_line_of_metrics_is_none(tmp_path: Path) -> None:
     assert read_metrics(path) == [{"step": 1, "epoch": 0, "loss": 0.5}]
 
 
+@pytest.mark.slow
 def test_an_epoch_cut_off_before_its_validation_is_ended_on_resume(
     source: DataSource, tmp_path: Path
 ) -> None:

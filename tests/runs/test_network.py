@@ -203,6 +203,7 @@ def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: 
     assert min(moved) > 0
 
 
+@pytest.mark.slow
 def test_dropout_goes_on_where_it_stopped(here: Path, tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
     config = config_of("dropping", steps=4)

@@ -69,6 +69,7 @@ def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     assert np.isfinite(network.predict(source.test_arrays(4)[0], verbose=0)).all()
 
 
+@pytest.mark.slow
 def test_what_ships_sees_the_mirror_image_where_the_configuration_says_so(tmp_path: Path) -> None:
     source, config = datasets.load("fashion_mnist_mini"), HALF.replace({"network.mirrored": True})
     run = Run(config, source, tmp_path)

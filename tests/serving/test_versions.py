@@ -124,6 +124,7 @@ def test_policies() -> None:
     assert Policy(specific=frozenset({1, 2, 9})).choose([1, 3, 2]) == ([2, 1], 2)
 
 
+@pytest.mark.slow
 def test_labels_answer_while_a_new_policy_is_brought_about(
     put, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_loss_is_cross_entropy_plus_psi_times_penalty() -> None:
     assert values["psi"] == pytest.approx(220 * np.exp(0.02 * values["integral"]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_penalty_flattens_the_network() -> None:
     images, labels = stripes(192)
     norms = {}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, losses, metrics, optimizers
+from marks import quick
 
 from tfrobust.training import RobustClassifier
 
@@ -27,6 +28,25 @@ IMAGES = (RNG.random((40, 4, 4, 1), np.float32) + LABELS[:, None, None, None]) /
 ONE_HOT = keras.utils.to_categorical(LABELS, 3)
 WEIGHTS = RNG.random(40).astype(np.float32)
 HABITS: dict[str, Callable[..., Any]] = {}
+# What has a like among the others.
+SLOW = {
+    "a_checkpoint_of_the_best",
+    "a_rate_that_drops_on_a_plateau",
+    "averaged_weights",
+    "compiled_again_with_another_loss",
+    "early_stopping",
+    "focal_losses",
+    "label_smoothing",
+    "loss_weights_and_sums",
+    "mixed_float16",
+    "one_logit",
+    "one_loss_in_a_list",
+    "regularizers",
+    "sample_weight_in_triples",
+    "saved_loaded_and_trained_on",
+    "sparse_cross_entropy_of_probabilities",
+    "validation_split_now_and_then",
+}
 
 
 def habit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -527,7 +547,7 @@ def compare(ours: Any, plain: Any) -> None:
         np.testing.assert_allclose(np.asarray(ours), np.asarray(plain), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", HABITS)
+@pytest.mark.parametrize("name", quick(HABITS, *set(HABITS) - SLOW))
 def test_the_numbers_of_the_network_alone(name: str, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "ours").mkdir()

@@ -15,7 +15,14 @@ IMAGES = rng.uniform(0.1, 0.9, (4, 8, 8, 1)).astype(np.float32)
 ATTACK = Manipulation(rho=0.03, steps=15, restarts=1)
 
 
-@pytest.mark.parametrize("method", [VanillaGradients(), GradCAM(), Adversarial(rho=0.1)])
+@pytest.mark.parametrize(
+    "method",
+    [
+        VanillaGradients(),
+        GradCAM(),
+        pytest.param(Adversarial(rho=0.1), marks=pytest.mark.slow),
+    ],
+)
 def test_the_class_stays_the_change_is_small_and_the_map_another(network, method: Method) -> None:
     found = ATTACK(network, method, IMAGES)
     predicted = np.argmax(network(IMAGES), axis=-1)
@@ -58,6 +65,7 @@ def test_what_only_answers_is_searched_at_random(network) -> None:
     assert ATTACK(opaque, Occlusion(patch=2), IMAGES[:0]).rank_correlation.shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_blocks_change_nothing(network) -> None:
     one = ATTACK(network, VanillaGradients(), IMAGES[:3])
     again = ATTACK(network, VanillaGradients(), IMAGES[:3])

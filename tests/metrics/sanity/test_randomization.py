@@ -56,6 +56,7 @@ def test_a_map_that_asks_no_network_survives(network) -> None:
     np.testing.assert_allclose(found.rank_correlation, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [VanillaGradients(), GradientsInputs()])
 def test_the_same_seed_gives_the_same(network, method: Method) -> None:
     one, other, third = (
@@ -76,6 +77,7 @@ def test_refuses(network) -> None:
         Randomization(levels=0)
 
 
+@pytest.mark.slow
 def test_frozen_layers_are_randomised_as_well(network) -> None:
     frozen = keras.models.clone_model(network)
     frozen.set_weights(network.get_weights())
