@@ -13,10 +13,12 @@ from tfrobust.core.distances import clip, per_image
 
 # The share of the line that is tried first.
 MOST = 0.95
-# How much farther than the margin's zero a search aims. It is some ten times float32's noise.
-BEYOND = 1.00003
+# Shares of the line: how far beyond the margin's zero a search aims, and how far beyond a length
+# must be, judged by the margin, or another program's rounding would decide for the other side.
+BEYOND, SURE = 3e-5, 1e-5
 # A search on the margin may lag so many halvings behind.
 PATIENCE = 2
+
 
 def bisected(
     met: Callable[[tf.Tensor], tf.Tensor], short: tf.Tensor, long: tf.Tensor, halvings: int
@@ -77,11 +79,19 @@ def shortened(
         _, beyond = judge(long)
         most = np.full_like(long, MOST)
         met, before = judge(most)
+        slope = (before - beyond) / (1 - MOST)
+        least = -SURE * np.abs(slope)
+        met &= before <= least
         # Where most of the line does, the margin at the image is guessed: it is on the same line.
-        guess = before + (before - beyond) * MOST / (1 - MOST)
+        guess = before + slope * MOST
         short, long = np.where(met, 0, most), np.where(met, most, long)
         ends = np.where(met, guess, before), np.where(met, before, beyond)
-        long = _crossing(judge, short, long, ends, passes - 2)
+
+        def surely(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            met, margin = judge(share)
+            return met & (margin <= least), margin
+
+        long = _crossing(surely, short, long, ends, passes - 2)
     return per_image(tf.constant(long, tf.float32)) * delta
 
 
@@ -98,8 +108,7 @@ def _crossing(
     for number in range(passes):
         with np.errstate(divide="ignore", invalid="ignore"):
             zero = short + above / (above - below) * (long - short)
-        # A little beyond the zero, where rounding does not matter.
-        share = np.minimum(zero * BEYOND, (zero + long) / 2)
+        share = np.minimum(zero + BEYOND, (zero + long) / 2)
         slow = long - short > width * 2.0 ** (PATIENCE - number)
         share = np.where((share > short) & (share < long) & ~slow, share, (short + long) / 2)
         share = share.astype(np.float32)
