@@ -28,6 +28,7 @@ SLOW = {
     "docs/guides/own_data.md",
     "docs/guides/own_networks.md",
     "docs/guides/predict.md",
+    "docs/guides/radiographs.md",
     "docs/guides/read_a_report.md",
     "docs/guides/train.md",
 }
