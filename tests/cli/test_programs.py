@@ -189,11 +189,16 @@ def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path:
         [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
     )
     network.save(tmp_path / "1" / "network.keras")
-    done = program("export", "--model", tmp_path / "1", "--output", tmp_path)
+    done = program("export", "--model", tmp_path / "1", "--output", tmp_path, "--temperature", 1.5)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "2" / "saved_model.pb").is_file()
-    told = [json.loads((tmp_path / n / "model_card.json").read_text())["classes"] for n in "12"]
-    assert told[0] == told[1]
+    told = [json.loads((tmp_path / n / "model_card.json").read_text()) for n in "12"]
+    assert told[0]["classes"] == told[1]["classes"] and told[1]["temperature"] == 1.5
+    # No images are kept for validation in the set that comes with the package.
+    assert told[0]["temperature"] is None
+    assert "no images for" in told[0]["figures"]["temperature of the probabilities"]
+    done = program("export", "--model", tmp_path / "1", "--output", tmp_path, "--temperature", 0)
+    refused(done, "expected a temperature above 0, got 0")
     names = ("--class_names", "one,two")
     done = program("export", "--model", tmp_path / "1", "--output", tmp_path, *names)
     refused(done, "expected 10 class names")

@@ -55,6 +55,7 @@ def version(network, images, made_once):
             recipe={"name": "tiny", "epochs": 1, "learning_rate_drops": (0.7,)},
             figures=FIGURES,
             reference_images=images,
+            temperature=1.7,
         )
 
     return made_once("exported", write) / "tiny" / "1"

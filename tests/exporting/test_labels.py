@@ -20,6 +20,7 @@ from tfrobust.exporting.saved_model import export
 
 LABELS = ["top", "left", "middle"]
 THRESHOLDS = (0.5, 0.3, 0.6)
+TEMPERATURE = 2.5
 PLANES = np.log(np.array(THRESHOLDS) / (1 - np.array(THRESHOLDS)))
 IMAGES = np.random.default_rng(5).random((6, 6, 6, 1), np.float32)
 
@@ -37,7 +38,13 @@ def labels(network) -> Classifier:
 @pytest.fixture(scope="module")
 def version(labels, made_once) -> Path:
     def write(folder: Path) -> None:
-        export(labels, folder / "several", class_names=LABELS, reference_images=IMAGES)
+        export(
+            labels,
+            folder / "several",
+            class_names=LABELS,
+            reference_images=IMAGES,
+            temperature=TEMPERATURE,
+        )
 
     return made_once("several_labels", write) / "several" / "1"
 
@@ -45,6 +52,10 @@ def version(labels, made_once) -> Path:
 @pytest.fixture(scope="module")
 def served(version):
     return forms.saved_model(version)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
 
 
 def linear(network: keras.Model) -> tuple[np.ndarray, np.ndarray]:
@@ -58,19 +69,23 @@ def test_probabilities_are_sigmoids_and_each_label_is_decided(network, served) -
     assert set(found) == {"logits", "probabilities", "predicted", "thresholds", "label_names"}
     assert [[name.decode() for name in names] for names in found["label_names"]] == [LABELS] * 6
     np.testing.assert_allclose(found["logits"], logits, atol=1e-5)
-    np.testing.assert_allclose(found["probabilities"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    np.testing.assert_allclose(found["probabilities"], sigmoid(logits / TEMPERATURE), atol=1e-6)
     np.testing.assert_array_equal(found["predicted"], logits > PLANES)
     assert found["predicted"].dtype == np.int32 and 0 < found["predicted"].mean() < 1
-    np.testing.assert_allclose(found["thresholds"], np.tile(THRESHOLDS, (6, 1)), atol=1e-7)
+    # The probabilities are other ones, and so is what they are compared with: no decision changes.
+    np.testing.assert_allclose(
+        found["thresholds"], np.tile(sigmoid(PLANES / TEMPERATURE), (6, 1)), atol=1e-6
+    )
+    np.testing.assert_array_equal(found["predicted"], found["probabilities"] > found["thresholds"])
 
 
 def test_files(network, served) -> None:
     pixels = np.rint(IMAGES * 255).astype(np.uint8)
     files = np.array([encode_png(image) for image in pixels], object)
     found = served["predict_bytes"]({"encoded": files})
-    np.testing.assert_allclose(
-        found["probabilities"], network.predict(pixels / 255, verbose=0), atol=1e-5
-    )
+    shares = network.predict(pixels / 255, verbose=0)
+    tempered = sigmoid(np.log(shares / (1 - shares)) / TEMPERATURE)
+    np.testing.assert_allclose(found["probabilities"], tempered, atol=1e-5)
 
 
 def test_robustness_is_the_distance_to_the_labels_threshold(network, served) -> None:
@@ -118,20 +133,22 @@ def test_onnx(network, version) -> None:
     names = [one.name for one in running.get_outputs()]
     found = dict(zip(names, running.run(None, {"images": IMAGES}), strict=True))
     assert names == ["logits", "probabilities", "predicted"]
-    np.testing.assert_allclose(found["probabilities"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    np.testing.assert_allclose(found["probabilities"], sigmoid(logits / TEMPERATURE), atol=1e-6)
     np.testing.assert_array_equal(found["predicted"], logits > PLANES)
     assert (version / "explainer.onnx").is_file()
 
 
 def test_the_card_and_the_request_to_warm_up(version) -> None:
     card = json.loads((version / "model_card.json").read_text())
-    assert (card["task"], card["thresholds"]) == ("multi-label", list(THRESHOLDS))
+    assert (card["task"], card["temperature"]) == ("multi-label", TEMPERATURE)
+    np.testing.assert_allclose(card["thresholds"], sigmoid(PLANES / TEMPERATURE))
     assert card["left_out"] == {} and card["signatures"]["robustness"]["inputs"].keys() == {
         "images",
         "target",
     }
     text = (version / "MODEL_CARD.md").read_text()
-    assert "0 top (0.5), 1 left (0.3), 2 middle (0.6)" in text
+    assert "0 top (0.5), 1 left (0.416), 2 middle (0.54)" in text
+    assert "divided by the temperature 2.5 before they become probabilities" in text
     assert "Every image gets one of the classes" not in text
 
 
@@ -158,12 +175,12 @@ def test_reading_back_knows_task_and_thresholds(network, version, tmp_path, form
 
 def test_contradictions_are_found(served) -> None:
     good = served["serving_default"]({"images": IMAGES})
-    assert not list(logit_parity.contradictions(good, LABELS, THRESHOLDS))
+    assert not list(logit_parity.contradictions(good, LABELS, THRESHOLDS, TEMPERATURE))
     for name, bad in (
         ("probabilities", good["probabilities"] + 1e-3),
         ("predicted", 1 - good["predicted"]),
         ("thresholds", good["thresholds"] + 1e-3),
         ("label_names", good["label_names"][:, ::-1]),
     ):
-        (fault,) = logit_parity.contradictions({**good, name: bad}, LABELS, THRESHOLDS)
+        (fault,) = logit_parity.contradictions({**good, name: bad}, LABELS, THRESHOLDS, TEMPERATURE)
         assert name in fault

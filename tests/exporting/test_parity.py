@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from scipy.special import softmax
 
 from tfrobust.exporting import (
     card,
@@ -44,7 +45,7 @@ def test_other_weights_in_the_onnx_file_are_caught(network, copy, images):
     weight.CopyFrom(numpy_helper.from_array(values, weight.name))
     onnx.save(model, copy / "classifier.onnx")
     with pytest.raises(ParityError, match="onnx: logits of 1 images") as caught:
-        check(network, copy, class_names=CLASSES, images=images)
+        check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
     assert caught.value.figures.onnx > caught.value.figures.tolerance
     assert caught.value.figures.session <= caught.value.figures.tolerance
     assert list(caught.value.faults) == ["classifier.onnx"]
@@ -59,6 +60,8 @@ def test_what_does_not_follow_from_the_logits_is_caught():
         "class_name": np.array([b"dog"], object),
     }
     assert not list(logit_parity.contradictions(good, CLASSES))
+    (fault,) = logit_parity.contradictions(good, CLASSES, temperature=1.7)
+    assert fault.startswith("probabilities")
     for name, bad in {
         "probabilities": logits,
         "class_id": np.array([2], np.int32),
@@ -85,7 +88,7 @@ def test_a_bad_explanation_is_caught(network, copy, images, monkeypatch, fault):
 
     monkeypatch.setattr(forms, "saved_model", broken)
     with pytest.raises(ParityError, match="explain in saved_model: RMSE"):
-        check(network, copy, class_names=CLASSES, images=images)
+        check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
 
 
 @pytest.mark.slow
@@ -99,7 +102,7 @@ def test_keras_compiles_a_large_network_only_where_forms_differ(network, copy, i
 
     monkeypatch.setattr(explanation_parity, "explain", explain)
     monkeypatch.setattr(explanation_parity, "LARGE", 0)
-    figures = check(network, copy, class_names=CLASSES, images=images)
+    figures = check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
     agree = max(figures.explain_saved_model, figures.explain_session, figures.explain_onnx) <= 1e-4
     assert bool(compiled) is not agree
     assert (figures.explain_keras is None) is agree
@@ -107,7 +110,7 @@ def test_keras_compiles_a_large_network_only_where_forms_differ(network, copy, i
     monkeypatch.setattr(explanation_parity, "WALK_TOLERANCE", -1.0)
     monkeypatch.setattr(explanation_parity, "STABLE", np.inf)
     with pytest.raises(ParityError, match=r"explain in session: RMSE of .* from Keras'") as caught:
-        check(network, copy, class_names=CLASSES, images=images)
+        check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
     assert compiled and caught.value.figures.explain_keras is not None
 
 
@@ -118,7 +121,7 @@ def test_nan_logits_do_not_pass(network, copy, images):
     bias.assign(before * np.nan)
     try:
         with pytest.raises(ParityError, match="logits of 3 images are nan"):
-            check(network, copy, class_names=CLASSES, images=images)
+            check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
     finally:
         bias.assign(before)
 
@@ -126,7 +129,7 @@ def test_nan_logits_do_not_pass(network, copy, images):
 def test_a_damaged_keras_file_is_caught(network, copy, images):
     (copy / "network.keras").write_bytes(b"PK")
     with pytest.raises(ParityError, match="Keras file cannot be read back"):
-        check(network, copy, class_names=CLASSES, images=images)
+        check(network, copy, class_names=CLASSES, images=images, temperature=1.7)
 
 
 def test_onnx_file(network, version, images):
@@ -141,7 +144,7 @@ def test_onnx_file(network, version, images):
     for count in (1, 4):
         logits, probabilities, class_id = session.run(names, {"images": images[:count]})
         np.testing.assert_allclose(logits, network(images[:count]), atol=1e-5)
-        np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
+        np.testing.assert_allclose(probabilities, softmax(logits / 1.7, axis=-1), atol=1e-6)
         np.testing.assert_array_equal(class_id, logits.argmax(-1))
     opsets = {
         entry.domain: entry.version for entry in onnx.load(version / "classifier.onnx").opset_import
@@ -153,6 +156,7 @@ def test_the_card(version):
     told = json.loads((version / "model_card.json").read_text())
     assert told["version"] == 1 and told["classes"] == CLASSES
     assert told["input"]["shape"] == [None, 12, 10, 2]
+    assert told["temperature"] == 1.7
     assert told["recipe"]["learning_rate_drops"] == [0.7]
     assert told["figures"]["attack ARA"]["low"] == 0.01
     assert set(told["signatures"]) == {"serving_default", "explain", "robustness"}
@@ -164,7 +168,14 @@ def test_the_card(version):
     assert told["packages"]["tensorflow"]
     text = (version / "MODEL_CARD.md").read_text()
     assert text.startswith("# tiny, version 1\n")
-    for part in ("Made-up images.", "low: 0.01", "PGD\\|L2", "1 dog", "(B, 12, 10, 2)"):
+    for part in (
+        "Made-up images.",
+        "low: 0.01",
+        "PGD\\|L2",
+        "1 dog",
+        "temperature 1.7 before",
+        "(B, 12, 10, 2)",
+    ):
         assert part in text
 
 

@@ -86,6 +86,20 @@ def test_temperature_by_brute_force_and_on_answers_of_a_known_one() -> None:
         fit_temperature(true[:0], labels[:0])
 
 
+def test_one_temperature_of_labels_that_hold_together_by_brute_force() -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 4, (400, 3))
+    labels = (rng.random((400, 3)) < 1 / (1 + np.exp(-logits / 2.5))).astype(int)
+
+    def loss(temperature: float) -> float:
+        shares = 1 / (1 + np.exp(-logits / temperature))
+        return float(-np.mean(np.log(np.where(labels == 1, shares, 1 - shares))))
+
+    grid = np.linspace(1.5, 4, 2501)
+    best = grid[np.argmin([loss(one) for one in grid])]
+    assert fit_temperature(logits, labels) == pytest.approx(best, abs=1e-3)
+
+
 SAID = Predictions(
     labels=np.array([0, 0, 0, 1, 1, 2]),
     predicted=np.array([0, 0, 1, 1, 1, 2]),

@@ -11,6 +11,7 @@ from PIL import Image
 
 import tfrobust
 from tfrobust.errors import InputError
+from tfrobust.exporting import forms
 from tfrobust.robustness import LabelsReport
 from tfrobust.runs import stages
 from tfrobust.runs.build import build
@@ -29,8 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[:4] += 80 * labels[0]
         pixels[:, :4] += 80 * labels[1]
         Image.fromarray(np.minimum(pixels, 255).astype(np.uint8)).save(root / f"{number}.png")
-        split = "test" if number >= 32 else "train"
-        rows.append((f"{number}.png", *labels, split))
+        split = "test" if number >= 32 else "validation" if number >= 24 else "train"
+        # One label is wrong, or no temperature were the best for those that are kept.
+        told = labels if number != 24 else (1 - labels[0], labels[1])
+        rows.append((f"{number}.png", *told, split))
     with (root / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", *LABELS, "split"), *rows])
     return root
@@ -49,6 +52,7 @@ def config(folder: Path, network: Path, **more: object) -> Config:
             },
             "network": {"architecture": str(network)},
             "training": {"epochs": 2, "batch_size": 8, "max_steps": 8},
+            "psi": {"initial": 0.1},
             "watch": {"ara_every": 2, "explain_every": 2},
         }
     )
@@ -60,9 +64,15 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(0)
     layers = keras.layers
     file = tmp_path_factory.mktemp("network") / "small.keras"
-    keras.Sequential(
+    made = keras.Sequential(
         [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(2, activation="sigmoid")]
-    ).save(file)
+    )
+    # It knows the labels already, and is too sure of them.
+    halves = np.full((8, 8, 2), -0.5)
+    halves[:4, :, 0] = halves[:, :4, 1] = 0.5
+    made.layers[-1].kernel.assign(halves.reshape(64, 2))
+    made.layers[-1].bias.assign([-2.5, -2.5])  # half of what a bright half adds
+    made.save(file)
     return file
 
 
@@ -86,6 +96,14 @@ def test_a_run(folder: Path, network: Path, tmp_path: Path) -> None:
     assert (summary.version_folder / "explanations.png").is_file()
     loaded = tfrobust.as_labels(tfrobust.load(summary.version_folder))
     assert loaded.thresholds == (0.5, 0.5)
+    (temperature,) = {one.report.temperature for one in kept.labels}
+    assert card["temperature"] == temperature
+    assert f"temperature {temperature:.3g}, fitted on 8 images for validation" in str(summary)
+    served = forms.saved_model(summary.version_folder)["serving_default"](
+        {"images": np.full((1, 8, 8, 1), 0.3, np.float32)}
+    )
+    tempered = 1 / (1 + np.exp(-served["logits"] / temperature))
+    np.testing.assert_allclose(served["probabilities"], tempered, atol=1e-6)
 
 
 @pytest.mark.parametrize(

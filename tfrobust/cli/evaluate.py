@@ -110,6 +110,7 @@ def evaluate(values: Any) -> None:
     if count > 1:
         with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
+    from tfrobust.core.loading import temperature_of
     from tfrobust.robustness.evaluation import Evaluation
     from tfrobust.robustness.labels_evaluation import LabelsEvaluation
     from tfrobust.robustness.labels_report import LabelsReport
@@ -136,6 +137,7 @@ def evaluate(values: Any) -> None:
         files=sample.files,
         groups=sample.groups,
         pool=pool_of(source),
+        temperature=temperature_of(values.model),
         partial_dir=folder / "evaluation",
     )
     evaluation: Evaluation | LabelsEvaluation

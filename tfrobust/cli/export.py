@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import network, program, reading
+from tfrobust.core.temperature import checked_temperature
 from tfrobust.errors import InputError
 
 FORMS = ["keras", "classifier", "explainer"]
@@ -35,6 +36,13 @@ flags.DEFINE_list(
     "classifier.onnx, explainer for explainer.onnx, which takes most of the time",
     flag_values=FLAGS,
 )
+flags.DEFINE_float(
+    "temperature",
+    None,
+    "what logits are divided by before they become probabilities; it changes no decision; default: "
+    "the model card's, else 1",
+    flag_values=FLAGS,
+)
 
 
 def export(values: Any) -> None:
@@ -42,9 +50,11 @@ def export(values: Any) -> None:
     if unknown := sorted(set(values.forms) - {"saved_model", *FORMS}):
         raise InputError(f"expected --forms out of {', '.join(FORMS)}, got {', '.join(unknown)}")
     network.check(values)
+    checked_temperature(values.temperature)
     output = Path(values.output)
     program.check_writable(output)
     program.import_tensorflow()
+    from tfrobust.core import loading
     from tfrobust.exporting.saved_model import export as write
 
     classifier = network.read(values)
@@ -64,6 +74,7 @@ def export(values: Any) -> None:
             forms=values.forms,
             bits=values.bits,
             fit=values.fit,
+            temperature=values.temperature or loading.temperature_of(values.model),
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None

@@ -6,4 +6,5 @@ from .classifier import Classifier as Classifier
 from .door import as_classifier as as_classifier
 from .loading import class_names as class_names
 from .loading import load as load
+from .loading import temperature_of as temperature_of
 from .opaque import Opaque as Opaque

@@ -15,6 +15,7 @@ from tfrobust.core.classifier import Classifier
 from tfrobust.core.door import as_classifier, as_whole
 from tfrobust.core.input_range import Range
 from tfrobust.core.outputs import Output
+from tfrobust.core.temperature import checked_temperature
 from tfrobust.errors import InputError
 
 KERAS_FILE = "network.keras"
@@ -113,6 +114,22 @@ def training_data(model: str | Path) -> dict[str, Any]:
     # Version 0.1 wrote all fields into one section, and a user may write anything.
     data = recipe.get("data") if isinstance(recipe, dict) else None
     return data if isinstance(data, dict) else {}
+
+
+def temperature_of(model: str | Path) -> float | None:
+    """By what an exported network's logits are divided for its probabilities, from the card.
+
+    Args:
+        model: as for `load`.
+
+    Returns:
+        The temperature; None if there is no card, or if nobody fitted one.
+
+    Raises:
+        InputError: as `class_names`, or the card's temperature is no number above 0.
+    """
+    told = (card(model) or {}).get("temperature")
+    return None if told is None else checked_temperature(told)
 
 
 def reading(model: str | Path) -> dict[str, Any]:

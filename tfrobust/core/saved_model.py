@@ -122,9 +122,16 @@ class Signature:
         return {"class": "SavedModel", "output": self._given, "variables": config_of(held)}
 
     def thresholds(self) -> Thresholds | None:
-        """The thresholds of several labels, which an export gives beside the logits; else None."""
+        """The thresholds of several labels, which an export gives beside the logits; else None.
+
+        Those that it keeps beside its signatures are of the logits' sigmoids, as is wanted here.
+        The signature's own are of its probabilities, which may have a temperature.
+        """
         if THRESHOLDS not in _outputs(self._signature):
             return None
+        kept = getattr(self._owner, THRESHOLDS, None)
+        if isinstance(kept, tf.Variable):
+            return checked_thresholds(kept.numpy(), self.count)
         images = tf.zeros((1, *self.input_shape[1:]), self.dtype)
         found = self._signature(**{self._taken: images})[THRESHOLDS]
         return checked_thresholds(found.numpy()[0], self.count)

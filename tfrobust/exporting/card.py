@@ -38,6 +38,10 @@ ONE_CLASS = "Every image gets one of the classes, even if it shows none of them.
 NO_LABEL = (
     "What no label names is not seen: that no label holds does not mean that nothing is there."
 )
+TEMPERATURE = (
+    "Logits are divided by the temperature {:.4g} before they become probabilities. Decisions and "
+    "explanations are those of the logits themselves."
+)
 LIMITS = (
     "Robustness was measured with the attacks named and on the images counted. A stronger attack "
     "may find smaller perturbations, so the areas are upper bounds. It was measured against small "
@@ -56,6 +60,7 @@ def build(
     class_names: Sequence[str],
     task: str,
     thresholds: Sequence[float] | None,
+    temperature: float | None,
     signatures: Mapping[str, Any],
     left_out: Mapping[str, str],
     parity: Parity,
@@ -72,7 +77,9 @@ def build(
         input_shape: (None, H, W, C).
         class_names: K names.
         task: "multi-class", "binary" or "multi-label".
-        thresholds: for each of several labels the confidence above which it holds.
+        thresholds: for each of several labels the probability above which it holds.
+        temperature: by which logits are divided before they become probabilities; None for 1,
+            where nobody fitted one.
         signatures: the signature's name → "inputs" or "outputs" → name → "dtype" and "shape".
         left_out: the file of a form that is missing → why.
         parity: how far the network's forms are apart.
@@ -102,6 +109,7 @@ def build(
             "task": task,
             "classes": class_names,
             "thresholds": thresholds,
+            "temperature": temperature,
             "signatures": signatures,
             "left_out": left_out,
             "provenance": provenance or "not told",
@@ -156,8 +164,14 @@ def render(card: Mapping[str, Any]) -> str:
         *([_reading(card["input"])] if "fit" in card["input"] else []),
         "## Classes" if thresholds is None else "## Labels, and the probability each holds above",
         ", ".join(
-            f"{number} {_text(name)}" + ("" if thresholds is None else f" ({thresholds[number]:g})")
+            f"{number} {_text(name)}"
+            + ("" if thresholds is None else f" ({thresholds[number]:.3g})")
             for number, name in enumerate(card["classes"])
+        ),
+        *(
+            ["## Probabilities", TEMPERATURE.format(told)]
+            if (told := card.get("temperature"))
+            else []
         ),
         "## Measured",
         _table(measured) if isinstance(measured, Mapping) else f"{measured.capitalize()}.",

@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from tfrobust.core.door import as_whole
 from tfrobust.core.outputs import Thresholds, logit
+from tfrobust.core.temperature import at_temperature
 from tfrobust.datasets.pictures import encode_png
 from tfrobust.exporting.forms import Faults, Signature
 
@@ -25,6 +26,7 @@ def compare(
     classifiers: Mapping[str, Signature],
     command_line: Signature,
     picture_readers: Sequence[Signature],
+    temperature: float = 1.0,
 ) -> tuple[dict[str, Any], Faults]:
     """Compares logits with the Keras network's.
 
@@ -35,6 +37,7 @@ def compare(
         classifiers: name → images to logits; each is asked in batches of 1, 3, 32 and all.
         command_line: likewise; it is asked for one image, as it takes seconds.
         picture_readers: PNG files to logits.
+        temperature: of the probabilities.
 
     Returns:
         The fields of `Parity` that are about logits, and the faults.
@@ -65,7 +68,7 @@ def compare(
         if not difference <= tolerance:
             fault = f"{name}: logits of {len(logits)} images are {difference:.2g} apart"
             faults.append((name, fault))
-        for fault in contradictions(outputs, class_names, classifier.thresholds):
+        for fault in contradictions(outputs, class_names, classifier.thresholds, temperature):
             faults.append((name, f"{name}: {fault}"))
     return {"largest_logit": largest_logit, "tolerance": tolerance, **apart}, faults
 
@@ -74,6 +77,7 @@ def contradictions(
     outputs: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     thresholds: Thresholds | None = None,
+    temperature: float = 1.0,
 ) -> Iterator[str]:
     """Finds outputs that do not follow from the logits beside them.
 
@@ -81,17 +85,18 @@ def contradictions(
         outputs: what `serving_default` answered for B images, or a part of it.
         class_names: K names.
         thresholds: of several labels.
+        temperature: of the probabilities.
 
     Yields:
         A sentence for each fault.
     """
     if thresholds is not None:
-        yield from _of_labels(outputs, class_names, thresholds)
+        yield from _of_labels(outputs, class_names, thresholds, temperature)
         return
     logits = outputs["logits"].astype(np.float64)
     best = logits.argmax(-1)
     if "probabilities" in outputs and not np.allclose(
-        outputs["probabilities"], softmax(logits, axis=-1), rtol=0, atol=1e-5
+        outputs["probabilities"], softmax(logits / temperature, axis=-1), rtol=0, atol=1e-5
     ):
         yield "probabilities are not the softmax of the logits"
     if "class_id" in outputs and not np.array_equal(outputs["class_id"], best):
@@ -103,17 +108,21 @@ def contradictions(
 
 
 def _of_labels(
-    outputs: Mapping[str, np.ndarray], class_names: Sequence[str], thresholds: Thresholds
+    outputs: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    thresholds: Thresholds,
+    temperature: float,
 ) -> Iterator[str]:
     logits = outputs["logits"]
-    shares = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    shares = expit(logits.astype(np.float64) / temperature)
     if not np.allclose(outputs.get("probabilities", shares), shares, rtol=0, atol=1e-5):
         yield "probabilities are not the sigmoids of the logits"
     planes = np.array([logit(one) for one in thresholds], np.float32)
     if not np.array_equal(outputs.get("predicted", logits > planes), logits > planes):
         yield "predicted is not where the logits are above the thresholds"
-    told = outputs.get("thresholds", np.array(thresholds))
-    if not np.allclose(told, np.broadcast_to(thresholds, told.shape), rtol=0, atol=1e-6):
+    shown = np.array(at_temperature(thresholds, temperature))
+    told = outputs.get("thresholds", shown)
+    if not np.allclose(told, np.broadcast_to(shown, told.shape), rtol=0, atol=1e-6):
         yield "thresholds are others"
     for names in outputs.get("label_names", []):
         if [name.decode() for name in names] != list(class_names):

@@ -30,18 +30,21 @@ EXPLAINER = (
 )
 
 
-def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
+def write_classifier(
+    network: keras.Model, path: Path, *, class_names: Sequence[str], temperature: float = 1.0
+) -> None:
     """Writes a network as ONNX: images → logits, probabilities, class_id.
 
     Of a network of several labels it gives logits, probabilities and predicted, int32 (B, K) of 0
     and 1. The file's metadata hold the classes (`class_names`, a JSON list), what the input must be
-    (`input`, JSON), and the thresholds of several labels (`thresholds`, a JSON list). The file
-    appears whole or not at all.
+    (`input`, JSON), and for several labels (`thresholds`, a JSON list) those of the logits'
+    sigmoids, whatever the temperature. The file appears whole or not at all.
 
     Args:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
         path: the file to write. An existing file is replaced.
         class_names: K names.
+        temperature: as for `signatures.answers`.
 
     Raises:
         NotConvertible: a layer cannot be written in ONNX.
@@ -50,7 +53,7 @@ def write_classifier(network: keras.Model, path: Path, *, class_names: Sequence[
     given = CLASSIFIER if classifier.thresholds is None else LABELS
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = answers(classifier, classifier(images))
+        found = answers(classifier, classifier(images), temperature)
         return {name: found[name] for name in given}
 
     inputs = [tf.TensorSpec(network.input_shape, tf.float32, "images")]

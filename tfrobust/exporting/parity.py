@@ -104,6 +104,7 @@ def check(
     *,
     class_names: Sequence[str],
     images: np.ndarray | None = None,
+    temperature: float = 1.0,
 ) -> Parity:
     """Compares what was written with the network that it was written from.
 
@@ -113,6 +114,7 @@ def check(
             explainer.onnx.
         class_names: K names.
         images: float32 (N, H, W, C) in [0, 1]; the first 64 are compared. Seeded noise when None.
+        temperature: of the probabilities.
 
     Returns:
         How far the forms are apart.
@@ -150,6 +152,7 @@ def check(
             picture_readers=[
                 form["predict_bytes"] for form in (python, session) if "predict_bytes" in form
             ],
+            temperature=temperature,
         )
         for name, fault in logit_faults:
             files = {"keras_file": KERAS_FILE, "onnx": forms.ONNX_FILE}

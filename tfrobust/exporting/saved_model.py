@@ -13,10 +13,12 @@ import tensorflow as tf
 
 from tfrobust.core import version_folders as versions
 from tfrobust.core.classifier import Classifier
+from tfrobust.core.door import as_whole
 from tfrobust.core.images import checked_images
 from tfrobust.core.input_range import Range
 from tfrobust.core.interruption import deferred
 from tfrobust.core.loading import KERAS_FILE
+from tfrobust.core.temperature import at_temperature, checked_temperature
 from tfrobust.datasets.names import Fit
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting import card, extras, onnx, parity
@@ -49,6 +51,7 @@ def export(
     explainer: bool = True,
     bits: int | None = None,
     fit: Fit = "crop",
+    temperature: float | None = None,
 ) -> Path:
     """Writes a network as the next version, in forms that give the same answers.
 
@@ -89,6 +92,9 @@ def export(
             trained on (`DatasetInfo.bits`); `predict_bytes` reads such files likewise.
         fit: how `predict_bytes` brings pictures of other proportions to the network's size
             (`DatasetInfo.fit`).
+        temperature: by which logits are divided before they become `probabilities`, from
+            `robustness.fit_temperature`. Logits, decisions and explanations stay as they are; the
+            thresholds of labels become those of the new probabilities. None for 1.
 
     Returns:
         `<directory>/<version>`.
@@ -110,21 +116,24 @@ def export(
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
     left_out = not_wanted(forms, explainer)
+    divisor = checked_temperature(temperature)
+    several = classifier.thresholds
     with versions.staging(directory) as folder:
         with deferred() as look:
-            signatures = _write_saved_model(network, folder, names, bits, fit)
+            signatures = _write_saved_model(network, folder, names, bits, fit, divisor)
             look()
             for form, file in FILES.items():
                 if file not in left_out:
-                    _write_form(form, network, folder / file, names, left_out)
+                    _write_form(form, network, folder / file, names, left_out, divisor)
                     look()
-            compared = _compared(network, folder, names, images, left_out)
+            compared = _compared(network, folder, names, images, left_out, divisor)
             content = card.build(
                 name=name or directory.resolve().name,
                 input_shape=network.input_shape,
                 class_names=names,
                 task=classifier.task,
-                thresholds=classifier.thresholds,
+                thresholds=None if several is None else at_temperature(several, divisor),
+                temperature=temperature and divisor,
                 signatures=signatures,
                 left_out=left_out,
                 parity=compared,
@@ -192,14 +201,16 @@ def _write_form(
     path: Path,
     class_names: Sequence[str],
     left_out: dict[str, str],
+    temperature: float = 1.0,
 ) -> None:
     """Writes a form that may be left out; if it cannot be made, `left_out` is told the reason."""
     try:
         if form == "keras":
             network.save(path)
+        elif form == "classifier":
+            onnx.write_classifier(network, path, class_names=class_names, temperature=temperature)
         else:
-            write = {"classifier": onnx.write_classifier, "explainer": onnx.write_explainer}[form]
-            write(network, path, class_names=class_names)
+            onnx.write_explainer(network, path, class_names=class_names)
     except (InputError, OSError):  # no room on the disk is no fault of the form
         raise
     except Exception as error:  # a layer's own code may raise anything
@@ -213,6 +224,7 @@ def _compared(
     class_names: Sequence[str],
     images: np.ndarray | None,
     left_out: dict[str, str],
+    temperature: float,
 ) -> parity.Parity:
     """Compares all forms. One that may be left out, and gives other answers, is taken away.
 
@@ -222,13 +234,16 @@ def _compared(
         class_names: K names.
         images: as for `parity.check`.
         left_out: a file → why it is left out. What is taken away is added.
+        temperature: as for `parity.check`.
 
     Raises:
         ParityError: the SavedModel gives other answers.
     """
     while True:
         try:
-            return parity.check(network, folder, class_names=class_names, images=images)
+            return parity.check(
+                network, folder, class_names=class_names, images=images, temperature=temperature
+            )
         except ParityError as error:
             wrong = {name: found for name, found in error.faults.items() if name in FILES.values()}
             if not wrong:
@@ -244,16 +259,20 @@ def _write_saved_model(
     class_names: Sequence[str],
     bits: int | None,
     fit: Fit = "crop",
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Writes the SavedModel, and gives the types and shapes of its signatures for the card."""
     functions = {
         name: function.get_concrete_function()
-        for name, function in signatures_of(network, class_names, bits, fit).items()
+        for name, function in signatures_of(network, class_names, bits, fit, temperature).items()
     }
     # keras.export.ExportArchive would store the weights twice. A module that owns the variables
     # themselves stores them once.
     module = tf.Module()
     module.weights = [variable.value for variable in network.variables]
+    if (thresholds := as_whole(network).thresholds) is not None:
+        # Those of the logits' sigmoids. The signature gives those of its probabilities.
+        module.thresholds = tf.Variable(thresholds, trainable=False, dtype=tf.float32)
     # Custom gradients are kept so that the loaded model can be differentiated: attacks and
     # explanations need it.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrobust.attacks.nearest_decision import nearest_decision
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.door import as_whole
+from tfrobust.core.temperature import at_temperature
 from tfrobust.datasets.names import Fit
 from tfrobust.explanations.walks import walk_graph
 from tfrobust.exporting.decoding import decoded
@@ -17,26 +18,31 @@ from tfrobust.exporting.questions import planes, question
 Tensors = dict[str, tf.Tensor]
 
 
-def answers(network: Classifier, logits: tf.Tensor) -> Tensors:
+def answers(network: Classifier, logits: tf.Tensor, temperature: float = 1.0) -> Tensors:
     """What a network's logits (B, K) say, by names.
 
     Args:
         network: whose task says what they mean.
         logits: float32 (B, K).
+        temperature: by which they are divided before they become probabilities. Decisions are
+            those of the logits themselves.
 
     Returns:
         logits and probabilities; of classes class_id int32 (B,); of labels that may hold together
         predicted int32 (B, K), 1 where the label holds, and thresholds float32 (B, K), the
         probability above which it does.
     """
+    # A division by 1 would be one more operation for every runtime.
+    divided = logits if temperature == 1 else logits / temperature
     if network.thresholds is None:
         class_id = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_id": class_id}
+        return {"logits": logits, "probabilities": tf.nn.softmax(divided), "class_id": class_id}
+    thresholds = at_temperature(network.thresholds, temperature)
     return {
         "logits": logits,
-        "probabilities": tf.sigmoid(logits),
+        "probabilities": tf.sigmoid(divided),
         "predicted": tf.cast(logits > planes(network), tf.int32),
-        "thresholds": tf.zeros_like(logits) + tf.constant(network.thresholds, tf.float32),
+        "thresholds": tf.zeros_like(logits) + tf.constant(thresholds, tf.float32),
     }
 
 
@@ -83,6 +89,7 @@ def signatures_of(
     class_names: Sequence[str],
     bits: int | None = None,
     fit: Fit = "crop",
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Makes the signatures of an exported model.
 
@@ -95,6 +102,7 @@ def signatures_of(
         class_names: K names.
         bits: as for `decoding.decoded`.
         fit: as for `decoding.decoded`.
+        temperature: as for `answers`.
 
     Returns:
         By name:
@@ -122,7 +130,7 @@ def signatures_of(
     several = classifier.thresholds is not None
 
     def classified(images: tf.Tensor) -> Tensors:
-        found = answers(classifier, classifier(images))
+        found = answers(classifier, classifier(images), temperature)
         names = tf.constant(list(class_names))
         if several:
             found["label_names"] = tf.tile(names[None], [tf.shape(images)[0], 1])

@@ -61,14 +61,16 @@ class Calibration:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature T that makes softmax(logits / T) likeliest to have given the labels.
 
-    It changes no decision. Fit it on images that the network was not trained on.
+    It changes no decision. Fit it on images that the network was not trained on. Of labels that may
+    hold together it is one T for all, of sigmoid(logits / T).
 
     Args:
         logits: float (N, K), the network's answers, N at least 1.
-        labels: int (N,), the true classes.
+        labels: int (N,), the true classes; or (N, K) of 0 and 1, labels that may hold together.
 
     Returns:
-        T, from 0.05 to 20; above 1 where the network is too sure.
+        T, from 0.05 to 20; above 1 where the network is too sure. It is near one of these ends
+        where no T is likeliest, as for a network that is right about all images.
 
     Raises:
         InputError: there is no image, or there are not as many labels.
@@ -80,6 +82,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
             f"expected at least one image and a label for each, got {len(logits)} and {len(labels)}"
         )
     logits = logits.astype(np.float64)
+    if labels.ndim == 2:
+        # Each label is a choice of two classes, and its absence has the logit 0.
+        present = logits.ravel()
+        logits, labels = np.stack([np.zeros_like(present), present], axis=1), labels.ravel()
     own = logits[np.arange(len(labels)), labels]
 
     def loss(log_temperature: float) -> float:

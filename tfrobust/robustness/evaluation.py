@@ -90,6 +90,7 @@ class Evaluation:
         self.groups = checked_names(options.groups, len(self.images), "groups")
         self.bounds, self.data, self.name = bounds, options.data, options.name or self.network.name
         self.progress, self.smoke, self.seed = options.progress, options.smoke, options.seed
+        self.temperature = options.temperature
         self.batch_size = self.attacks[0].batch_size
         if self.network.input_range is None:
             ask = functools.partial(logits_of, self.network, batch_size=self.batch_size)
@@ -188,6 +189,7 @@ class Evaluation:
                 given,
             ),
             class_names=self.class_names,
+            temperature=self.temperature,
             predictions=Predictions.of(
                 self.clean.logits, self.labels, given, files=self.files, groups=self.groups
             ),

@@ -25,6 +25,7 @@ class Options:
     files: Sequence[str] = ()
     groups: Sequence[str] = ()
     pool: np.ndarray | None = None
+    temperature: float | None = None
     partial_dir: str | Path | None = None
     progress: bool = True
     smoke: bool = False

@@ -100,7 +100,8 @@ class AraReport(Record, Presented):
             there were such.
         temperature: by which logits are divided so that confidences are right, from
             `fit_temperature` on images that are neither trained on nor measured; None if it is not
-            fitted. Add it by dataclasses.replace, as the certificate. No other figure rests on it.
+            fitted. A run fits it, and `tfrobust-evaluate` reads it from the model card; else add it
+            by dataclasses.replace, as the certificate. No other figure rests on it.
 
     Raises:
         InputError: the predictions or names are of other images or classes, the seed is below 0,

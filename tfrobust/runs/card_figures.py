@@ -11,11 +11,12 @@ from tfrobust.runs.measurement import Measured
 
 
 def figures_of(measured: Measured) -> dict[str, Any]:
-    """Accuracy, areas, attacks and checks."""
+    """Accuracy, areas, attacks and checks, and how the temperature came about."""
     report, twin = measured.report, measured.twin
+    figures: dict[str, Any] = {"temperature of the probabilities": measured.temperature.told}
     if isinstance(report, LabelsReport):
-        return _figures_of_labels(report)
-    figures: dict[str, Any] = {
+        return figures | _figures_of_labels(report)
+    figures |= {
         "images": report.data,
         "clean accuracy": report.clean_accuracy,
         "attack ARA": dataclasses.asdict(report.attack_ara),

@@ -21,6 +21,7 @@ from tfrobust.robustness.presets import pool_of, preset_attacks
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run
 from tfrobust.runs.recipes import RECIPES
+from tfrobust.runs.temperature import Temperature, fitted
 
 SMOKE_IMAGES = 4
 CERTIFIED_IMAGES, CERTIFIED_SIGMA = 100, 0.25
@@ -35,10 +36,12 @@ class Measured:
         report: of the Accuracy-Robustness Areas, pixels not bound to [0, 1]. Of images that may
             have several labels it is a report by label.
         twin: the same of the run's plain twin; None if none is known.
+        temperature: of the network's probabilities.
     """
 
     report: AraReport | LabelsReport
     twin: AraReport | None
+    temperature: Temperature
 
 
 def measure(run: Run, network: keras.Model) -> Measured:
@@ -51,7 +54,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
     """
     config, source = run.config, run.source
-    sample = _sample(run)
+    sample, temperature = _sample(run), fitted(run, network)
     options = Options(
         attacks=attacks(run, sample.images),
         name=config.name,
@@ -59,6 +62,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
         class_names=source.info.class_names,
         files=sample.files,
         groups=sample.groups,
+        temperature=temperature.value,
         partial_dir=run.folder / "evaluation",
         smoke=run.is_smoke,
         seed=config.seed,
@@ -66,7 +70,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
     if source.info.multi_label:
         by_label = LabelsEvaluation(network, sample.images, sample.labels, options).report(run=True)
         by_label.to_json(run.folder / "ara.json")
-        return Measured(by_label, None)
+        return Measured(by_label, None, temperature)
     evaluation = Evaluation(network, sample.images, sample.labels, options)
     evaluation.run()
     report = evaluation.report()
@@ -74,7 +78,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
         certificate = certify_lipschitz(network, *sample[:2], seed=config.seed)
         report = dataclasses.replace(report, lipschitz=certificate)
     report.to_json(run.folder / "ara.json")
-    return Measured(report, plain_twin(config, source, report))
+    return Measured(report, plain_twin(config, source, report), temperature)
 
 
 def measure_in_box(run: Run, network: keras.Model) -> AraReport:

@@ -151,6 +151,7 @@ def run(
     return Summary(
         report=measured.report,
         twin=measured.twin,
+        temperature=measured.temperature.told,
         data=source.info.provenance,
         run_folder=opened.folder,
         version_folder=version_folder,
@@ -217,7 +218,7 @@ def shipped(
 def write_report(run: Run, trained: Trained, measured: Measured) -> None:
     """Writes report.html and explanations.png into the run's folder."""
     more = [
-        training_section(run, trained.notes),
+        training_section(run, (*trained.notes, f"The temperature: {measured.temperature.told}")),
         *(explanations_sections(run, trained.network) if is_drawable(run) else []),
     ]
     if isinstance(measured.report, LabelsReport):
@@ -260,6 +261,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         picture=run.folder / PICTURE if is_drawable(run) else None,
         bits=info.bits,
         fit=info.fit,
+        temperature=measured.temperature.value,
     )
 
 

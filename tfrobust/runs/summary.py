@@ -14,6 +14,7 @@ class Summary:
     Args:
         report: of the robustness; by label where images may have several.
         twin: of the plain twin's kept measurement; None where there is none.
+        temperature: of the probabilities of the exported model, or why it has none.
         data: which images it was trained on, and what of them is left out.
         run_folder: configuration, checkpoints, logs and reports.
         version_folder: the exported model.
@@ -22,6 +23,7 @@ class Summary:
 
     report: AraReport | LabelsReport
     twin: AraReport | None
+    temperature: str
     data: str
     run_folder: Path
     version_folder: Path
@@ -36,6 +38,7 @@ class Summary:
         lines = [
             told,
             "",
+            f"probabilities: temperature {self.temperature}",
             f"images  {self.data}",
             f"run     {self.run_folder}{os.sep}",
             f"report  {self.run_folder / 'report.html'}",
