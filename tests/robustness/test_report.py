@@ -134,3 +134,24 @@ def test_ara_in_words() -> None:
     assert str(accuracy_robustness_area(np.full(3, np.inf), 10)) == (
         "not bounded: 3 of 3 images unfound"
     )
+
+
+def test_the_second_opinion_in_words(make_report: Make) -> None:
+    report = make_report(unfound=0)
+    assert report.second_opinion.startswith("second opinion: none")
+    before = next(record for record in report.attacks if record.goal == "attack")
+    # The first image met the goal as it was, and a difference of 0.05 % is rounding.
+    first = np.append(0.0, before.rmse[1:])
+    after = first * np.append(np.ones(17), [0.9995, 0.98, 0.9])
+    name = "second opinion: CleverHans PGD-L2 (20 steps)"
+    attacks = (
+        dataclasses.replace(before, rmse=first),
+        dataclasses.replace(before, rmse=after, name=name),
+        dataclasses.replace(before, rmse=first, goal="btr"),
+        dataclasses.replace(before, rmse=first, goal="btr", name=name),
+    )
+    told = dataclasses.replace(report, attacks=attacks).second_opinion
+    assert told == (
+        f"{name}, just below the sizes found: 2 of 19 images were lowered for misclassification, "
+        "by at most 10.0%; 0 of 19 images were lowered for BTR"
+    )

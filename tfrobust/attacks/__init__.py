@@ -13,6 +13,7 @@ from tfrobust.attacks.linearized_margin import LinearizedMargin
 from tfrobust.attacks.mim import MIM
 from tfrobust.attacks.minimum_norm import MinimumNormAttack
 from tfrobust.attacks.pgd import PGD
+from tfrobust.attacks.second_opinion import SecondOpinion
 from tfrobust.attacks.spsa import SPSA
 from tfrobust.attacks.transfer import Transfer
 from tfrobust.core.criteria import BelowChance, LabelFlip, Misclassified, TargetClass
@@ -39,6 +40,7 @@ __all__ = [
     "MinimumNormAttack",
     "Misclassified",
     "Opaque",
+    "SecondOpinion",
     "TargetClass",
     "Transfer",
     "expectation",

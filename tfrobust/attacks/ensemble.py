@@ -8,10 +8,7 @@ import numpy as np
 from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.core.classifier import Model
 from tfrobust.core.criterion import Criterion
-
-# An attack that begins with another's perturbation shortens it by less than this share, and has
-# not found one of its own.
-TAKEN_OVER = 0.999
+from tfrobust.core.second_opinion import TAKEN_OVER
 
 
 def smallest(results: Sequence[AttackResult]) -> tuple[AttackResult, np.ndarray]:

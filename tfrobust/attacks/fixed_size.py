@@ -83,6 +83,10 @@ class FixedSizeAttack(Attack):
     def _perturbations(self, model: Classifier, block: Block, sizes: np.ndarray) -> tf.Tensor:
         """The attack with these sizes, float64 (B,): → perturbations float32 (B, H, W, C)."""
 
+    def _first_sizes(self, above: np.ndarray) -> np.ndarray:
+        """What is tried first, where above, float64 (B,), is known; infinite where nothing is."""
+        return np.where(np.isfinite(above), above / 2, FIRST_SIZE)
+
     def _sizes(self, delta: np.ndarray) -> np.ndarray:
         """The sizes of perturbations (B, H, W, C) in the attack's norm, float64 (B,)."""
         if self.norm == np.inf:
@@ -97,7 +101,7 @@ class FixedSizeAttack(Attack):
         below = np.zeros(len(classes))
         above = np.where(given, self._sizes(best), np.inf)
         found = np.zeros(len(classes), bool)
-        sizes = np.where(given, above / 2, FIRST_SIZE)
+        sizes = self._first_sizes(above)
         for _ in range(self.rounds):
             delta = self._perturbations(model, block, sizes).numpy()
             # The walk may end inside its ball. What counts is where it ended.

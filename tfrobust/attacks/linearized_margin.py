@@ -36,7 +36,8 @@ PULL, MOMENTUM = 0.5, 0.5
 # In the last round: what the pull fades to, and how much of the mean gradient is kept at most,
 # where the new one is at right angles to it.
 LAST_PULL, KEPT = 0.02, 0.5
-# No step ends farther than this from the clean image: a flat margin's zero is nowhere near.
+# No step ends farther than this from the clean image, or than the smallest perturbation that any
+# candidate has found: a flat margin's zero is nowhere near.
 FARTHEST = 0.5
 # How many visits a criterion that no single rival decides spends on the way to a rival, so that
 # its candidates begin at different places.
@@ -74,9 +75,9 @@ class State(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """The candidates that are followed, each with its best, and how many of each round's visits."""
+    """The candidates that are followed, and how many of each round's visits."""
 
-    candidates: list[tuple[State, Best]]
+    candidates: list[State]
     plan: list[tuple[int, int]]
 
 
@@ -135,11 +136,10 @@ class LinearizedMargin(MinimumNormAttack):
         most = min(self.rivals, max(1, len(rivals)), max(1, self.steps // 6))
         if not block.criterion.one_rival:
             rivals = [own, *rivals]
-        nothing = Best.none(block.images)
-        candidates = [(State.at(nothing.delta, one), nothing) for one in rivals[:most]]
+        candidates = [State.at(tf.zeros_like(block.images), one) for one in rivals[:most]]
         best = self.known(model, block)
         if tf.reduce_any(tf.math.is_finite(best.size)):
-            candidates.append((State.at(best.delta, own), nothing))
+            candidates.append(State.at(best.delta, own))
         return _Search(candidates, rounds(self.steps, len(candidates))), best
 
     def step(
@@ -153,16 +153,13 @@ class LinearizedMargin(MinimumNormAttack):
         kept = tf.constant(KEPT if last else 0.0)
         taken = sum(visits for _, visits in state.plan[:visit])
         followed_on = []
-        for candidate, own_best in candidates:
+        for candidate in candidates:
             for number, pull in enumerate(pulls, taken):
                 if not block.criterion.one_rival and number == OPENING:
                     candidate = candidate._replace(rivals=tf.fill([len(block.classes)], -1))
                 scheduled = {"pull": tf.constant(pull), "kept": kept}
-                candidate, own_best = compiled_visit(
-                    self, model, block, candidate, own_best, scheduled
-                )
-            followed_on.append((candidate, own_best))
-            best = best.or_smaller(*own_best)
+                candidate, best = compiled_visit(self, model, block, candidate, best, scheduled)
+            followed_on.append(candidate)
         return _Search(followed_on, state.plan), best
 
     @staticmethod
@@ -202,7 +199,8 @@ class LinearizedMargin(MinimumNormAttack):
         overshoot = tf.where(found, OVERSHOOT, state.overshoot * BOLDER)
         beyond = per_image((overshoot - 1.0) * reach / steepness) * gradient
         delta += across + velocity + beyond
-        delta *= per_image(tf.minimum(1.0, FARTHEST / (rmse(delta) + 1e-20)))
+        farthest = tf.minimum(FARTHEST, here.best.size)
+        delta *= per_image(tf.minimum(1.0, farthest / (rmse(delta) + 1e-20)))
         return State(delta, velocity, mean, overshoot, state.rivals, rmse(nearest))
 
 
@@ -227,9 +225,9 @@ def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:
     return [*plan, (1, max(1, left))]
 
 
-def _nearest(candidates: list[tuple[State, Best]], kept: int) -> list[tuple[State, Best]]:
+def _nearest(candidates: list[State], kept: int) -> list[State]:
     """For each image the candidates whose planes are nearest, the nearest first."""
-    distances = np.stack([state.distance for state, _ in candidates])
+    distances = np.stack([state.distance for state in candidates])
     order = np.argsort(np.nan_to_num(distances, nan=np.inf), axis=0, kind="stable")
     columns = np.arange(order.shape[1])
     stacked = tf.nest.map_structure(lambda *parts: np.stack(parts), *candidates)

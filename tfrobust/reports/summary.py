@@ -28,6 +28,7 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
         f"95 % intervals; upper bounds by {' + '.join(report.attack_names)}",
         f"{_cost(report)}; {len(report.unchecked)} of "
         f"{len(report.checks) + len(report.unchecked)} checks could not be made",
+        report.second_opinion,
     ]
     extras = (report.lipschitz, report.certificate, report.clever)
     lines += [str(extra) for extra in extras if extra is not None]

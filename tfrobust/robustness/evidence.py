@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrobust.attacks import Attack, AttackResult, Blend, L2Min
+from tfrobust.attacks.second_opinion import SecondOpinion
 from tfrobust.attacks.walk import step_lengths
 from tfrobust.robustness.probes import Probes, margins
 
@@ -87,6 +88,9 @@ def searched(
 ) -> tuple[Searched, ...]:
     """What each attack found for each goal, as the checks take it.
 
+    A second opinion is left out: where it finds nothing smaller it gives back what it was given,
+    which would look like another attack that comes as close.
+
     Args:
         attacks: the attacks of an evaluation, in order.
         found: for each goal, what each of these attacks found.
@@ -112,4 +116,5 @@ def searched(
         )
         for goal, results in found.items()
         for attack, result, borrows in zip(attacks, results, borrowers, strict=True)
+        if not isinstance(attack, SecondOpinion)
     )

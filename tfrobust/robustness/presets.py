@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfrobust.attacks import PGD, SPSA, Attack, Blend, L2Min, LinearizedMargin
+from tfrobust.attacks import (
+    PGD,
+    SPSA,
+    Attack,
+    Blend,
+    L2Min,
+    LinearizedMargin,
+    SecondOpinion,
+)
 from tfrobust.core.bounds import Bounds
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
@@ -20,13 +28,15 @@ PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
         LinearizedMargin(steps=24, rivals=4, bounds=bounds, batch_size=batch_size)
     ],
     "standard": lambda bounds, batch_size: [
-        LinearizedMargin(steps=60, rivals=5, bounds=bounds, batch_size=batch_size)
+        LinearizedMargin(steps=60, rivals=5, bounds=bounds, batch_size=batch_size),
+        SecondOpinion(bounds=bounds, batch_size=batch_size),
     ],
     # The published figures come from L2,min with 450 steps.
     "thorough": lambda bounds, batch_size: [
         LinearizedMargin(steps=200, rivals=9, bounds=bounds, batch_size=batch_size),
         PGD(steps=10, bounds=bounds, batch_size=batch_size),
         L2Min(steps=450, bounds=bounds, batch_size=batch_size),
+        SecondOpinion(bounds=bounds, batch_size=batch_size),
     ],
 }
 # SPSA for networks without gradients: it takes steps × (samples + 1) answers for each size.

@@ -17,6 +17,7 @@ from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
 from tfrobust.robustness.examples import Example
 from tfrobust.robustness.predictions import Predictions
+from tfrobust.robustness.second_opinion import told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,6 +117,7 @@ class AraReport(Record, Presented):
     SCHEMA: ClassVar[int] = 8
     DERIVED: ClassVar[tuple[str, ...]] = (
         "images", "attack_median", "btr_median", "attack_gradients", "btr_gradients", "warnings",
+        "second_opinion",
     )  # fmt: skip
 
     name: str
@@ -191,16 +193,18 @@ class AraReport(Record, Presented):
 
     @property
     def attack_gradients(self) -> int:
-        """How many gradients for each image, at most, the attack ARA rests on.
-
-        They are those of both goals: what is found for BTR counts for misclassification too.
-        """
+        """How many gradients for each image, at most, the attack ARA rests on: of both goals."""
         return sum(record.gradients for record in self.attacks)
 
     @property
     def btr_gradients(self) -> int:
         """How many gradients for each image, at most, the BTR ARA rests on."""
         return sum(record.gradients for record in self.attacks if record.goal == "btr")
+
+    @property
+    def second_opinion(self) -> str:
+        """How often CleverHans' PGD lowered a size, in a sentence, or that it was not run."""
+        return told(self.attacks)
 
     @property
     def attack_median(self) -> float | None:

@@ -22,6 +22,7 @@ def figures_of(measured: Measured) -> dict[str, Any]:
         "attack ARA": dataclasses.asdict(report.attack_ara),
         "BTR ARA": dataclasses.asdict(report.btr_ara),
         "attacks": list(report.attack_names),
+        "second opinion": report.second_opinion,
         "perturbed images kept in [0, 1]": report.bounds is not None,
         "gradients for each image, at most": {
             "attack ARA, from both goals": report.attack_gradients,
