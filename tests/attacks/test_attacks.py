@@ -87,8 +87,8 @@ ROUNDS = {"steps": 5, "rounds": 10}
 TABLE = {
     # The walk crosses the boundary by steps that shrink to path/S² · 2 = 1e-3.
     "L2Min": Row(L2Min, {"steps": 100, "path": 5.0}, 0.03, starts=False, blockwise=True),
-    # One step solves a plane; 2 % beyond it, then eight halvings.
-    "LinearizedMargin": Row(LinearizedMargin, {"steps": 24}, 0.005, blockwise=True),
+    # One step solves a plane; 2 % beyond it, then eight passes on the line, to 3e-5 of it.
+    "LinearizedMargin": Row(LinearizedMargin, {"steps": 24}, 1e-4, blockwise=True),
     # Spheres lie 5 % apart, before the bisection.
     "DDN": Row(DDN, {"steps": 60}, 0.01, starts=False, blockwise=True),
     "FMN": Row(FMN, {"steps": 60}, 0.005, blockwise=True),

@@ -9,7 +9,8 @@ networks are folded, and one gradient describes one fold only.
 
 Nobody can tell from the clean image which rival class lies nearest. So several candidates are
 followed for a few visits each, and those whose plane is nearest go on: successive halving
-(arXiv 1502.07943) with the distance to the plane as the score.
+(arXiv 1502.07943) with the distance to the plane as the score. No candidate walks farther from the
+clean image than the smallest perturbation that any of them has found.
 """
 
 import dataclasses
