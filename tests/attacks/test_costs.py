@@ -16,6 +16,7 @@ from tfrobust.attacks import (
     L2Min,
     LinearizedMargin,
     Opaque,
+    SecondOpinion,
     Transfer,
 )
 
@@ -58,6 +59,7 @@ class Counted:
         FMN(steps=5, batch_size=1),
         L2Min(steps=5, batch_size=1),
         LinearizedMargin(steps=24, rivals=4, batch_size=1),
+        SecondOpinion(batch_size=1),
         LinearizedMargin(steps=7, rivals=2, batch_size=1),
         PGD(steps=3, rounds=2, batch_size=1),
         FGM(rounds=3, batch_size=1),
