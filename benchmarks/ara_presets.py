@@ -28,6 +28,7 @@ from tfrobust.attacks import BelowChance, Criterion, L2Min, LinearizedMargin, Mi
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.ensemble import attack_in_turn, smallest
 from tfrobust.core.ara import accuracy_robustness_area
+from tfrobust.core.door import as_classifier
 from tfrobust.models import published, resnet_cifar
 from tfrobust.robustness.presets import PRESETS, preset_attacks
 
@@ -40,7 +41,7 @@ GOALS: dict[str, Criterion] = {"attack": Misclassified(), "btr": BelowChance()}
 # For each goal: the largest number of gradients for an image, and the area to reach.
 MARKS = {
     "fast": {"attack": (24, 0.0116)},
-    "standard": {"attack": (60, 0.0112), "btr": (60, 0.0390)},
+    "standard": {"attack": (80, 0.0112), "btr": (80, 0.0390)},
     "thorough": {"attack": (None, 0.0110), "btr": (None, 0.0384)},
 }
 
@@ -70,12 +71,16 @@ def counted(attacks: list[Attack], images: np.ndarray, goal: Criterion) -> int:
     """The number of gradients for each image, for all attacks one after the other."""
     shape, images = images.shape[1:], images[:2]
     counting = Counting(resnet_cifar(depth=8, width=2, input_shape=shape))
-    labels = counting(images).numpy().argmax(axis=1)
+    network = as_classifier(counting)
+    labels = network(images).numpy().argmax(axis=1)
     tf.config.run_functions_eagerly(True)
     try:
         for attack in attacks:
             attack.batch_size = len(images)
-        list(attack_in_turn(attacks, counting, images, labels, goal))
+        # The first call asks whether there is a gradient at all, which is not counted.
+        network.check(images)
+        counting.gradients = 0
+        list(attack_in_turn(attacks, network, images, labels, goal))
     finally:
         tf.config.run_functions_eagerly(False)
     return counting.gradients
