@@ -15,7 +15,7 @@ from tfrobust.attacks import DDN, FMN, Attack, CarliniWagner, L2Min, LinearizedM
         # walk goes back and forth across the boundary.
         (L2Min(batch_size=5), 0.01),
         # What its search for the constant leaves.
-        (CarliniWagner(batch_size=5), 0.05),
+        pytest.param(CarliniWagner(batch_size=5), 0.05, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

@@ -175,6 +175,7 @@ def test_layers_that_have_no_form_are_named(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.onnx"]
 
 
+@pytest.mark.slow
 def test_a_layer_whose_shape_is_unknown_is_named(tmp_path: Path) -> None:
     network = sequential(layers.TimeDistributed(layers.Dense(2), name="rows"))
     with pytest.raises(NotConvertible, match=r"rows: StridedSliceGrad \(a shape is not known"):

@@ -61,6 +61,7 @@ def test_each_label_against_the_closed_form(network, truth, report: LabelsReport
         assert one.kept(0.05, holds=1) == pytest.approx(held)
 
 
+@pytest.mark.slow
 def test_it_is_what_each_label_alone_gives(network, truth, report: LabelsReport) -> None:
     one = tfrobust.as_classifier(network, label=1)
     alone = tfrobust.evaluate(one, IMAGES, truth[:, 1], preset="fast", progress=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import programs
+import pytest
 
 SCRIPT = Path(__file__).with_name("resumed.py")
 
@@ -18,6 +19,7 @@ def told(done: subprocess.CompletedProcess[str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_an_attack_within_an_attack_is_resumed_by_another_process(tmp_path: Path) -> None:
     first = told(programs.run([SCRIPT, tmp_path, 1]))
     # Two goals, units of six images, three attacks.

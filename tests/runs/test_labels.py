@@ -76,6 +76,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_run(folder: Path, network: Path, tmp_path: Path) -> None:
     summary = stages.run(
         config(folder, network), runs_dir=tmp_path / "runs", saved_models=tmp_path / "saved"

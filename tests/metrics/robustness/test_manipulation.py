@@ -19,7 +19,7 @@ ATTACK = Manipulation(rho=0.03, steps=15, restarts=1)
     "method",
     [
         VanillaGradients(),
-        GradCAM(),
+        pytest.param(GradCAM(), marks=pytest.mark.slow),
         pytest.param(Adversarial(rho=0.1), marks=pytest.mark.slow),
     ],
 )
