@@ -159,7 +159,8 @@ def test_an_answer_that_announces_what_it_does_not_carry(
         tensors.array(told)
 
 
-def test_a_type_that_numpy_does_not_have() -> None:
-    told = protocol.message("tensorflow.TensorProto")(dtype="DT_BFLOAT16")
-    with pytest.raises(ValueError, match="DT_BFLOAT16, which NumPy does not have"):
+@pytest.mark.parametrize(("number", "name"), [(14, "DT_BFLOAT16"), (99, "99")])
+def test_a_type_that_numpy_does_not_have(number: int, name: str) -> None:
+    told = protocol.message("tensorflow.TensorProto")(dtype=number)
+    with pytest.raises(ValueError, match=f"a tensor of {name}, which NumPy does not have"):
         tensors.array(told)

@@ -102,8 +102,8 @@ def status(address: Address) -> Any:
 
 def states(reply: Any) -> dict[int, str]:
     """The states that a server told, by the versions' numbers."""
-    names = protocol.enum("tensorflow.serving.ModelVersionStatus.State")
-    return {one.version: names.Name(one.state) for one in reply.model_version_status}
+    enum = "tensorflow.serving.ModelVersionStatus.State"
+    return {one.version: protocol.name_of(one.state, enum) for one in reply.model_version_status}
 
 
 def failure(address: Address, error: grpc.RpcError) -> ServerError:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.internal import enum_type_wrapper
 
 _POOL = descriptor_pool.DescriptorPool()
 # protoc made it of the .proto files beside it. A test makes it again.
@@ -27,9 +26,15 @@ def message(name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
 
 
-def enum(name: str) -> enum_type_wrapper.EnumTypeWrapper:
-    """An enum, of which `Name` gives the name of a number and `Value` the number of a name."""
-    return enum_type_wrapper.EnumTypeWrapper(_POOL.FindEnumTypeByName(name))
+def name_of(number: int, enum: str) -> str:
+    """The name of a number in an enum, and the number itself where the enum has none for it.
+
+    Args:
+        number: as it came.
+        enum: the enum's full name, as "tensorflow.DataType".
+    """
+    values = _POOL.FindEnumTypeByName(enum).values_by_number
+    return values[number].name if number in values else str(number)
 
 
 def method(channel: Any, name: str) -> Any:

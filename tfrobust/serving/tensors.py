@@ -22,12 +22,8 @@ _FIELDS = {
 
 
 def dtype_name(number: int) -> str:
-    """NumPy's name of the type that has a number in TensorFlow; TensorFlow's where NumPy has none.
-
-    Raises:
-        ValueError: no type has this number.
-    """
-    name = protocol.enum("tensorflow.DataType").Name(number)
+    """NumPy's name of the type with a number in TensorFlow; TensorFlow's where NumPy has none."""
+    name = protocol.name_of(number, "tensorflow.DataType")
     return DTYPES.get(name, name)
 
 
@@ -41,7 +37,7 @@ def fill(tensor: Any, value: np.ndarray) -> None:
     known = {numpy_name: name for name, numpy_name in DTYPES.items()}
     if name not in known:
         raise InputError(f"expected an array of {', '.join(known)}, got {name}")
-    tensor.dtype = protocol.enum("tensorflow.DataType").Value(known[name])
+    tensor.MergeFrom(type(tensor)(dtype=known[name]))  # An enum's name is taken here only.
     for size in value.shape:
         tensor.tensor_shape.dim.add(size=size)
     if name == "string":
