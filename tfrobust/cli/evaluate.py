@@ -16,7 +16,9 @@ from tfrobust.datasets.names import DRAWS
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
+    from tfrobust.robustness.evaluation import Evaluation
     from tfrobust.robustness.labels_report import LabelsReport
+    from tfrobust.robustness.options import Options
     from tfrobust.robustness.report import AraReport
 
 ABOUT = """Measures a network's Accuracy-Robustness Area: attacks test images, and writes ara.json
@@ -84,6 +86,12 @@ flags.DEFINE_bool(
 )
 WORKERS = "processes that share the work; default: one for each GPU"
 flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
+flags.DEFINE_string(
+    "ray",
+    None,
+    "share the work on the Ray cluster at this address, such as auto; or here, on this machine",
+    flag_values=FLAGS,
+)
 
 
 def evaluate(values: Any) -> None:
@@ -95,6 +103,8 @@ def evaluate(values: Any) -> None:
     if values.certify:
         _check_certificate(values)
     network.check(values)
+    if values.ray:
+        workers.check_ray(values.ray, values.model)
     bounds = checked_bounds(network.pair(values.bounds, "bounds"))
     if not values.model.startswith(shipped.PREFIX):
         values.model = str(shipped.find(values.model))
@@ -106,7 +116,8 @@ def evaluate(values: Any) -> None:
         shutil.rmtree(folder / "evaluation", ignore_errors=True)
     # If TensorFlow were used before the workers start, it would take all the GPUs' memory.
     program.import_tensorflow(many_hosts=True)
-    count = 1 if shard or values.merge else values.workers or workers.gpus()
+    alone = shard or values.merge or values.ray
+    count = 1 if alone else values.workers or workers.gpus()
     if count > 1:
         with program.resumable(KEPT):
             workers.run(_command(values, folder), count, folder, values.images)
@@ -128,6 +139,8 @@ def evaluate(values: Any) -> None:
     several = labels.ndim == 2
     if several and (values.certify or values.certify_lipschitz):
         raise InputError("a certificate is about classes: name one of the labels by --label")
+    if several and values.ray:
+        raise InputError("--ray is for classes: name one of the labels by --label")
     options = Options(
         preset=values.preset,
         name=values.model,
@@ -152,7 +165,10 @@ def evaluate(values: Any) -> None:
             lipschitz = certify_lipschitz(classifier, images, labels)
         if not values.merge:
             with program.resumable(KEPT):
-                evaluation.run(shard or (1, 1))
+                if values.ray and isinstance(evaluation, Evaluation):
+                    _by_ray(values, evaluation, options)
+                else:
+                    evaluation.run(shard or (1, 1))
     except AnotherEvaluation as error:
         whole = ", in a command without --shard," if shard else ""
         raise InputError(f"{error}: --fresh{whole} does that") from None
@@ -174,6 +190,21 @@ def evaluate(values: Any) -> None:
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
     print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+
+
+def _by_ray(values: Any, evaluation: "Evaluation", options: "Options") -> None:
+    """Does on a Ray cluster what is still to be done."""
+    from tfrobust.cli import ray_cluster
+
+    asked = {
+        "input_range": network.pair(values.input_range, "input_range"),
+        "output": values.network_output,
+        "label": values.label,
+    }
+    ray_cluster.run(
+        evaluation, options,
+        address=values.ray, model=values.model, asked=asked, count=values.workers,
+    )  # fmt: skip
 
 
 def default_folder(model: str, dataset: str) -> Path:
@@ -229,12 +260,12 @@ def _shard(values: Any) -> tuple[int, int] | None:
     Raises:
         InputError: it is no part, or the flags contradict each other.
     """
-    if values.merge and (values.fresh or values.workers):
-        raise InputError("--merge only writes the report: leave --fresh and --workers out")
+    if values.merge and (values.fresh or values.workers or values.ray):
+        raise InputError("--merge only writes the report: leave --fresh, --workers and --ray out")
     if values.shard is None:
         return None
-    if values.merge or values.fresh or values.workers:
-        raise InputError("--shard goes without --merge, --fresh and --workers")
+    if values.merge or values.fresh or values.workers or values.ray:
+        raise InputError("--shard goes without --merge, --fresh, --workers and --ray")
     parts = re.fullmatch(r"(\d{1,6})/(\d{1,6})", values.shard)
     if not parts or not 1 <= int(parts[1]) <= int(parts[2]):
         raise InputError(f"expected --shard from 1/n to n/n, such as 3/8, got {values.shard!r}")

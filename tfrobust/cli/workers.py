@@ -1,5 +1,6 @@
 """Runs an evaluation in several processes, each with a shard and a GPU of its own."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,10 +11,33 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tfrobust.core import shipped
 from tfrobust.errors import InputError, ReportedError
 
 TOLD = 1500  # how many characters of a failed worker's log are shown
 POLL = 0.5  # seconds
+HERE = "here"  # the address of a Ray cluster that is this machine, as long as the program runs
+
+
+def check_ray(address: str, model: str) -> None:
+    """Refuses, before the long work, what Ray cannot do. This does not import it.
+
+    Args:
+        address: --ray.
+        model: --model.
+
+    Raises:
+        InputError: Ray is not installed, or the network is a function of this machine.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(
+            f"expected Ray for --ray {address}, but it is not installed: pip install tfrobust[ray]"
+        )
+    if model.startswith(shipped.PREFIX):
+        raise InputError(
+            f"expected a network in a file or folder, which can be sent to other machines, for "
+            f"--ray {address}; got {model}"
+        )
 
 
 def gpus() -> int:

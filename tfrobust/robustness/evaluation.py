@@ -50,16 +50,15 @@ class Evaluation:
         labels: int (N,).
         options: all else that is said to `evaluate`.
 
+    Attributes:
+        units, outcomes: the units, in order, and what the first attacks did in each of them.
+
     Raises:
         InputError: the input cannot be measured.
     """
 
     def __init__(
-        self,
-        network: Model,
-        images: Any,
-        labels: Any = None,
-        options: Options = DEFAULT,
+        self, network: Model, images: Any, labels: Any = None, options: Options = DEFAULT
     ) -> None:
         preset, attacks, class_names = options.preset, options.attacks, options.class_names
         if attacks is None and preset not in PRESETS:
@@ -104,11 +103,11 @@ class Evaluation:
             for goal in GOALS
             for first in range(0, len(self.images), unit)
         ]
-        self._partials = options.partial_dir and Partials(
+        self.partials = options.partial_dir and Partials(
             options.partial_dir, self.attacks, unit, self.images, self.labels, self.clean.logits
         )
-        self._outcomes: dict[Unit, list[Outcome]] = {
-            unit: self._partials.load(unit) if self._partials else [] for unit in self.units
+        self.outcomes: dict[Unit, list[Outcome]] = {
+            unit: self.partials.load(unit) if self.partials else [] for unit in self.units
         }
 
     def run(self, shard: tuple[int, int] = (1, 1)) -> None:
@@ -127,7 +126,7 @@ class Evaluation:
         mine = self.units[part - 1 :: parts]
         with tqdm(
             total=len(mine) * len(self.attacks),
-            initial=sum(len(self._outcomes[unit]) for unit in mine),
+            initial=sum(len(self.outcomes[unit]) for unit in mine),
             desc="attacking",
             unit="block",
             file=sys.stderr,
@@ -136,13 +135,20 @@ class Evaluation:
             for unit in mine:
                 self._run(unit, bar)
 
+    def keep(self, unit: Unit, outcomes: list[Outcome]) -> None:
+        """Takes what another process found in a unit, and writes it to the `partial_dir`."""
+        self.outcomes[unit] = outcomes
+        if self.partials:
+            for number, outcome in enumerate(outcomes):
+                self.partials.save(unit, number, outcome)
+
     def report(self) -> AraReport:
         """The report of all units. The checks ask the network a few more questions.
 
         Raises:
             InputError: some units are not finished; the message says how many.
         """
-        missing = [unit for unit, done in self._outcomes.items() if len(done) < len(self.attacks)]
+        missing = [unit for unit, done in self.outcomes.items() if len(done) < len(self.attacks)]
         if missing:
             first = ", ".join(f"{unit.goal} {unit.start}–{unit.stop - 1}" for unit in missing[:3])
             raise InputError(
@@ -197,7 +203,7 @@ class Evaluation:
 
     def _run(self, unit: Unit, bar: tqdm) -> None:
         """Runs every attack that the unit still lacks."""
-        done = self._outcomes[unit]
+        done = self.outcomes[unit]
         results = attack_in_turn(
             self.attacks,
             self.network,
@@ -211,8 +217,8 @@ class Evaluation:
             bar.set_postfix_str(f"{self.attacks[number].name}, {unit.goal}")
             began = time.perf_counter()
             done.append(Outcome(next(results), time.perf_counter() - began))
-            if self._partials:
-                self._partials.save(unit, number, done[-1])
+            if self.partials:
+                self.partials.save(unit, number, done[-1])
             bar.update()
 
     def _wrong(self, btr: AttackResult) -> AttackResult:
@@ -234,7 +240,7 @@ class Evaluation:
 
     def _found(self, goal: str) -> list[AttackResult]:
         """What each attack found for one goal, for all images."""
-        parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
+        parts = [done for unit, done in self.outcomes.items() if unit.goal == goal]
         return [
             AttackResult(
                 **{
@@ -251,7 +257,7 @@ class Evaluation:
         self, goal: str, results: list[AttackResult], winner: np.ndarray
     ) -> list[AttackRecord]:
         """What the report says of each attack, for one goal."""
-        parts = [done for unit, done in self._outcomes.items() if unit.goal == goal]
+        parts = [done for unit, done in self.outcomes.items() if unit.goal == goal]
         return [
             AttackRecord(
                 name=attack.name,
