@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
-	bench-training bench-input bench-attacks bench-presets bench-explanations \
+	bench-training bench-input bench-black-box bench-attacks bench-presets bench-explanations \
 	bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
 
 train: $(VENV)/installed
@@ -32,6 +32,10 @@ bench-input: $(VENV)/installed
 # The presets beside the paper's attack: area against gradients, on ../shared/reference.
 bench-presets: $(VENV)/installed
 	$(BIN)/python benchmarks/ara_presets.py
+
+# Attacks that are given logits only, against those by gradients, on shipped networks.
+bench-black-box: $(VENV)/installed
+	$(BIN)/python benchmarks/black_box.py
 
 # Our attacks against Foolbox's DDN (pip install ".[foolbox]") and CleverHans' Carlini-Wagner.
 bench-attacks: $(VENV)/installed

@@ -27,6 +27,7 @@ from tfrobust.attacks import (
     L2Min,
     LinearizedMargin,
     Misclassified,
+    Square,
     TargetClass,
     Transfer,
 )
@@ -99,6 +100,7 @@ TABLE = {
     "FGM": Row(FGM, {"rounds": 10}, shares=False),
     "MIM": Row(MIM, ROUNDS, shares=False),
     "CarliniWagner": Row(CarliniWagner, {"steps": 10, "searches": 4, "rate": 0.1}, shares=False),
+    "Square": Row(Square, {"steps": 300}, blockwise=True, shares=False),
     "SPSA": Row(SPSA, {"steps": 10, "rounds": 8, "samples": 32}, shares=False),
 }
 ATTACKS = [pytest.param(row, id=name) for name, row in TABLE.items()]

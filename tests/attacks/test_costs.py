@@ -13,10 +13,12 @@ from tfrobust.attacks import (
     Attack,
     Blend,
     CarliniWagner,
+    FiniteDifferences,
     L2Min,
     LinearizedMargin,
     Opaque,
     SecondOpinion,
+    Square,
     Transfer,
 )
 
@@ -81,6 +83,8 @@ def test_gradients(attack: Attack) -> None:
     [
         SPSA(steps=3, rounds=2, samples=4, batch_size=1),
         Blend(POOL, batch_size=1),
+        Square(steps=9, batch_size=1),
+        FiniteDifferences(attack=LinearizedMargin(steps=6, batch_size=1), directions=4),
         Transfer(surrogate=plane, attack=LinearizedMargin(steps=6, batch_size=1)),
     ],
     ids=lambda attack: attack.name,

@@ -46,7 +46,9 @@ def test_attacks_without_gradients_find_what_they_find_of_the_same_network() -> 
 
 
 def test_attacks_that_follow_gradients_are_refused() -> None:
-    with pytest.raises(InputError, match="far away only gives answers; attack it with SPSA"):
+    with pytest.raises(
+        InputError, match="far away only gives answers; attack it with FiniteDifferences"
+    ):
         LinearizedMargin()(opaque(), IMAGES, np.zeros(6, int))
 
 

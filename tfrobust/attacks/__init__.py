@@ -7,6 +7,7 @@ from tfrobust.attacks.ddn import DDN
 from tfrobust.attacks.decision import Decision
 from tfrobust.attacks.expectation import expectation
 from tfrobust.attacks.fgm import FGM
+from tfrobust.attacks.finite_differences import FiniteDifferences
 from tfrobust.attacks.fmn import FMN
 from tfrobust.attacks.l2_min import L2Min
 from tfrobust.attacks.linearized_margin import LinearizedMargin
@@ -15,6 +16,7 @@ from tfrobust.attacks.minimum_norm import MinimumNormAttack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.second_opinion import SecondOpinion
 from tfrobust.attacks.spsa import SPSA
+from tfrobust.attacks.square import Square
 from tfrobust.attacks.transfer import Transfer
 from tfrobust.core.criteria import BelowChance, LabelFlip, Misclassified, TargetClass
 from tfrobust.core.criterion import Criterion
@@ -34,6 +36,7 @@ __all__ = [
     "CarliniWagner",
     "Criterion",
     "Decision",
+    "FiniteDifferences",
     "L2Min",
     "LabelFlip",
     "LinearizedMargin",
@@ -41,6 +44,7 @@ __all__ = [
     "Misclassified",
     "Opaque",
     "SecondOpinion",
+    "Square",
     "TargetClass",
     "Transfer",
     "expectation",

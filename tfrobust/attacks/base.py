@@ -159,7 +159,7 @@ class Attack(Configured, ABC):
         if self.needs_gradient and not model.has_gradient:
             raise InputError(
                 f"expected a model with a gradient, which {self.name} follows, but {model.name} "
-                "only gives answers; attack it with SPSA, Decision or Blend"
+                "only gives answers; attack it with FiniteDifferences, Square or Decision"
             )
         images = checked_images(images, model)
         num_classes = model.num_classes

@@ -7,12 +7,13 @@ import numpy as np
 
 from tfrobust.attacks import (
     PGD,
-    SPSA,
     Attack,
     Blend,
+    FiniteDifferences,
     L2Min,
     LinearizedMargin,
     SecondOpinion,
+    Square,
 )
 from tfrobust.core.bounds import Bounds
 from tfrobust.datasets.source import DataSource
@@ -39,12 +40,23 @@ PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
         SecondOpinion(bounds=bounds, batch_size=batch_size),
     ],
 }
-# SPSA for networks without gradients: it takes steps × (samples + 1) answers for each size.
-WITHOUT_GRADIENTS: dict[str, dict[str, int]] = {
-    "fast": {"steps": 8, "samples": 16, "rounds": 5},
-    "standard": {"steps": 20, "samples": 64, "rounds": 7},
-    "thorough": {"steps": 60, "samples": 256, "rounds": 9},
+# The same for networks without gradients. What each asks for an image is in its `queries`.
+WITHOUT_GRADIENTS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
+    "fast": lambda bounds, batch_size: _by_answers(bounds, batch_size, 12, 3, 100, 200),
+    "standard": lambda bounds, batch_size: _by_answers(bounds, batch_size, 24, 4, 196, 500),
+    "thorough": lambda bounds, batch_size: _by_answers(bounds, batch_size, 60, 5, 784, 5000),
 }
+
+
+def _by_answers(
+    bounds: Bounds | None, batch_size: int, steps: int, rivals: int, directions: int, squares: int
+) -> list[Attack]:
+    """A walk on finite differences, and a search that needs no smooth network."""
+    walk = LinearizedMargin(steps=steps, rivals=rivals, bounds=bounds, batch_size=batch_size)
+    return [
+        FiniteDifferences(attack=walk, directions=directions),
+        Square(steps=squares, bounds=bounds, batch_size=batch_size),
+    ]
 
 
 def batch_size_of(count: int, values: int) -> int:
@@ -68,9 +80,7 @@ def searches(
         preset, bounds, gradients: as for `preset_attacks`.
         batch_size: images attacked at a time.
     """
-    if gradients:
-        return PRESETS[preset](bounds, batch_size)
-    return [SPSA(**WITHOUT_GRADIENTS[preset], bounds=bounds, batch_size=batch_size)]
+    return (PRESETS if gradients else WITHOUT_GRADIENTS)[preset](bounds, batch_size)
 
 
 def preset_attacks(
