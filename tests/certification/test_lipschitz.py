@@ -1,6 +1,7 @@
 """Certified radii by Lipschitz constants, against attacks and linear algebra."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfrobust import datasets, evaluate, load
+from tfrobust import as_classifier, as_labels, datasets, evaluate, load
 from tfrobust.certification import LipschitzCertificate, certify_lipschitz
 from tfrobust.certification.lipschitz_bound import Seen, growth_at, margins_growth
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization, half_huber_relu
@@ -253,6 +254,44 @@ def test_a_linear_network_is_certified_exactly() -> None:
     assert 0 < certificate.rounding < 1e-4
     wrong = certify_lipschitz(network, IMAGES, order[:, 1])
     assert wrong.accuracy == 0 and not wrong.l2.any()
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2])
+def test_of_one_logit_the_radius_is_its_distance_over_its_own_slope(threshold: float) -> None:
+    """No √2: one of the two logits does not move. One label of several is such a logit, too."""
+    keras.utils.set_random_seed(3)
+    several = sequential()
+    kernel, bias = several.get_weights()
+    flat = IMAGES.reshape(COUNT, -1).astype(np.float64)
+    away = flat @ kernel[:, 1] + bias[1] - np.log(threshold / (1 - threshold))
+    labelled = as_classifier(as_labels(several, thresholds=[0.5, threshold, 0.5]), label=1)
+    found = certify_lipschitz(labelled, IMAGES, (away > 0).astype(int))
+    # As above, rounding takes 2e-5 or so of it.
+    np.testing.assert_allclose(
+        found.l2, np.abs(away) / np.linalg.norm(kernel[:, 1]), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("last", ["dense", "convolution"])
+def test_one_logit_and_its_twin_of_two_have_one_certificate(last: str) -> None:
+    keras.utils.set_random_seed(4)
+    images = keras.Input(SHAPE)
+    inner = layers.Conv2D(3, 3, padding="same", activation="relu")(images)
+    if last == "dense":
+        inner, head = layers.Flatten()(inner), layers.Dense
+    else:
+        head = functools.partial(layers.Conv2D, kernel_size=SHAPE[:2])
+    single, twin = head(1), head(2)
+    one = keras.Model(images, layers.Flatten()(single(inner)))
+    two = keras.Model(images, layers.Flatten()(twin(inner)))
+    twin.set_weights([np.concatenate([0 * part, part], -1) for part in single.get_weights()])
+    labels = np.asarray(two(IMAGES)).argmax(axis=1)
+    found = certify_lipschitz(as_classifier(one, output="logits"), IMAGES, labels)
+    theirs = certify_lipschitz(two, IMAGES, labels)
+    # Of a convolution only its whole norm is known, and then the two logits are not told apart.
+    factor = 1 if last == "dense" else np.sqrt(2)
+    assert theirs.l2.max() > 0
+    np.testing.assert_allclose(found.l2, factor * theirs.l2, rtol=1e-3, atol=1e-4)
 
 
 def test_radii_are_of_pixels_from_0_to_1() -> None:

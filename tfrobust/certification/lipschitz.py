@@ -45,7 +45,8 @@ def certify_lipschitz(
     The radius of an image is its smallest (f_y − f_k − r)/(L·‖w_y − w_k‖) over the other classes:
     the margin is computed in float64, L bounds what the layers before the last do to distances, w
     are the last layer's rows, and r is how much rounding to float32 can move the margin of the
-    perturbed image. Without a last dense layer √2 takes the place of the rows' distance. L comes
+    perturbed image. Without a last dense layer √2 takes the place of the rows' distance. Where one
+    output makes two classes, its row takes this place, or 1: the other logit does not move. L comes
     from the Gram iteration in float64, which never falls below the true one.
 
     Args:

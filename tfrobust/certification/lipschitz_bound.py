@@ -10,6 +10,7 @@ from tfrobust.certification.growth import Growth
 from tfrobust.certification.layer_growth import Shapes, through
 from tfrobust.certification.rounding import UNIT_32, UNIT_64, gamma
 from tfrobust.core.activations import has_graph
+from tfrobust.core.outputs import AsLogits, logit
 
 # What may follow the last dense layer and change nothing.
 NOTHING = (keras.layers.Flatten, keras.layers.Identity, keras.layers.Reshape)
@@ -35,7 +36,8 @@ def margins_growth(
 
     The bound is the product of what its layers do to distances. If the network ends in a dense
     layer, the last factor is the length of the difference of two of its rows, which is exact;
-    else it is √2.
+    else it is √2. Where two logits are made of one output, only one of them moves: its row is the
+    difference, and without a dense layer the factor is 1.
 
     Args:
         network: images (B, H, W, C) → logits (B, K), functional or Sequential.
@@ -50,14 +52,21 @@ def margins_growth(
         InputError: of some layer nothing is known.
     """
     count = network.output_shape[-1]
-    last, taken = _last_dense(network)
+    given, single = _single(network.outputs[0])
+    last, taken = _last_dense(given)
     if last is None:
-        whole = growth_at(network, network.outputs[0], seen)
-        slopes = np.full((len(labels), count), np.sqrt(2) * whole.lipschitz)
-        return slopes * (1 + 4 * UNIT_64), np.sqrt(2) * np.tile(whole.error[:, None], count)
+        whole = growth_at(network, given, seen)
+        both = np.sqrt(2) if single is None else 1.0
+        slopes = np.full((len(labels), count), both * whole.lipschitz)
+        rounded = both * whole.error + UNIT_32 * (0.0 if single is None else abs(single.absence))
+        return slopes * (1 + 4 * UNIT_64), np.tile(rounded[:, None], count)
     features = growth_at(network, taken, seen)
     kernel = np.asarray(last.kernel, np.float64)
-    bias = np.abs(np.asarray(last.bias, np.float64)) if last.use_bias else np.zeros(count)
+    bias = np.abs(np.asarray(last.bias, np.float64)) if last.use_bias else np.zeros(len(kernel.T))
+    if single is not None:
+        own = kernel[:, single.output]
+        kernel = np.stack([np.zeros_like(own), own], axis=1)
+        bias = np.array([abs(single.absence), bias[single.output]])
     differences = np.linalg.norm(kernel[:, labels, None] - kernel[:, None, :], axis=0)
     differences *= 1 + 2 * gamma(len(kernel) + 4, UNIT_64)
     lengths = np.linalg.norm(kernel, axis=0)
@@ -101,14 +110,44 @@ def _behind(node: Any, seen: Seen, inputs: list[Growth]) -> Growth:
     return through(inner, shapes, inputs)
 
 
-def _last_dense(network: keras.Model) -> tuple[Any, Any]:
-    """The dense layer that gives the logits and the tensor that it takes; None if there is none."""
-    layer, taken = _made_by(network.outputs[0])
-    while type(layer) in NOTHING or (type(layer) is keras.layers.Activation and _linear(layer)):
+class Single(NamedTuple):
+    """The output that two logits are made of.
+
+    Args:
+        output: its number.
+        absence: the logit of the first of the two classes, which does not move.
+    """
+
+    output: int
+    absence: float
+
+
+def _single(logits: Any) -> tuple[Any, Single | None]:
+    """The tensor of outputs that two logits are made of, and which of them; else the logits."""
+    layer, taken = _made_by(logits)
+    if type(layer) is not AsLogits or layer.kind != "logits" or logits.shape[-1] != 2:
+        return logits, None
+    if not isinstance(layer.label, int):
+        return (taken, Single(0, 0.0)) if taken.shape[-1] == 1 else (logits, None)
+    threshold = layer.thresholds[layer.label] if layer.thresholds else 0.5
+    return taken, Single(layer.label, logit(threshold))
+
+
+def _last_dense(given: Any) -> tuple[Any, Any]:
+    """The dense layer that gives a tensor and the tensor that it takes; None if there is none."""
+    layer, taken = _made_by(given)
+    while type(layer) in NOTHING or _only_says(layer):
         layer, taken = _made_by(taken)
     if type(layer) is keras.layers.Dense and _linear(layer) and len(taken.shape) == 2:
         return layer, taken
     return None, None
+
+
+def _only_says(layer: Any) -> bool:
+    """Whether it passes its values on, as what says that logits are those of several labels."""
+    if type(layer) is AsLogits:
+        return bool(layer.kind == "logits" and layer.label == "all")
+    return type(layer) is keras.layers.Activation and _linear(layer)
 
 
 def _made_by(tensor: Any) -> tuple[Any, Any]:
