@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfrobust.core.files import lock, write_atomically
+from tfrobust.core.files import alone, lock, write_atomically
 from tfrobust.errors import InputError
 
 # Locks a path, says so, and waits to be killed.
@@ -18,6 +18,16 @@ assert lock(Path(sys.argv[1])) is not None
 print("held", flush=True)
 time.sleep(600)
 """
+
+
+def test_a_file_is_worked_on_by_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    said = r"table\.csv is in use by another process"
+    with alone(path), pytest.raises(InputError, match=said), alone(path):
+        pass
+    with alone(path), alone(tmp_path / "other.csv"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

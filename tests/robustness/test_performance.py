@@ -13,7 +13,7 @@ from tfrobust.core.bootstrap import draws
 from tfrobust.errors import InputError
 from tfrobust.robustness import AraReport, Performance, Predictions
 from tfrobust.robustness.calibration import BINS, Calibration, fit_temperature
-from tfrobust.robustness.ranking import ranking
+from tfrobust.robustness.ranking import macro_auc, ranking
 
 Make = Callable[..., AraReport]
 
@@ -98,6 +98,24 @@ def test_one_temperature_of_labels_that_hold_together_by_brute_force() -> None:
     grid = np.linspace(1.5, 4, 2501)
     best = grid[np.argmin([loss(one) for one in grid])]
     assert fit_temperature(logits, labels) == pytest.approx(best, abs=1e-3)
+
+
+def test_figures_are_computed_once_for_a_report(make_report: Make) -> None:
+    report = make_report()
+    assert Performance.of(report) is Performance.of(report)
+    assert Performance.of(report, (0.5,)) is not Performance.of(report)
+    assert Performance.of(report) is not Performance.of(make_report())
+
+
+def test_macro_auc_of_labels_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(4)
+    scores, labels = rng.normal(size=(60, 3)), rng.integers(0, 2, (60, 3))
+    expected = roc_auc_score(labels, scores, average="macro")
+    assert macro_auc(scores, labels) == pytest.approx(expected, abs=1e-6)
+    # A label that all images have ranks none above another, and is left out.
+    more = np.concatenate([labels, np.ones((60, 1), int)], axis=1)
+    assert macro_auc(scores[:, [0, 1, 2, 0]], more) == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(macro_auc(scores[:, :1], more[:, 3:]))
 
 
 SAID = Predictions(

@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 from small_runs import Interrupt
 
 from tfrobust import datasets
@@ -18,6 +20,7 @@ from tfrobust.runs.config import Config
 from tfrobust.runs.loop import Training, fit
 from tfrobust.runs.metrics_log import read_metrics
 from tfrobust.runs.recipes import fashion_mnist_mini
+from tfrobust.runs.validation import ValidationAuc
 
 MODULE = """
 import keras
@@ -164,6 +167,24 @@ def test_an_interrupted_training_ends_in_the_same_bytes(
     assert_same(same, weights)
     tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
     assert tables[0] == tables[1]
+
+
+def test_the_best_auc_is_that_of_scikit_learn(
+    config: Config, source: DataSource, tmp_path: Path
+) -> None:
+    """The kept weights are those of the best epoch, and have the AUC that was written down."""
+    config = config.replace({**STOPPING, "watch.keep_best": "auc", "training.epochs": 4})
+    auc = ValidationAuc(source, config.training.batch_size)
+    training, weights = trained(config, source, tmp_path, auc, jit=False)
+    values = [row["val_auc"] for row in read_metrics(tmp_path / "metrics.csv") if "val_auc" in row]
+    assert len(values) == 4 and training.best_epoch == int(np.argmax(values))
+    network = build(config, source.info, 4).network
+    for variable, value in zip(network.variables, weights, strict=True):
+        variable.assign(value)
+    images, labels = source.validation.test_arrays(None)
+    shares = softmax(np.asarray(network(images, training=False), np.float64), axis=1)
+    expected = roc_auc_score(labels, shares, multi_class="ovr", average="macro")
+    assert max(values) == pytest.approx(expected, abs=1e-5)
 
 
 def test_equal_values_keep_the_earlier_weights_and_no_number_is_none(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ WRONG = [
         "`network.activation` to be 'relu', which leaves",
     ),
     ({"watch.keep_best": "ara"}, "`watch.ara_every` where `watch.keep_best` is 'ara', got 0"),
-    ({"watch.patience": 2}, "`watch.keep_best` to be 'accuracy' or 'ara' where"),
+    ({"watch.patience": 2}, "`watch.keep_best` to be 'accuracy', 'auc' or 'ara' where"),
     (
         {"watch.keep_best": "accuracy", "optimizer.weight_average": 0.9},
         "`optimizer.weight_average` 0 where there is `watch.keep_best`, got 0.9",

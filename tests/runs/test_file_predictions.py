@@ -12,16 +12,11 @@ from dicom_files import dicom
 from PIL import Image
 
 from tfrobust.core.classifier import Classifier
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_classifier, as_labels
 from tfrobust.datasets.folder import Reading
 from tfrobust.runs import file_predictions as predictions
-from tfrobust.runs.file_predictions import (
-    AnotherPrediction,
-    FilePrediction,
-    Rule,
-    predict_files,
-    to_csv,
-)
+from tfrobust.runs.file_predictions import AnotherPrediction, predict_files
+from tfrobust.runs.prediction_table import FORMULA, FilePrediction, Rule, to_csv
 
 SIDE = 4
 
@@ -74,7 +69,7 @@ def test_rows_and_distances(
     logits = pixels.reshape(1, -1) @ weights + bias
     shares = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(rows[0].probabilities, shares[0], rtol=1e-5)
-    assert rows[0].predicted == shares.argmax()
+    assert rows[0].decided == (shares.argmax(),)
     # The nearest of the linear network's other decisions, as RMSE.
     best = logits[0].argmax()
     others = [one for one in range(3) if one != best]
@@ -89,6 +84,39 @@ def test_rows_and_distances(
     other = predicted(network, files, tmp_path / "other", fit="letterbox")
     assert other[3].probabilities != rows[3].probabilities
     assert other[0].probabilities == rows[0].probabilities
+
+
+def test_labels_are_decided_at_their_thresholds_and_the_nearest_flip_is_told(
+    network: Classifier, files: list[tuple[str, Path | None]], tmp_path: Path
+) -> None:
+    thresholds, temperature = (0.5, 0.2, 0.9), 1.6
+    several = as_labels(network.network, output="logits", thresholds=thresholds)
+    options = {"distance": True, "temperature": temperature}
+    rows = predicted(several, files, tmp_path / "kept", **options)
+    assert predicted(several, files, tmp_path / "kept", **options) == rows  # now from the disk
+    pixels = np.asarray(Image.open(tmp_path / "a.png"), np.float64).ravel() / 255
+    weights, _ = network.network.get_weights()
+    logits, planes = pixels @ weights, np.log(np.array(thresholds) / (1 - np.array(thresholds)))
+    np.testing.assert_allclose(
+        rows[0].probabilities, 1 / (1 + np.exp(-logits / temperature)), rtol=1e-5
+    )
+    holds = tuple(np.flatnonzero(logits > planes))
+    assert rows[0].decided == holds and 0 < len(holds) < 3
+    away = np.abs(logits - planes) / np.linalg.norm(weights, axis=0) / SIDE
+    np.testing.assert_allclose(rows[0].distance, away.min(), rtol=0.02)
+    assert rows[0].nearest == away.argmin()
+    shown = 1 / (1 + np.exp(-planes / temperature))
+    assert rows[0].margin == pytest.approx(2 * np.abs(rows[0].probabilities - shown).min())
+    names = ["a", "b", "b"]  # two of one name
+    table = list(csv.DictReader(io.StringIO(to_csv(rows, names, Rule(), several=True))))
+    apart = ["a", "b (1)", "b (2)"]
+    assert table[0]["labels"] == "; ".join(apart[number] for number in holds)
+    assert table[0]["nearest label"] == apart[away.argmin()]
+    for name, share in zip(apart, rows[0].probabilities, strict=True):
+        assert float(table[0][f"probability of {name}"]) == pytest.approx(share, abs=1e-6)
+    assert table[-1]["labels"] == table[-1]["nearest label"] == ""
+    with pytest.raises(AnotherPrediction):  # of other thresholds
+        predicted(as_labels(network.network, output="logits"), files, tmp_path / "kept", **options)
 
 
 def test_an_interruption_loses_no_finished_row(
@@ -165,7 +193,7 @@ def test_a_table_holds_no_formula() -> None:
     assert table[2] == ["'-2.png", "b, c", "0.100000", "0.900000", "0.50000", "", ""]
     assert table[3] == ["'@x.png", "", "", "", "", "", "'=damaged"]
     assert table[4][4:] == ["", "", ""]
-    assert not any(cell.startswith(predictions.FORMULA) for row in table for cell in row)
+    assert not any(cell.startswith(FORMULA) for row in table for cell in row)
 
 
 def test_answers_that_are_no_numbers_are_told(

@@ -53,7 +53,7 @@ def config(folder: Path, network: Path, **more: object) -> Config:
             "network": {"architecture": str(network)},
             "training": {"epochs": 2, "batch_size": 8, "max_steps": 8},
             "psi": {"initial": 0.1},
-            "watch": {"ara_every": 2, "explain_every": 2},
+            "watch": {"ara_every": 2, "explain_every": 2, "keep_best": "auc"},
         }
     )
     return plain.replace(more)
@@ -90,7 +90,7 @@ def test_a_run(folder: Path, network: Path, tmp_path: Path) -> None:
     for heading in ("Training", *(f"Explanations of {label}" for label in LABELS)):
         assert f"<h2>{heading}</h2>" in page
     metrics = (summary.run_folder / "metrics.csv").read_text().splitlines()
-    assert "attack ARA" in metrics[0]
+    assert "attack ARA" in metrics[0] and "val_auc" in metrics[0]
     card = json.loads((summary.version_folder / "model_card.json").read_text())
     assert (card["task"], card["classes"], card["left_out"]) == ("multi-label", list(LABELS), {})
     assert "value" in card["figures"][f"label {LABELS[0]}"]["attack ARA"]
@@ -111,7 +111,7 @@ def test_a_run(folder: Path, network: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"psi.loss_target": 0.7}, r"`psi\.loss_target` below ln 2 = 0\.693"),
-        ({"measure.full_card": True}, r"`measure\.full_card` off"),
+        ({"margin.epsilon": 0.5}, r"no `margin\.epsilon` for images with several labels"),
         ({"adversarial.method": "trades"}, "Trades compares classes that exclude one another"),
     ],
 )

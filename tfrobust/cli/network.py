@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from tfrobust.cli import thresholds
 from tfrobust.core import shipped
+from tfrobust.core.temperature import at_temperature, checked_temperature
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ LABEL = (
 )
 GROUP = "network: which one, and what its file does not say of it"
 # The flags by which this command is repeated.
-NAMES = ("model", "input_range", "network_output", "label")
+NAMES = ("model", "input_range", "network_output", "label", "thresholds")
 # The flags by which a folder's test images are told from those to train on.
 OF_DATA = ("labels", "group")
 
@@ -44,6 +46,7 @@ def define(values: flags.FlagValues, model: str = MODEL) -> None:
     kinds = ["logits", "softmax", "sigmoid"]
     flags.DEFINE_enum("network_output", None, kinds, OUTPUT, **common)
     flags.DEFINE_integer("label", None, LABEL, lower_bound=0, **common)
+    flags.DEFINE_list("thresholds", None, thresholds.HELP, **common)
 
 
 def check(values: Any) -> None:
@@ -53,6 +56,7 @@ def check(values: Any) -> None:
         InputError: says which.
     """
     pair(values.input_range, "input_range")
+    thresholds.read(values.thresholds)
     if not values.model.startswith(shipped.PREFIX):
         shipped.find(values.model)
 
@@ -63,17 +67,41 @@ def read(values: Any) -> "Classifier":
     Raises:
         InputError: it cannot be read, or the flags contradict what is known of it.
     """
-    from tfrobust.core.door import as_whole
+    from tfrobust.core.door import as_classifier, as_whole
     from tfrobust.core.loading import load
 
-    return as_whole(
+    given = thresholds.read(values.thresholds)
+    found = as_whole(
         load(
             values.model,
             input_range=pair(values.input_range, "input_range"),
             output=values.network_output,
-            label=values.label,
+            label=None if given else values.label,
         )
     )
+    if not given:
+        return found
+    found = _with_thresholds(found, given, values)
+    return found if values.label is None else as_classifier(found, label=values.label)
+
+
+def _with_thresholds(found: "Classifier", given: dict[str, float], values: Any) -> "Classifier":
+    """The network of several labels with the thresholds of --thresholds.
+
+    They are of the probabilities that the network shows, which may have a temperature.
+    """
+    from tfrobust.core import loading
+    from tfrobust.core.door import as_labels
+
+    if found.thresholds is None:
+        raise InputError(
+            "--thresholds goes with a network of several labels that may hold together, and "
+            f"{values.model} is of classes that exclude one another"
+        )
+    temperature = checked_temperature(loading.temperature_of(values.model))
+    shown = at_temperature(found.thresholds, temperature)
+    wanted = thresholds.settled(given, loading.class_names(values.model), shown)
+    return as_labels(found, thresholds=at_temperature(wanted, 1 / temperature))
 
 
 def class_names(values: Any) -> list[str] | None:

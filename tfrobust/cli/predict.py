@@ -1,17 +1,21 @@
 """Says what pictures show: by a network here, to a CSV, or by a server."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from tfrobust.cli import network, program, reading, token_file
 from tfrobust.core import shipped
+from tfrobust.core.temperature import checked_temperature
 from tfrobust.errors import InputError
 
-ABOUT = """Says what pictures show. It writes a CSV with a line for each picture: the class, the
-probability of each class, and whether a person should look at it. After an interruption, the same
-command goes on. For instance:
+if TYPE_CHECKING:
+    from tfrobust.core.classifier import Classifier
+
+ABOUT = """Says what pictures show. It writes a CSV with a line for each picture: the class or the
+labels, the probability of each, and whether a person should look at it. After an interruption, the
+same command goes on. For instance:
   PROGRAM --model saved_models/radiographs --image folder/of/pictures
   PROGRAM --model … --image list.csv --distance --output answers.csv
 With --server it asks TF Serving, or a server that speaks its protocol, and prints the answers:
@@ -30,7 +34,7 @@ OF_SERVER = (
     *("token_file", "timeout"),
 )
 OF_FILES = (
-    *("input_range", "network_output", "label", "output", "distance"),
+    *("input_range", "network_output", "label", "thresholds", "output", "distance"),
     *("flag_margin", "flag_distance", "fresh"),
 )
 
@@ -45,13 +49,14 @@ flags.DEFINE_bool(
     "distance",
     False,
     "also measure how far each picture is from another decision, as RMSE of pixels from 0 to 1, by "
-    "the attack of the preset fast; takes some hundred times as long",
+    "the attack of the preset fast; takes some hundred times as long, for each of several labels",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(
     "flag_margin",
     0.2,
-    "flag a picture if its two likeliest classes are less apart, a difference of probabilities",
+    "flag a picture if its two likeliest classes are less apart, a difference of probabilities; of "
+    "several labels, if one's probability is within half of this of its threshold",
     flag_values=FLAGS,
     lower_bound=0.0,
     upper_bound=1.0,
@@ -118,23 +123,31 @@ def _predict_here(values: Any) -> None:
     pictures.check_output(output, values.image)
     program.check_writable(output.resolve().parent)
     program.import_tensorflow()
-    from tfrobust.core.files import write_atomically
+    from tfrobust.core.files import alone
     from tfrobust.core.images import GREY_OR_COLOUR
-    from tfrobust.datasets.folder import Reading
-    from tfrobust.runs import file_predictions
 
     for text in reading.settle(values):
         pictures.note(f"warning: {text}")
     classifier = network.read(values)
-    if classifier.task == "multi-label":
-        raise InputError(
-            f"expected a network of classes; of the labels of {values.model} name one by --label"
-        )
     if classifier.image_shape[2] not in GREY_OR_COLOUR:
         raise InputError(
             "expected a network of pictures, which have 1 or 3 channels, but "
             f"{values.model} takes {classifier.image_shape[2]}"
         )
+    with alone(output.resolve()):
+        _write_table(values, classifier, files, output)
+
+
+def _write_table(
+    values: Any, classifier: "Classifier", files: list[tuple[str, Path | None]], output: Path
+) -> None:
+    """Predicts, writes the CSV, and tells what a person should know of it."""
+    from tfrobust.core.files import write_atomically
+    from tfrobust.core.loading import temperature_of
+    from tfrobust.datasets.folder import Reading
+    from tfrobust.runs import file_predictions
+    from tfrobust.runs.prediction_table import Rule, to_csv
+
     kept = output.with_name(f"{output.name}.partial")
     if values.fresh:
         kept.unlink(missing_ok=True)
@@ -145,6 +158,7 @@ def _predict_here(values: Any) -> None:
                 files,
                 Reading(bits=values.bits, frame=values.frame, fit=values.fit),
                 distance=values.distance,
+                temperature=checked_temperature(temperature_of(values.model)),
                 kept=kept,
                 question=_question(values),
             )
@@ -153,12 +167,17 @@ def _predict_here(values: Any) -> None:
     known = network.class_names(values)
     count = next((len(row.probabilities) for row in rows if row.probabilities), 0)
     names = known or [f"class {number}" for number in range(count)]
-    rule = file_predictions.Rule(values.flag_margin)
+    rule, several = Rule(values.flag_margin), classifier.thresholds is not None
     if values.flag_distance is not None:
         rule = rule._replace(distance=values.flag_distance)
-    write_atomically(output, file_predictions.to_csv(rows, names, rule).encode())
+    write_atomically(output, to_csv(rows, names, rule, several=several).encode())
     kept.unlink(missing_ok=True)
-    _tell(rows, rule, values.distance, output)
+    said = f"its two likeliest classes are less than {rule.margin:g} apart"
+    if several:
+        said = f"a label's probability is within {rule.margin / 2:g} of its threshold"
+    if values.distance:
+        said += f", or another decision is nearer than RMSE {rule.distance:g}"
+    _tell(rows, rule, said, output)
 
 
 def _question(values: Any) -> dict[str, Any]:
@@ -173,7 +192,7 @@ def _question(values: Any) -> dict[str, Any]:
     return {**told, "network": file_hashes(version_folder(path) if path.is_dir() else path)}
 
 
-def _tell(rows: Any, rule: Any, distance: bool, output: Path) -> None:
+def _tell(rows: Any, rule: Any, said: str, output: Path) -> None:
     """Prints what a person should know of the rows."""
     from tfrobust.cli import pictures
 
@@ -181,9 +200,6 @@ def _tell(rows: Any, rule: Any, distance: bool, output: Path) -> None:
     flagged = [row for row in rows if rule.reasons(row)]
     for row in broken:
         pictures.note(f"unreadable: {row.file}: {pictures.with_flags(row.problem)}")
-    said = f"its two likeliest classes are less than {rule.margin:g} apart"
-    if distance:
-        said += f", or another decision is nearer than RMSE {rule.distance:g}"
     print(f"predicted  {len(rows) - len(broken)} of {len(rows)} files")
     print(f"flagged    {len(flagged)}, for a person to look at: {said}")
     if broken:
@@ -200,6 +216,7 @@ def _ask(values: Any) -> None:
     token = token_file.read(values.token_file)
     program.import_tensorflow()
     from tfrobust.serving import Client
+    from tfrobust.serving.answers import several
 
     with Client(
         values.server,
@@ -220,7 +237,7 @@ def _ask(values: Any) -> None:
                 f"size, got {taken}"
             )
         images = pictures.fitted(pictures.originals(paths, shape[1:], values), shape[1:])
-        if "predicted" not in client.metadata()["serving_default"]["outputs"]:
+        if not several(client.metadata()["serving_default"]["outputs"]):
             found = client.predict(images)
             for path, name, shares in zip(
                 paths, found.class_name, found.probabilities, strict=True

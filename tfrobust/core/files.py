@@ -1,7 +1,9 @@
 """Files that are there whole or not at all, and locks that end with the process."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tfrobust.errors import InputError
@@ -52,6 +54,28 @@ def check_utf8(text: str) -> None:
             f"expected text in UTF-8, which reports and JSON can hold, got {near}; rename what is "
             "called so, or name a link to it"
         ) from None
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Within it, no other process that asks the same way works on a file.
+
+    Args:
+        path: of the file, which need not be there yet. A lock lies beside it meanwhile.
+
+    Raises:
+        InputError: another process works on it.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.touch()
+    if (descriptor := lock(beside)) is None:
+        raise InputError(f"{path} is in use by another process; wait for it, or name another file")
+    try:
+        yield
+    finally:
+        beside.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def lock(path: Path) -> int | None:

@@ -166,13 +166,17 @@ def card(model: str | Path) -> dict[str, Any] | None:
     path = shipped.find(model)
     file = (version_folder(path) if path.is_dir() else path.parent) / CARD_FILE
     try:
-        found: dict[str, Any] = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(file.read_text(), parse_constant=_refused)
         list(found["classes"])
         return found
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"expected a model card with classes at {file}, but: {error!r}") from None
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def version_folder(path: Path) -> Path:

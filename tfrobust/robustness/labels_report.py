@@ -71,7 +71,7 @@ class LabelsReport(Record, Presented):
         data: a few words that say which images were attacked.
         labels: a report for each of the K labels, in their order.
         mean_ara: the mean of the labels' attack ARAs. Its interval draws images, each with all of
-            its labels.
+            its labels, or whole groups where there are groups.
         seed: the seed of the bootstrap.
 
     Source of the area: arXiv 1906.02896, "Accuracy-Robustness Area". A label is decided between
@@ -92,7 +92,7 @@ class LabelsReport(Record, Presented):
     def of(cls, name: str, data: str, labels: tuple[LabelReport, ...], seed: int) -> "LabelsReport":
         """The record of several labels' reports, with their mean."""
         sizes = np.stack([one.report.attack_rmse for one in labels])
-        mean = mean_area(sizes, 2, seed=seed)
+        mean = mean_area(sizes, 2, groups=labels[0].report.groups, seed=seed)
         return cls(name=name, data=data, labels=labels, mean_ara=mean, seed=seed)
 
     @property

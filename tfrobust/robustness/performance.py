@@ -1,6 +1,7 @@
 """What a classifier is worth, class by class and group by group, and what of it attacks leave."""
 
 import dataclasses
+import weakref
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -18,6 +19,10 @@ from tfrobust.robustness.report import AraReport
 
 SIZES = (0.005, 0.01, 0.02)
 RESAMPLES = 500
+# What was computed of a report, as long as the report lives.
+_KEPT: "weakref.WeakKeyDictionary[AraReport, dict[tuple[float, ...], Performance]]" = (
+    weakref.WeakKeyDictionary()
+)
 FEWEST_IMAGES = 10  # of a group with a row of its own: of fewer, an area says nothing
 
 
@@ -139,6 +144,16 @@ class Performance(Record, Presented):
             )
         if list(sizes) != sorted(set(sizes)) or not all(0 < size < np.inf for size in sizes):
             raise InputError(f"expected ascending sizes above 0, got {list(sizes)}")
+        # Pages and notebooks show one report several times.
+        kept = _KEPT.setdefault(report, {})
+        if tuple(sizes) not in kept:
+            kept[tuple(sizes)] = cls._computed(report, said, sizes)
+        return kept[tuple(sizes)]
+
+    @classmethod
+    def _computed(
+        cls, report: AraReport, said: Predictions, sizes: Sequence[float]
+    ) -> "Performance":
         names = report.class_names or tuple(
             f"class {number}" for number in range(report.num_classes)
         )

@@ -14,8 +14,10 @@ from tfrobust.datasets import DataSource
 from tfrobust.errors import InputError
 from tfrobust.runs.callbacks import CheapAra
 from tfrobust.runs.config import Config
+from tfrobust.runs.validation import ValidationAuc
 
 ACCURACY = "val_accuracy"
+WATCHED = {"accuracy": ACCURACY, "auc": ValidationAuc.columns[0]}
 
 
 def check(config: Config, source: DataSource, *, hosts: int) -> None:
@@ -65,8 +67,8 @@ class BestWeights:
         self.folder, self.network = folder, network
         self.patience = config.watch.patience
         self.column: str | None = None
-        if config.watch.keep_best == "accuracy":
-            self.column = ACCURACY
+        if config.watch.keep_best in WATCHED:
+            self.column = WATCHED[config.watch.keep_best]
         elif config.watch.keep_best == "ara":
             self.column = next(one.columns[0] for one in callbacks if isinstance(one, CheapAra))
         self.epoch: int | None = None

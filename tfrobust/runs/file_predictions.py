@@ -1,87 +1,35 @@
-"""Predicts the classes of picture files without a server, and goes on after an interruption.
+"""Predicts the classes or labels of picture files, and goes on after an interruption.
 
 Finished rows are kept in a file beside the CSV. The CSV is written once all of them are there.
 """
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from tqdm import tqdm
 
 from tfrobust.core.classifier import Classifier, logits_of
 from tfrobust.core.files import write_atomically
+from tfrobust.core.one_label import one_label
+from tfrobust.core.outputs import logit
+from tfrobust.core.temperature import at_temperature
 from tfrobust.datasets.folder import Reading
 from tfrobust.datasets.headers import PictureError
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
 from tfrobust.errors import InputError
 from tfrobust.robustness.presets import batch_size_of, searches
+from tfrobust.runs.prediction_table import FilePrediction
 
 MISSING = "there is no such file"
 NO_ANSWER = "the network's answer is infinite or no number"
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-@dataclasses.dataclass(frozen=True)
-class FilePrediction:
-    """What a network says of one file.
-
-    Args:
-        file: its name, as the user calls it.
-        problem: why it could not be read, or has no answer; "" if it has one.
-        probabilities: the softmax, K numbers; none if there is a problem.
-        distance: how far the nearest other decision is, RMSE of pixels from 0 to 1. An attack
-            found it, so it is an upper bound. None where it was not measured or not found.
-    """
-
-    file: str
-    problem: str = ""
-    probabilities: tuple[float, ...] = ()
-    distance: float | None = None
-
-    @property
-    def predicted(self) -> int:
-        """The likeliest class."""
-        return int(np.argmax(self.probabilities))
-
-    @property
-    def margin(self) -> float:
-        """How much likelier it is than the next."""
-        second, first = sorted(self.probabilities)[-2:]
-        return first - second
-
-
-class Rule(NamedTuple):
-    """Which predictions a person should look at.
-
-    Args:
-        margin: those whose likeliest class leads by less than this, a difference of probabilities.
-        distance: those that are nearer than this to another decision, RMSE of pixels from 0 to 1.
-    """
-
-    margin: float = 0.2
-    distance: float = 0.02
-
-    def reasons(self, row: FilePrediction) -> list[str]:
-        """Why a person should look at a prediction; empty if nothing speaks for it."""
-        found: list[str] = []
-        if row.problem:
-            return found
-        if row.margin < self.margin:
-            found.append(f"margin below {self.margin:g}")
-        if row.distance is not None and row.distance < self.distance:
-            found.append(f"distance below {self.distance:g}")
-        return found
 
 
 class AnotherPrediction(InputError):
@@ -94,17 +42,20 @@ def predict_files(
     reading: Reading,
     *,
     distance: bool,
+    temperature: float = 1.0,
     kept: Path,
     question: dict[str, Any],
 ) -> list[FilePrediction]:
     """Predicts picture files; those whose rows are kept already are not asked about again.
 
     Args:
-        classifier: the network, of images of one size.
+        classifier: the network, of images of one size, for classes or for several labels.
         files: at least one; for each its name and where it is, None if it is missing.
         reading: its bits, frame and fit.
         distance: whether to measure how far each picture is from another decision, by the attack
-            of the preset "fast". It takes some hundred times as long as a prediction.
+            of the preset "fast". It takes some hundred times as long as a prediction, and of
+            several labels so long for each.
+        temperature: by which logits are divided before they become probabilities.
         kept: the file that keeps finished rows.
         question: what else decides the rows, such as a hash of the network, in JSON's types.
 
@@ -120,6 +71,8 @@ def predict_files(
         **question,
         "reading": [reading.bits, reading.frame, reading.fit],
         "distance": distance,
+        "temperature": temperature,
+        "thresholds": classifier.thresholds and list(classifier.thresholds),
         "files": [[name, *_stamp(path)] for name, path in files],
     }
     # Whole blocks: what is computed together is always the same, so that results are too.
@@ -135,36 +88,13 @@ def predict_files(
                 reading,
                 batch_size=block,
                 distance=distance,
+                temperature=temperature,
             )
             file.write(b"".join(_line(dataclasses.asdict(row)) for row in part))
             file.flush()
             rows += part
             bar.update(len(part))
     return rows
-
-
-def to_csv(rows: Sequence[FilePrediction], class_names: Sequence[str], rule: Rule) -> str:
-    """The rows as a CSV: file, class, probabilities, distance, whether to look at it, problem.
-
-    Names are anyone's text. One that a spreadsheet would take for a formula begins with an
-    apostrophe.
-
-    Args:
-        rows: of `predict_files`.
-        class_names: K names.
-        rule: which rows are flagged.
-    """
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    chances = [f"probability of {name}" for name in class_names]
-    writer.writerow(["file", "class", *chances, "distance", "flagged", "problem"])
-    for row in rows:
-        name = class_names[row.predicted] if row.probabilities else ""
-        cells = [f"{one:.6f}" for one in row.probabilities] or [""] * len(class_names)
-        far = "" if row.distance is None else f"{row.distance:.5f}"
-        flagged = "; ".join(rule.reasons(row))
-        writer.writerow([*map(_text, (row.file, name)), *cells, far, flagged, _text(row.problem)])
-    return file.getvalue()
 
 
 def predicted(
@@ -174,11 +104,12 @@ def predicted(
     *,
     batch_size: int,
     distance: bool = False,
+    temperature: float = 1.0,
 ) -> list[FilePrediction]:
     """Predicts some files at once.
 
     Args:
-        classifier, files, reading, distance: as for `predict_files`.
+        classifier, files, reading, distance, temperature: as for `predict_files`.
         batch_size: images computed at a time.
 
     Returns:
@@ -195,25 +126,54 @@ def predicted(
     stacked = np.stack(images).astype(np.float32) / 255
     classifier.check(stacked, needs_gradient=False)
     logits = logits_of(classifier, stacked, batch_size).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        shares = softmax(logits, axis=1)
-    sizes = np.full(len(stacked), np.inf)
+    sizes = np.full((len(stacked), 1), np.inf)
     if distance:
-        (attack, *_) = searches("fast", None, batch_size, classifier.has_gradient)
-        sizes = attack(classifier, stacked, logits.argmax(axis=1).astype(np.int32)).rmse
-    answers = iter(zip(shares.tolist(), sizes.tolist(), strict=True))
-    return [_row(name, one, answers) for name, one in zip(names, found, strict=True)]
+        sizes = _distances(classifier, stacked, logits, batch_size)
+    rows = iter(_rows(classifier, logits / temperature, sizes, temperature))
+    return [
+        FilePrediction(name, one)
+        if isinstance(one, str)
+        else dataclasses.replace(next(rows), file=name)
+        for name, one in zip(names, found, strict=True)
+    ]
 
 
-def _row(
-    name: str, found: np.ndarray | str, answers: Iterator[tuple[list[float], float]]
-) -> FilePrediction:
-    if isinstance(found, str):
-        return FilePrediction(name, found)
-    shares, size = next(answers)
-    if not math.isfinite(sum(shares)):
-        return FilePrediction(name, NO_ANSWER)
-    return FilePrediction(name, "", tuple(shares), size if math.isfinite(size) else None)
+def _rows(
+    classifier: Classifier, logits: np.ndarray, sizes: np.ndarray, temperature: float
+) -> Iterator[FilePrediction]:
+    """The rows of images, still without names."""
+    thresholds = classifier.thresholds
+    with np.errstate(invalid="ignore"):
+        shares = softmax(logits, axis=1) if thresholds is None else expit(logits)
+    shown = thresholds and at_temperature(thresholds, temperature)
+    for answer, share, away in zip(logits, shares, sizes, strict=True):
+        if not np.isfinite(answer).all():
+            yield FilePrediction("", NO_ANSWER)
+            continue
+        nearest = int(away.argmin()) if math.isfinite(away.min()) else None
+        yield FilePrediction(
+            file="",
+            probabilities=tuple(share.tolist()),
+            distance=None if nearest is None else float(away[nearest]),
+            thresholds=shown,
+            nearest=None if thresholds is None else nearest,
+        )
+
+
+def _distances(
+    classifier: Classifier, images: np.ndarray, logits: np.ndarray, batch_size: int
+) -> np.ndarray:
+    """How far another decision is, float64 (N, 1); of several labels that about each, (N, K)."""
+    (attack, *_) = searches("fast", None, batch_size, classifier.has_gradient)
+    if classifier.thresholds is None:
+        return attack(classifier, images, logits.argmax(axis=1).astype(np.int32)).rmse[:, None]
+    one, planes = one_label(classifier), [logit(share) for share in classifier.thresholds]
+    sizes = []
+    for label, plane in enumerate(planes):
+        with one.about(label):
+            holds = (logits[:, label] > plane).astype(np.int32)
+            sizes.append(attack(one, images, holds).rmse)
+    return np.stack(sizes, axis=1)
 
 
 def _image(path: Path | None, shape: tuple[int, int, int], reading: Reading) -> np.ndarray | str:
@@ -244,9 +204,8 @@ def _read_kept(path: Path, question: dict[str, Any]) -> list[FilePrediction]:
     rows = []
     for line in lines:
         try:
-            row = json.loads(line)
-            rows.append(FilePrediction(**{**row, "probabilities": tuple(row["probabilities"])}))
-        except (ValueError, KeyError, TypeError):
+            rows.append(FilePrediction.of(json.loads(line)))
+        except (ValueError, TypeError, AttributeError):
             break  # a disk that was full or lost power; what follows is predicted anew
     return rows
 
@@ -262,8 +221,3 @@ def _stamp(path: Path | None) -> tuple[int, int]:
 
 def _line(values: dict[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=True, allow_nan=False).encode() + b"\n"
-
-
-def _text(cell: str) -> str:
-    """A cell of text that no spreadsheet computes."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell

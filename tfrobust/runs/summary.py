@@ -38,7 +38,7 @@ class Summary:
         lines = [
             told,
             "",
-            f"probabilities: temperature {self.temperature}",
+            f"temperature {self.temperature}",
             f"images  {self.data}",
             f"run     {self.run_folder}{os.sep}",
             f"report  {self.run_folder / 'report.html'}",

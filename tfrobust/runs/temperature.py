@@ -3,14 +3,12 @@
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
-from tfrobust.core.classifier import logits_of
 from tfrobust.core.door import as_whole
 from tfrobust.robustness.calibration import COLDEST, HOTTEST, fit_temperature
 from tfrobust.runs.folder import Run
+from tfrobust.runs.validation import answered
 
-IMAGES = 2000
 NO_IMAGES = "not fitted, as there are no images for validation"
 NO_BEST = "not fitted, as none is the best for the {} images for validation"
 
@@ -37,14 +35,9 @@ def fitted(run: Run, network: keras.Model) -> Temperature:
     kept = run.source.validation
     if kept is None:
         return Temperature(None, NO_IMAGES)
-    classifier = as_whole(network)
-    size = run.config.training.batch_size
-    logits, labels = [], []
-    for images, truth in kept.test(size, limit=IMAGES).as_numpy_iterator():
-        logits.append(logits_of(classifier, images, size))
-        labels.append(truth)
-    count = sum(map(len, labels))
-    found = fit_temperature(np.concatenate(logits), np.concatenate(labels)) if count else COLDEST
+    logits, labels = answered(as_whole(network), kept, run.config.training.batch_size)
+    count = len(labels)
+    found = fit_temperature(logits, labels) if count else COLDEST
     # One percent from an end, it would go on beyond.
     if not 1.01 * COLDEST < found < 0.99 * HOTTEST:
         return Temperature(None, NO_BEST.format(count))

@@ -1,6 +1,6 @@
 """What a server says of images: named arrays become named results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ class Predicted(NamedTuple):
 
     Args:
         logits: float32 (B, K).
-        probabilities: float32 (B, K), the softmax of the logits.
+        probabilities: float32 (B, K), the softmax of the logits, divided by the card's temperature.
         class_id: int32 (B,), the class of the largest logit.
         class_name: the B names of these classes.
     """
@@ -33,7 +33,7 @@ class PredictedLabels(NamedTuple):
 
     Args:
         logits: float32 (B, K).
-        probabilities: float32 (B, K), the sigmoids of the logits.
+        probabilities: float32 (B, K), the sigmoids of the logits, divided by the temperature.
         predicted: int32 (B, K), 1 where it decides that the label holds, else 0.
         thresholds: float32 (B, K), the probability above which the label holds.
         label_names: the K names of the labels.
@@ -121,6 +121,14 @@ def robustness_inputs(images: Any, targets: Any) -> Arrays:
     return {"images": images, "target": np.broadcast_to(wanted, count)}
 
 
+def several(outputs: Iterable[str]) -> bool:
+    """Whether outputs of these names are those of several labels.
+
+    One alone may be any model's: others call the class that they give "predicted".
+    """
+    return {"predicted", "thresholds", "label_names"} <= set(outputs)
+
+
 def predicted(found: Arrays) -> Predicted:
     """What a model says of images, also one that was exported elsewhere.
 
@@ -129,7 +137,7 @@ def predicted(found: Arrays) -> Predicted:
     Raises:
         ServerError: it gives neither logits nor probabilities, or decides about several labels.
     """
-    if "predicted" in found:
+    if several(found):
         raise ServerError(
             "FAILED_PRECONDITION",
             "the model decides about several labels, and gives no one class; ask it by "

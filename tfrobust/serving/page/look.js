@@ -56,7 +56,8 @@ async function load() {
 async function classify() {
   if (!state.image) return;
   note("asking the network …");
-  const { probabilities, predicted, thresholds } = await state.model.ask("serving_default", state.image);
+  const { probabilities, predicted: decided, thresholds } = await state.model.ask("serving_default", state.image);
+  const predicted = thresholds && decided;  // other models call the class that they give so
   // A network of several labels decides about each of them.
   state.several = Boolean(predicted);
   const order = Array.from(probabilities.keys()).sort((one, other) => probabilities[other] - probabilities[one]);
