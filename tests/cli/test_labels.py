@@ -1,5 +1,6 @@
 """The programs on pictures with several labels, as a hospital has them."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_trained_measured_explained_exported_and_served(program, scans, tmp_path
         "train", *data, "--image_size", 24, "--epochs", 2, "--batch_size", 8, "--depth", 8,
         "--width", 2, "--architecture", "resnet_cifar", "--augmentation", "none",
         "--eval_images", 6, "--eval_preset", "fast", "--runs_dir", tmp_path / "runs",
-        "--saved_models", tmp_path / "saved",
+        "--saved_models", tmp_path / "saved", "--full_card",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     for told in (*LABELS, "mean attack ARA", "none of 32 groups"):
@@ -42,6 +43,10 @@ def test_trained_measured_explained_exported_and_served(program, scans, tmp_path
     (version,) = (tmp_path / "saved").glob("*/1")
     card = json.loads((version / "model_card.json").read_text())
     assert (card["task"], card["classes"]) == ("multi-label", list(LABELS))
+    for label in LABELS:
+        told = card["figures"][f"label {label} in [0, 1]"]
+        assert 0 <= told["robust accuracy in [0, 1] at L2"]["0.5"]["value"] <= 1
+        assert told["certified ARA of the smoothed network"]["draws"] == 1000
 
     done = program(
         "evaluate", "--model", version, *data, "--images", 4, "--preset", "fast",
@@ -57,6 +62,29 @@ def test_trained_measured_explained_exported_and_served(program, scans, tmp_path
     assert done.returncode == 0, done.stderr[-3000:]
     one = AraReport.from_json(tmp_path / "one" / "ara.json")
     np.testing.assert_allclose(one.attack_rmse, report.labels[0].report.attack_rmse, rtol=0.05)
+
+    evidence = tmp_path / "evidence.json"
+    done = program(
+        "evidence", "--model", version, "--report", tmp_path / "measured" / "ara.json", "--data",
+        scans, "--by", "the tests", "--output", evidence,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = program("evidence", "--verify", evidence)
+    assert done.returncode == 0 and "evidence.json holds" in done.stdout, done.stderr[-3000:]
+
+    listed = tmp_path / "list.csv"
+    names = [path.name for path in sorted(scans.iterdir()) if path.suffix != ".csv"][:5]
+    listed.write_text("\n".join(["file", *(str(scans / name) for name in names)]) + "\n")
+    table = ["predict", "--model", version, "--distance", "--thresholds", f"{LABELS[2]}=.01"]
+    done = program(*table, "--image", listed, "--output", tmp_path / "list-out.csv")
+    assert done.returncode == 0, done.stderr[-3000:]
+    with (tmp_path / "list-out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5 and {row["nearest label"] for row in rows} <= set(LABELS)
+    for row in rows:
+        assert (LABELS[2] in row["labels"]) == (float(row[f"probability of {LABELS[2]}"]) > 0.01)
+        assert float(row["distance"]) > 0
+    assert "is within 0.1 of its threshold" in done.stdout
 
     picture = next(scans.glob("*.png"))
     explain = ["--model", version, "--image", picture, "--output", tmp_path / "x.png"]

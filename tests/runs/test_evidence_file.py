@@ -264,7 +264,7 @@ def form_of_the_json(folder: Path, rng: np.random.Generator) -> None:
         text.replace("\n", "\n "),
         text.replace('"made"', '"note": "approved",\n "made"', 1),
         text.replace('"btr_ara"', '"btr_ara": {}, "btr_ara"', 1),
-        text.replace('"schema": 2', '"schema": 3'),
+        text.replace('"schema": 3', '"schema": 4'),
         json.dumps(json.loads(text)),
     ]
     path.write_text(others[rng.integers(len(others))])
@@ -439,6 +439,23 @@ def test_who_made_it_rests_on_the_fingerprint(original: Path, tmp_path: Path) ->
     assert not verify_of(tmp_path / "forged").broken
     (broken,) = verify_of(tmp_path / "forged", fingerprint=told).broken
     assert "not the one that was told" in broken
+
+
+def test_numbers_that_json_does_not_have_are_refused_in_words(
+    original: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(original, tmp_path / "other")
+    sources = sources_in(tmp_path / "other")
+    for source, file, name in (
+        ("run", "config.json", "seconds"),
+        ("model", "model_card.json", "figures"),
+    ):
+        path = sources[source] / file
+        kept = path.read_text()
+        path.write_text(json.dumps({**json.loads(kept), name: float("nan")}))
+        with pytest.raises(InputError, match=rf"{file}.*(NaN|JSON compliant)"):
+            gather(sources, tmp_path, MADE)
+        path.write_text(kept)
 
 
 def test_what_contradicts_itself_is_not_gathered(original: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """An evidence file: what was trained on what, how it was measured, and what was found."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from tfrobust.core.ara import Ara
 from tfrobust.core.records import Record
@@ -30,6 +30,28 @@ class Made:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class LabelEvidence:
+    """What was found of the decisions about one of several labels.
+
+    Args:
+        label: its name.
+        threshold: the confidence above which the network decides that it holds.
+        attack_ara: the area for the goal that the decision is wrong.
+        btr_ara: the area for the goal "no more likely than a guess".
+        performance: of the two classes without and with the label.
+        checks, unchecked: as those of `EvidenceFile`.
+    """
+
+    label: str
+    threshold: float
+    attack_ara: Ara
+    btr_ara: Ara
+    performance: Performance
+    checks: dict[str, tuple[str, ...]]
+    unchecked: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class EvidenceFile(Record):
     """Evidence about a network, of which each part can be computed again from the files named.
 
@@ -41,17 +63,20 @@ class EvidenceFile(Record):
         network: what the model card says of the network.
         training: what the model card and the run's folder say of the training.
         measurement: how the images were attacked, from the report.
-        attack_ara: the area for the goal "misclassified".
-        btr_ara: the area for the goal "no more likely than a guess".
+        attack_ara: the area for the goal "misclassified"; of several labels the mean of theirs.
+        btr_ara: the area for the goal "no more likely than a guess"; None of several labels.
         performance: accuracy and calibration, as the network is and under attack, by class and by
-            group.
+            group; None of several labels.
         checks: for the name of each check that was made, reasons not to trust the figures; an
-            empty tuple is good.
-        unchecked: for the name of each check that was not made, why.
+            empty tuple is good. Empty of several labels.
+        unchecked: for the name of each check that was not made, why; empty of several labels.
         limits: what the evidence does not show.
+        labels: what was found of each of several labels; empty for classes that exclude one
+            another.
     """
 
-    SCHEMA: ClassVar[int] = 2  # with `unchecked`
+    # 2 has `unchecked`, 3 labels.
+    SCHEMA: ClassVar[int] = 3
 
     made: Made
     sources: dict[str, str]
@@ -60,11 +85,12 @@ class EvidenceFile(Record):
     training: dict[str, Any]
     measurement: dict[str, Any]
     attack_ara: Ara
-    btr_ara: Ara
-    performance: Performance
+    btr_ara: Ara | None
+    performance: Performance | None
     checks: dict[str, tuple[str, ...]]
     unchecked: dict[str, str]
     limits: tuple[str, ...]
+    labels: tuple[LabelEvidence, ...] = ()
 
 
 def evidence_page(evidence: EvidenceFile, fingerprint: str) -> str:
@@ -88,13 +114,43 @@ def evidence_page(evidence: EvidenceFile, fingerprint: str) -> str:
         training=Table([], _rows(evidence.training)),
         measurement=Table([], _rows(evidence.measurement)),
         versions=Table([], _rows(evidence.made.versions)),
-        areas=Table(
-            [], [["attack ARA", str(evidence.attack_ara)], ["BTR ARA", str(evidence.btr_ara)]]
-        ),
-        sizes=_sizes(evidence.performance),
-        classes=_classes(evidence.performance),
-        groups=_parts("group", evidence.performance.by_group),
+        found=_found(evidence),
         hashes=Table(["source", "file", "SHA-256"], hashes),
+    )
+
+
+class Found(NamedTuple):
+    """What the page shows of a network, or of its decisions about one label."""
+
+    label: str
+    areas: Table
+    sizes: Table
+    classes: Table
+    groups: Table
+    small_groups: int
+    checks: dict[str, tuple[str, ...]]
+    unchecked: dict[str, str]
+
+
+def _found(evidence: EvidenceFile) -> list[Found]:
+    if evidence.performance is not None:
+        return [_part("", evidence, evidence.performance)]
+    return [
+        _part(f"{one.label} (above {one.threshold:.3g})", one, one.performance)
+        for one in evidence.labels
+    ]
+
+
+def _part(label: str, of: EvidenceFile | LabelEvidence, performance: Performance) -> Found:
+    return Found(
+        label=label,
+        areas=Table([], [["attack ARA", str(of.attack_ara)], ["BTR ARA", str(of.btr_ara)]]),
+        sizes=_sizes(performance),
+        classes=_classes(performance),
+        groups=_parts("group", performance.by_group),
+        small_groups=performance.small_groups,
+        checks=of.checks,
+        unchecked=of.unchecked,
     )
 
 

@@ -54,10 +54,10 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
             f"expected `psi.loss_target` below ln {choices} = {guess:.3f}, the loss of a guess "
             f"among {choices} classes, got {target}"
         )
-    if info.multi_label and (config.measure.full_card or config.margin.epsilon is not None):
+    if info.multi_label and config.margin.epsilon is not None:
         raise InputError(
-            "expected `measure.full_card` off and no `margin.epsilon` for images with several "
-            "labels: they are about classes that exclude one another"
+            "expected no `margin.epsilon` for images with several labels: it is about classes that "
+            "exclude one another"
         )
     penalty = psi = None
     if config.penalty.on:

@@ -1,6 +1,7 @@
 """What a model card says was measured, from the records of the measurements."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tfrobust.certification.certificate import Certificate
@@ -71,13 +72,26 @@ def _figures_of_labels(report: LabelsReport) -> dict[str, Any]:
     return figures
 
 
-def full_figures_of(box: AraReport, certificate: Certificate) -> dict[str, Any]:
-    """The robust accuracy at customary sizes, and the certified area.
+def full_figures_of(
+    box: AraReport | LabelsReport, certificates: Sequence[Certificate]
+) -> dict[str, Any]:
+    """The robust accuracy at customary sizes, and the certified area; of several labels of each.
 
     Args:
         box: of the run's network, with perturbed pixels kept in [0, 1].
-        certificate: of the smoothed network.
+        certificates: of the smoothed network, one, or one for each of several labels.
     """
+    if isinstance(box, AraReport):
+        (certificate,) = certificates
+        return _full_figures(box, certificate)
+    pairs = zip(box.labels, certificates, strict=True)
+    return {
+        f"label {one.label} in [0, 1]": _full_figures(one.report, certificate)
+        for one, certificate in pairs
+    }
+
+
+def _full_figures(box: AraReport, certificate: Certificate) -> dict[str, Any]:
     robust = {}
     for size in L2_SIZES:
         share = box.robust_accuracy(size)

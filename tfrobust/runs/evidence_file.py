@@ -10,15 +10,22 @@ from typing import Any
 import numpy as np
 
 from tfrobust.core import loading
-from tfrobust.core.door import as_classifier
+from tfrobust.core.door import as_classifier, as_labels
 from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import file_hashes
 from tfrobust.datasets.folder import Reading
 from tfrobust.errors import InputError
-from tfrobust.reports.evidence_file import EvidenceFile, Made, evidence_page
+from tfrobust.reports.evidence_file import EvidenceFile, LabelEvidence, Made, evidence_page
+from tfrobust.robustness import LabelsReport
 from tfrobust.robustness.performance import Performance
 from tfrobust.robustness.report import AraReport
-from tfrobust.runs.evidence_contradictions import refuse_contradictions
+from tfrobust.runs.evidence_contradictions import (
+    Report,
+    read_report,
+    refuse_another_model,
+    refuse_contradictions,
+    reports_of,
+)
 from tfrobust.runs.file_predictions import predicted
 from tfrobust.runs.folder import CONFIG_FILE
 
@@ -61,19 +68,11 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
             f"expected the sources {', '.join(NEEDED)}, and perhaps {', '.join(OPTIONAL)}, got "
             f"{', '.join(sources) or 'none'}"
         )
-    report = AraReport.from_json(sources["report"])
-    if report.predictions is None:
-        raise InputError(
-            f"expected {sources['report']} to say what the network answered to each image, which "
-            "older versions did not write: evaluate again"
-        )
-    refuse_contradictions(report, sources["report"])
+    report = read_report(sources["report"])
+    first = reports_of(report)[0]
     card = loading.card(sources["model"]) or {}
-    if report.class_names and list(report.class_names) != card.get("classes"):
-        raise InputError(
-            f"expected {sources['report']} to be of the model at {sources['model']}, but their "
-            "classes differ"
-        )
+    refuse_another_model(report, card, sources)
+    refuse_contradictions(report, sources["report"])
     told = card.get("limits", [])
     if not isinstance(told, list):
         raise InputError(
@@ -83,7 +82,7 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
     limits = [*LIMITS, *map(str, told)]
     limits += [text for key, text in (("data", NO_DATA), ("run", NO_RUN)) if key not in sources]
     files = {name: _hashes(name, path) for name, path in sources.items()}
-    measured = report.predictions.files if "data" in sources else ()
+    measured = first.predictions.files if "data" in sources and first.predictions else ()
     if unhashed := [name for name in measured if name not in files["data"]]:
         raise InputError(
             f"expected the measured images in {sources['data']}, but {len(unhashed)} are not "
@@ -98,23 +97,50 @@ def gather(sources: Mapping[str, Path], beside: Path, made: Made) -> EvidenceFil
         measurement={
             "network": report.name,
             "images": report.data,
-            "number of images": report.images,
-            "hash of images and labels": report.image_hash,
-            "attacks": list(report.attack_names),
-            "gradients for each image, at most": report.attack_gradients,
-            "bounds of attacked pixels": list(report.bounds or ["none"]),
+            "number of images": first.images,
+            **_hash_of_images(report),
+            "attacks": list(first.attack_names),
+            "gradients for each image, at most": first.attack_gradients,
+            "bounds of attacked pixels": list(first.bounds or ["none"]),
             "seed": report.seed,
-            "command": report.command,
-            "only a trial": report.smoke,
-            "versions": dict(report.versions),
+            "command": first.command,
+            "only a trial": first.smoke,
+            "versions": dict(first.versions),
         },
-        attack_ara=report.attack_ara,
-        btr_ara=report.btr_ara,
-        performance=Performance.of(report),
-        checks=report.checks,
-        unchecked=report.unchecked,
         limits=tuple(limits),
+        **_figures(report),
     )
+
+
+def _hash_of_images(report: Report) -> dict[str, Any]:
+    if isinstance(report, AraReport):
+        return {"hash of images and labels": report.image_hash}
+    hashes = {one.label: one.report.image_hash for one in report.labels}
+    return {"hash of images and of each label": hashes}
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    """The fields of an `EvidenceFile` that are about what was found."""
+    if isinstance(report, AraReport):
+        return {
+            "attack_ara": report.attack_ara,
+            "btr_ara": report.btr_ara,
+            "performance": Performance.of(report),
+            "checks": report.checks,
+            "unchecked": report.unchecked,
+        }
+    labels = [
+        LabelEvidence(label=one.label, threshold=one.threshold, **_figures(one.report))
+        for one in report.labels
+    ]
+    return {
+        "attack_ara": report.mean_ara,
+        "btr_ara": None,
+        "performance": None,
+        "checks": {},
+        "unchecked": {},
+        "labels": tuple(labels),
+    }
 
 
 def write(evidence: EvidenceFile, path: Path) -> str:
@@ -142,6 +168,7 @@ def _training(card: Mapping[str, Any], run: Path | None) -> dict[str, Any]:
     path = run / CONFIG_FILE
     try:
         content = json.loads(path.read_text())
+        json.dumps(content, allow_nan=False)  # which the evidence could not hold
         config = content["config"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"expected a run's configuration at {path}, got: {error!r}") from None
@@ -182,20 +209,27 @@ def refuse_other_answers(sources: Mapping[str, Path]) -> None:
     """
     if "data" not in sources:
         return
-    found = AraReport.from_json(sources["report"]).predictions
-    if found is None or not found.files:
+    report = read_report(sources["report"])
+    several = isinstance(report, LabelsReport)
+    said_of_each = [one.predictions for one in reports_of(report) if one.predictions is not None]
+    names = said_of_each[0].files
+    if not names:
         raise InputError(
             "expected a report that names the files of its images, where the folder of its data is "
             "given; evaluate the folder again"
         )
     model, told = sources["model"], loading.reading(sources["model"])
     reading = Reading(told.get("bits"), told.get("frame"), fit=told.get("fit", "crop"))
-    classifier = as_classifier(loading.load(model))
-    files = [(name, sources["data"] / name) for name in found.files]
+    classifier = (as_labels if several else as_classifier)(loading.load(model))
+    # Of two classes, without and with a label, only the second is a label's own answer.
+    found = said_of_each[0].probabilities
+    if several:
+        found = np.stack([one.probabilities[:, 1] for one in said_of_each], axis=1)
+    files = [(name, sources["data"] / name) for name in names]
     for first in range(0, len(files), ASKED_AT_A_TIME):
         some = files[first : first + ASKED_AT_A_TIME]
         rows = predicted(classifier, some, reading, batch_size=ASKED_AT_A_TIME)
-        for row, said in zip(rows, found.probabilities[first:], strict=False):
+        for row, said in zip(rows, found[first:], strict=False):
             if row.problem:
                 raise InputError(f"expected to read {sources['data'] / row.file}: {row.problem}")
             if len(said) != len(row.probabilities) or np.abs(said - row.probabilities).max() > FAR:

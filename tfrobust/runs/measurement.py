@@ -10,10 +10,10 @@ from tfrobust.attacks import Attack, L2Min, LinearizedMargin
 from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.lipschitz import certify_lipschitz
 from tfrobust.certification.smoothing import certify
+from tfrobust.core.door import as_classifier
 from tfrobust.core.provenance import image_hash
 from tfrobust.datasets import DataSource, Sample
 from tfrobust.robustness import AraReport, LabelsReport, first_images
-from tfrobust.robustness.evaluate import evaluate
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.labels_evaluation import LabelsEvaluation
 from tfrobust.robustness.options import Options
@@ -81,7 +81,7 @@ def measure(run: Run, network: keras.Model) -> Measured:
     return Measured(report, plain_twin(config, source, report), temperature)
 
 
-def measure_in_box(run: Run, network: keras.Model) -> AraReport:
+def measure_in_box(run: Run, network: keras.Model) -> AraReport | LabelsReport:
     """Attacks the images that `measure` attacks, with perturbed pixels kept in [0, 1].
 
     Args:
@@ -90,10 +90,7 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport:
     """
     images, labels = _sample(run)[:2]
     preset = "fast" if run.is_smoke else run.config.measure.preset
-    report = evaluate(
-        network,
-        images,
-        labels,
+    options = Options(
         attacks=preset_attacks(preset, images, bounds=(0.0, 1.0), pool=pool_of(run.source)),
         bounds=(0.0, 1.0),
         name=f"{run.config.name}, in [0, 1]",
@@ -101,20 +98,30 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport:
         smoke=run.is_smoke,
         seed=run.config.seed,
     )
+    report: AraReport | LabelsReport
+    if run.source.info.multi_label:
+        options = dataclasses.replace(options, class_names=run.source.info.class_names)
+        report = LabelsEvaluation(network, images, labels, options).report(run=True)
+    else:
+        evaluation = Evaluation(network, images, labels, options)
+        evaluation.run()
+        report = evaluation.report()
     report.to_json(run.folder / "ara_box.json")
     return report
 
 
-def certified(run: Run, network: keras.Model) -> Certificate:
-    """Certifies the smoothed network on the first of the images that `measure` attacks."""
-    images, labels = _sample(run)[:2]
-    return certify(
-        network,
-        images[:CERTIFIED_IMAGES],
-        labels[:CERTIFIED_IMAGES],
-        sigma=CERTIFIED_SIGMA,
-        n=100 if run.is_smoke else 1000,
-    )
+def certified(run: Run, network: keras.Model) -> list[Certificate]:
+    """Certifies the smoothed network on the first of the images that `measure` attacks.
+
+    Returns:
+        One certificate; of several labels that of the decision about each.
+    """
+    images, labels = (part[:CERTIFIED_IMAGES] for part in _sample(run)[:2])
+    asked = [(network, labels)]
+    if run.source.info.multi_label:
+        asked = [(as_classifier(network, label=label), own) for label, own in enumerate(labels.T)]
+    draws = 100 if run.is_smoke else 1000
+    return [certify(one, images, own, sigma=CERTIFIED_SIGMA, n=draws) for one, own in asked]
 
 
 def attacks(run: Run, images: np.ndarray) -> list[Attack]:

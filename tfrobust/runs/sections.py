@@ -225,7 +225,7 @@ class MeasureConfig:
 
     full_card: Annotated[bool, Flat("full_card")] = False
     """Whether the model card also gets the robust accuracy in [0, 1] at the customary L2 sizes,
-    and a certificate of the smoothed network."""
+    and a certificate of the smoothed network; of several labels, both for each."""
 
 
 @record("watch")
@@ -239,10 +239,11 @@ class WatchConfig:
     """Epochs between two quick attack ARAs of a few test images, in metrics.csv and TensorBoard;
     0: none."""
 
-    keep_best: Literal["none", "accuracy", "ara"] = "none"
+    keep_best: Literal["none", "accuracy", "auc", "ara"] = "none"
     """By what the best weights are chosen that the training had at the end of an epoch: the
-    accuracy or the quick ARA (see ara_every) on images for validation. While ψ grows, robustness
-    does and the accuracy may fall: with the penalty take ara. none takes the last weights."""
+    accuracy, the AUC (the mean over classes, each against the rest, or over labels) or the quick
+    ARA (see ara_every) on images for validation. While ψ grows, robustness does and the accuracy
+    may fall: with the penalty take ara. none takes the last weights."""
 
     patience: Annotated[int | None, Field(ge=1)] = None
     """Epochs without anything better than the best, after which the training stops. Default: it
@@ -253,6 +254,6 @@ class WatchConfig:
             raise InputError("expected `watch.ara_every` where `watch.keep_best` is 'ara', got 0")
         if self.patience is not None and self.keep_best == "none":
             raise InputError(
-                "expected `watch.keep_best` to be 'accuracy' or 'ara' where there is "
+                "expected `watch.keep_best` to be 'accuracy', 'auc' or 'ara' where there is "
                 "`watch.patience`, got 'none'"
             )

@@ -48,6 +48,7 @@ from tfrobust.runs.report_sections import (
     training_section,
 )
 from tfrobust.runs.summary import Summary
+from tfrobust.runs.validation import ValidationAuc
 from tfrobust.training import RobustClassifier
 
 WATCHED_IMAGES = 32  # attacked while training, where `watch.ara_every` says so
@@ -247,8 +248,8 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         **figures_of(measured),
     }
     if config.measure.full_card:
-        box, certificate = measure_in_box(run, trained.network), certified(run, trained.network)
-        figures |= full_figures_of(box, certificate)
+        box, certificates = measure_in_box(run, trained.network), certified(run, trained.network)
+        figures |= full_figures_of(box, certificates)
     return export(
         trained.network,
         # A smoke run must not become the newest version of a measured model.
@@ -268,6 +269,8 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
 def _watchers(run: Run) -> list[keras.callbacks.Callback]:
     config, source = run.config, run.source
     watchers: list[keras.callbacks.Callback] = []
+    if config.watch.keep_best == "auc":
+        watchers.append(ValidationAuc(source, config.training.batch_size))
     if config.watch.ara_every:
         images, labels = source.watched.test_sample(WATCHED_IMAGES)[:2]
         watchers.append(
