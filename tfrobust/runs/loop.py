@@ -247,7 +247,9 @@ class _Loop:
             log.look()
         if self.checkpoints is not None:
             logs = {**log.means(), "val_accuracy": self.accuracy()}
-            watchers.on_epoch_end(epoch, logs)
+            # Not by the list, which gives them a copy, so that what they add would be lost.
+            for watcher in watchers.callbacks:
+                watcher.on_epoch_end(epoch, logs)
         with deferred():
             if self.checkpoints is not None:
                 # Only now, because a row with its accuracy says that the epoch has ended.
