@@ -14,7 +14,7 @@ from tfrobust import datasets
 from tfrobust.datasets import DataSource
 from tfrobust.datasets.arrays import ArraySource
 from tfrobust.errors import InputError
-from tfrobust.runs.best import BestWeights, check
+from tfrobust.runs.best import BestWeights, check, told
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.config import Config
 from tfrobust.runs.loop import Training, fit
@@ -224,3 +224,10 @@ def test_weights_are_not_chosen_by_the_images_that_are_measured(
         check(config, embedded, hosts=hosts)
     check(config, source, hosts=1)
     check(fashion_mnist_mini(), embedded, hosts=2)
+
+
+def test_which_weights_ship_is_told() -> None:
+    assert told("none", None) is None
+    assert "after epoch 3, the best by their ara" in str(told("ara", 2))
+    # A network that gives one class to all has no area, and no epoch is the best.
+    assert "the last ones: the ara" in str(told("ara", None))

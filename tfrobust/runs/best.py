@@ -42,6 +42,27 @@ def check(config: Config, source: DataSource, *, hosts: int) -> None:
         )
 
 
+def told(watched: str, epoch: int | None) -> str | None:
+    """Which weights ship, in words for the report; None if none were to be chosen.
+
+    Args:
+        watched: `watch.keep_best`.
+        epoch: the best one, from 0; None if what is watched never had a value.
+    """
+    if watched == "none":
+        return None
+    if epoch is None:
+        return (
+            f"The weights are the last ones: the {watched} of the images that were watched, by "
+            "which the best were to be kept, had no value at any epoch. An area has none where "
+            "some of these images cannot be attacked; accuracy always has one"
+        )
+    return (
+        f"The weights are those after epoch {epoch + 1}, the best by their {watched} on the images "
+        "that were watched"
+    )
+
+
 class BestWeights:
     """Keeps the weights of the best epoch so far, as best-<epoch>.npz, if the best are wanted.
 

@@ -185,12 +185,8 @@ def train(
         callbacks=watchers,
         jit=jit,
     )
-    notes = [few_steps(run.config, training.steps)]
-    if training.best_epoch is not None:
-        notes.append(
-            f"The weights are those after epoch {training.best_epoch + 1}, the best by their "
-            f"{run.config.watch.keep_best} on the images that were watched"
-        )
+    chosen = best.told(run.config.watch.keep_best, training.best_epoch)
+    notes = [few_steps(run.config, training.steps), chosen]
     network = shipped(classifier.network, run.config, run.source.info, strategy)
     return Trained(network, training.seconds, tuple(filter(None, notes)))
 
