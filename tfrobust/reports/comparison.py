@@ -7,7 +7,7 @@ from tfrobust.core.files import write_atomically
 from tfrobust.errors import InputError
 from tfrobust.reports.page import Table, area_cells, render
 from tfrobust.reports.plots import Curve, comparison_svg
-from tfrobust.reports.report import GOALS, MEANING, SIZES, sizes_of
+from tfrobust.reports.report import GOALS, MEANING, sizes_of, sizes_told
 from tfrobust.robustness.comparison import Comparison, compare
 from tfrobust.robustness.report import AraReport
 
@@ -85,9 +85,10 @@ def _areas(reports: Sequence[AraReport], ratios: Sequence[Comparison]) -> Table:
 
 
 def _robust_accuracy(reports: Sequence[AraReport]) -> Table:
-    head = ["network", *(words for words, _, _ in SIZES)]
+    told = sizes_told(reports)
+    head = ["network", *(words for words, _, _ in told)]
     rows = [
-        [report.name, *(f"{report.robust_accuracy(size, norm):.3f}" for _, size, norm in SIZES)]
+        [report.name, *(f"{report.robust_accuracy(size, norm):.3f}" for _, size, norm in told)]
         for report in reports
     ]
     return Table(head, rows)

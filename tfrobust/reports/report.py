@@ -56,6 +56,12 @@ def report_notebook(report: AraReport) -> str:
     return render("report_notebook.html", **_values(report, None))
 
 
+def sizes_told(reports: Sequence[AraReport]) -> list[tuple[str, float, Literal["L2", "Linf"]]]:
+    """`SIZES`, without those in L∞ where not all reports have an attack that searched in it."""
+    linf = all(report.attack_linf is not None for report in reports)
+    return [one for one in SIZES if one[2] == "L2" or linf]
+
+
 def sizes_of(report: AraReport, goal: str) -> np.ndarray:
     """The smallest size per image for a goal, float64 (N,)."""
     return {"attack": report.attack_rmse, "btr": report.btr_rmse}[goal]
@@ -144,9 +150,7 @@ def _curves(report: AraReport, twin: AraReport | None) -> list[tuple[str, str]]:
 def _robust_accuracy(report: AraReport, twin: AraReport | None) -> Table:
     head = ["no attack found less than", "images that hold", "95 % interval"]
     rows = []
-    for words, size, norm in SIZES:
-        if norm == "Linf" and any(one.attack_linf is None for one in (report, twin) if one):
-            continue
+    for words, size, norm in sizes_told([one for one in (report, twin) if one is not None]):
         share = report.robust_accuracy(size, norm)
         low, high = share_interval(round(share * report.images), report.images)
         rows.append([words, f"{share:.3f}", f"{low:.3f} – {high:.3f}"])
