@@ -57,7 +57,7 @@ def test_gradients_against_true_ones(directions: int) -> None:
     np.testing.assert_allclose(estimated, within, atol=0.02 * np.abs(true).max())
 
 
-@pytest.mark.parametrize("criterion", [None, BelowChance()])
+@pytest.mark.parametrize("criterion", [None, pytest.param(BelowChance(), marks=pytest.mark.slow)])
 def test_a_model_that_only_answers_is_attacked_as_if_it_gave_gradients(criterion) -> None:
     opaque = Opaque(
         lambda images: curved(images).numpy(), input_shape=(None, *SHAPE), num_classes=3
@@ -74,6 +74,7 @@ def test_a_model_that_only_answers_is_attacked_as_if_it_gave_gradients(criterion
     assert found.adversarials.min() >= 0 and found.adversarials.max() <= 1
 
 
+@pytest.mark.slow
 def test_fewer_directions_find_larger_perturbations() -> None:
     labels = np.argmax(curved(IMAGES), axis=-1)
     walk = LinearizedMargin(steps=12, rivals=2, batch_size=4)
