@@ -19,6 +19,7 @@ LINES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "curved": lambda left: left * (1.5 - left),
     "kinked": lambda left: tf.maximum(left, 4 * left - 0.02),
     "steps": lambda left: tf.where(left > 0, 1.0, -1.0),
+    "overflowing": lambda left: tf.where(left > 0, np.inf, -np.inf),
 }
 
 
@@ -60,6 +61,7 @@ def search(kind: str, passes: int) -> tuple[np.ndarray, np.ndarray, int]:
         ("kinked", 8, 1e-3, 0.02),
         # Where the margin says nothing halvings are left, two of 14 behind.
         ("steps", 16, 1e-4, 2**-12 / 0.2),
+        ("overflowing", 16, 1e-4, 2**-12 / 0.2),
     ],
 )
 def test_the_boundary_is_found(kind: str, passes: int, near: float, far: float) -> None:

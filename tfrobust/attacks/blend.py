@@ -50,7 +50,7 @@ class Blend(Attack):
 
     @property
     def queries(self) -> int:
-        """The whole pool, and the bisection."""
+        """The whole pool, and the last search."""
         return len(self.pool) + self.line_steps + 2
 
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

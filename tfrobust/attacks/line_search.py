@@ -79,11 +79,14 @@ def shortened(
         _, beyond = judge(long)
         most = np.full_like(long, MOST)
         met, before = judge(most)
-        slope = (before - beyond) / (1 - MOST)
-        least = -SURE * np.abs(slope)
+        with np.errstate(invalid="ignore"):
+            slope = (before - beyond) / (1 - MOST)
+        # Logits that overflow have no slope.
+        least = np.where(np.isfinite(slope), -SURE * np.abs(slope), 0)
         met &= before <= least
         # Where most of the line does, the margin at the image is guessed: it is on the same line.
-        guess = before + slope * MOST
+        with np.errstate(invalid="ignore"):
+            guess = before + slope * MOST
         short, long = np.where(met, 0, most), np.where(met, most, long)
         ends = np.where(met, guess, before), np.where(met, before, beyond)
 

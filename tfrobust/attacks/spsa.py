@@ -73,7 +73,7 @@ class SPSA(FixedSizeAttack):
 
     @property
     def queries(self) -> int:
-        """Of all sizes' walks, the judgement of each, and the bisection."""
+        """Of all sizes' walks, the judgement of each, and the last search."""
         return self.rounds * (self.steps * (self.samples + 1) + 1) + self.line_steps + 2
 
     def _perturbations(self, model: Classifier, block: Block, sizes: np.ndarray) -> tf.Tensor:
