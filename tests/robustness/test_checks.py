@@ -244,7 +244,8 @@ def test_no_reason_no_warning() -> None:
         "images were judged each by itself": "no attack blends with images that are measured",
     }
     agree = (searched([0, 0.1, 0.1, 0.2]), searched([0, 0.1, 0.11, 0.21], "that", last_step=2e-4))
-    free = searched([np.inf] * 4, needs_gradient=False, borrows=True)
+    # What a blend found first and others undercut does not rest on it either.
+    free = searched([0, 0.3, 0.3, 0.3], "blend", needs_gradient=False, borrows=True)
     assert run_checks(evidence(attacks=(*agree, free))) == (dict.fromkeys(CHECKS, ()), {})
 
 
@@ -301,10 +302,12 @@ WARNED = [
     ),
     (
         {
+            "attack": (0, 0.3, 0.1, 0.2),
+            "btr": (0, 0.3, 0.2, 0.3),
             "attacks": (
                 searched([0, INF, 0.1, 0.2]),
                 searched([INF, 0.3, INF, INF], "blend", needs_gradient=False, borrows=True),
-            )
+            ),
         },
         "1 of 4 images were misclassified only by a blend with another of the images measured",
     ),

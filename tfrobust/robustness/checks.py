@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tfrobust.core.second_opinion import TAKEN_OVER
 from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.evidence import Evidence, Searched
 from tfrobust.robustness.probes import FARTHER, NEARLY, TINY, margins
@@ -240,8 +241,11 @@ def _others(evidence: Evidence, record: Searched) -> np.ndarray:
 
 def _borrowed(evidence: Evidence) -> Iterator[str]:
     for record in evidence.attacks:
-        # A blend is the last resort: it looks only at images for which nothing else was found.
-        if record.borrows and (count := int((evidence.right & np.isfinite(record.rmse)).sum())):
+        # A blend looks only at images for which nothing was found before it. What an attack finds
+        # after it, and is smaller, no longer rests on it.
+        held = TAKEN_OVER * record.rmse <= evidence.sizes[record.goal]
+        only = np.isfinite(record.rmse) & held
+        if record.borrows and (count := int((evidence.right & only).sum())):
             yield (
                 f"{count} of {len(record.rmse)} images were {GOALS[record.goal]} only by a blend "
                 "with another of the images measured: their sizes depend on which images are "
