@@ -424,6 +424,23 @@ def test_presets(preset: str) -> None:
     np.testing.assert_array_equal(blend.pool, outside)
 
 
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2, 5, 5, 1), r"pool of images \(M, 4, 4, 1\), as large as .* got \(2, 5, 5, 1\)"),
+        ((0, 4, 4, 1), r"at least one image, .* got shape \(0, 4, 4, 1\)"),
+    ],
+)
+def test_a_pool_that_no_blend_can_take(shape: tuple[int, ...], words: str) -> None:
+    def network(images: tf.Tensor) -> tf.Tensor:
+        mean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([mean, 3 - mean], axis=-1)
+
+    images = np.full((2, 4, 4, 1), 0.2, np.float32)
+    with pytest.raises(InputError, match=words):
+        evaluate(network, images, [1, 1], preset="fast", pool=np.zeros(shape), progress=False)
+
+
 class BetterBelowChance(Attack):
     """Goes half the way for BTR that it goes for misclassification."""
 

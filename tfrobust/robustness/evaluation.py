@@ -72,7 +72,7 @@ class Evaluation:
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
         self.labels = checked_labels(labels, len(self.images), self.num_classes)
-        pool = None if options.pool is None else checked_images(options.pool, self.network)
+        pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
         self.attacks = (
             preset_attacks(preset, self.images, bounds, self.network.has_gradient, pool)
             if attacks is None

@@ -99,11 +99,21 @@ def preset_attacks(
         gradients: whether the network gives gradients; an `Opaque` one does not.
         pool: float32 (M, H, W, C), the images to blend with, such as training images; None for the
             images themselves.
+
+    Raises:
+        InputError: the pool's images are of another size.
     """
+    pool = images if pool is None else pool
+    if pool.shape[1:] != images.shape[1:]:
+        size = ", ".join(map(str, images.shape[1:]))
+        raise InputError(
+            f"expected a pool of images (M, {size}), as large as those that are measured, got "
+            f"{pool.shape}"
+        )
     batch_size = batch_size_of(len(images), images[0].size)
     return [
         *searches(preset, bounds, batch_size, gradients),
-        Blend(images if pool is None else pool, bounds=bounds, batch_size=batch_size),
+        Blend(pool, bounds=bounds, batch_size=batch_size),
     ]
 
 
