@@ -60,7 +60,7 @@ def hospital(root: Path, number: int, *, several: bool = False) -> list[Picture]
             label = tuple(LABELS[one] for one in found.nonzero()[0])
         elif found.any():
             label = LABELS[int(found.argmax())]
-        # Two in three files are DICOM.
+        # Four in five files are DICOM.
         file = f"{patient} {place}{SUFFIXES[place % 5 if place % 2 else place % 3]}"
         made.append(Picture(file, patient, label, write(root / file, levels, patient)))
     _list(root / "labels.csv", made, several)
