@@ -53,8 +53,12 @@ def assert_equal(one: AraReport, other: AraReport) -> None:
         assert (mine.name, mine.goal, mine.won) == (theirs.name, theirs.goal, theirs.won)
 
 
-def test_two_tasks_give_the_bytes_of_one_process(tmp_path: Path) -> None:
+def test_two_tasks_give_the_bytes_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray")
+    # Another cluster than this machine's own, which nothing joins unless it is asked to.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     found = shared(2, tmp_path, 6, workers.HERE, 2)
     assert np.isfinite(found.attack_rmse).any()
     assert_equal(found, report_of(2, 6))

@@ -131,7 +131,8 @@ def _connect(ray: Any, address: str) -> None:
         if port.isdecimal() and "/" not in host:
             # Ray itself would go on trying for minutes.
             socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
-        cluster = None if address == workers.HERE else address
+        # None would join a cluster that RAY_ADDRESS or an earlier `ray start` names.
+        cluster = "local" if address == workers.HERE else address
         ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, OSError) as error:
         raise InputError(
