@@ -123,4 +123,4 @@ def searched(
 
 def _hashes(images: np.ndarray) -> set[bytes]:
     """By what equal images are known. The images themselves would take their memory once more."""
-    return {hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images}
+    return {hashlib.sha256(image.tobytes()).digest() for image in images}
