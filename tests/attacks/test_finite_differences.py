@@ -12,8 +12,7 @@ from tfrobust.errors import InputError
 
 SHAPE = (4, 5, 3)
 rng = np.random.default_rng(0)
-IN = rng.normal(size=(60, 12)).astype(np.float32)
-OUT = rng.normal(size=(12, 3)).astype(np.float32)
+IN, OUT = (rng.normal(size=size).astype(np.float32) for size in ((60, 12), (12, 3)))
 IMAGES = rng.random((4, *SHAPE), np.float32)
 
 
@@ -89,6 +88,7 @@ def test_fewer_directions_find_larger_perturbations() -> None:
 def test_what_it_refuses() -> None:
     with pytest.raises(InputError, match="that follows gradients, got blend"):
         FiniteDifferences(attack=Blend(IMAGES))
-    for wrong in ({"directions": 0}, {"delta": 0.0}):
-        with pytest.raises(InputError, match="directions of at least 1 and a delta above 0"):
-            FiniteDifferences(**wrong)
+    with pytest.raises(InputError, match="directions of at least 1, got 0"):
+        FiniteDifferences(directions=0)
+    with pytest.raises(InputError, match="a delta above 0"):
+        FiniteDifferences(delta=0.0)

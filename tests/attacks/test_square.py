@@ -55,5 +55,5 @@ def test_an_image_is_drawn_for_by_its_number() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(InputError, match="a seed not below 0"):
+    with pytest.raises(InputError, match="seed of at least 0"):
         Square(seed=-1)

@@ -63,6 +63,17 @@ class Block(NamedTuple):
     numbers: tf.Tensor
 
 
+def at_least(least: float, **settings: float) -> None:
+    """Refuses settings that are too small.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    for name, value in settings.items():
+        if value < least:
+            raise InputError(f"expected {name} of at least {least:g}, got {value}")
+
+
 @dataclasses.dataclass(kw_only=True, eq=False)
 class Attack(Configured, ABC):
     """Searches for each image the smallest perturbation that meets a criterion.
@@ -88,8 +99,7 @@ class Attack(Configured, ABC):
     batch_size: int = 50
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise InputError(f"expected a batch_size of at least 1, got {self.batch_size}")
+        at_least(1, batch_size=self.batch_size)
         self.bounds = checked_bounds(self.bounds)
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.attacks.carlini_wagner_l2 import CarliniWagnerL2
 
-from tfrobust.attacks.base import Block, meets
+from tfrobust.attacks.base import Block, at_least, meets
 from tfrobust.attacks.cleverhans import Constants, MarginModel, ResetAdam
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.classifier import Classifier
@@ -68,8 +68,7 @@ class CarliniWagner(MinimumNormAttack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.searches < 1:
-            raise InputError(f"expected searches of at least 1, got {self.searches}")
+        at_least(1, searches=self.searches)
         if self.rate <= 0 or self.constant <= 0:
             raise InputError(
                 f"expected a rate and a constant above 0, got {self.rate}, {self.constant}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Attack, Block
+from tfrobust.attacks.base import Attack, Block, at_least
 from tfrobust.attacks.linearized_margin import LinearizedMargin
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier
@@ -64,11 +64,9 @@ class FiniteDifferences(Attack):
         super().__post_init__()
         if not self.attack.needs_gradient:
             raise InputError(f"expected an attack that follows gradients, got {self.attack.name}")
-        if self.directions < 1 or self.delta <= 0:
-            raise InputError(
-                "expected directions of at least 1 and a delta above 0, got "
-                f"{self.directions} and {self.delta}"
-            )
+        at_least(1, directions=self.directions)
+        if self.delta <= 0:
+            raise InputError(f"expected a delta above 0, got {self.delta}")
 
     @property
     def name(self) -> str:

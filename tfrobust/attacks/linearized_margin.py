@@ -19,14 +19,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Block
+from tfrobust.attacks.base import Block, at_least
 from tfrobust.attacks.gradient_walk import Visit, compiled_visit
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import per_image, rmse
-from tfrobust.errors import InputError
 
 # Aim a little beyond the boundary, or the search ends just before it.
 OVERSHOOT = 1.02
@@ -109,8 +108,7 @@ class LinearizedMargin(MinimumNormAttack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rivals < 1:
-            raise InputError(f"expected rivals of at least 1, got {self.rivals}")
+        at_least(1, rivals=self.rivals)
 
     @property
     def name(self) -> str:

@@ -25,15 +25,9 @@ class SecondOpinion(PGD):
 
     Args:
         steps: gradients of the attack.
-        norm: 2 or `numpy.inf`.
-        step_size: a step's length as a share of the radius, above 0 and at most 1; None for
-            2.5/steps, as Madry et al. take it.
-        line_steps: forward passes of a last search between the clean image and the smallest
-            perturbation found.
+        norm, step_size, line_steps, bounds, batch_size: those of `PGD`.
 
-    `bounds` and `batch_size` are those of every `Attack`.
-
-    Source: Madry et al., arXiv 1706.06083, as implemented by CleverHans.
+    Source: our own use of CleverHans' PGD.
     """
 
     steps: int = 20

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Block
+from tfrobust.attacks.base import Block, at_least
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.distances import clip, rmse64
-from tfrobust.errors import InputError
 
 # The radius, RMSE, at which a search begins that knows no perturbation. It doubles after so many
 # visits without one, but not beyond the widest: there bounds would cut nearly all of it.
@@ -57,7 +56,7 @@ class Square(MinimumNormAttack):
     Args:
         steps: answers that are asked for.
         seed: of the draws, not below 0.
-        line_steps: forward passes of a last bisection between the clean image and the smallest
+        line_steps: forward passes of a last search between the clean image and the smallest
             perturbation found.
 
     `bounds` and `batch_size` are those of every `Attack`.
@@ -71,9 +70,8 @@ class Square(MinimumNormAttack):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        at_least(0, seed=self.seed)
         super().__post_init__()
-        if self.seed < 0:
-            raise InputError(f"expected a seed not below 0, got {self.seed}")
 
     @property
     def name(self) -> str:

@@ -71,12 +71,8 @@ flags.DEFINE_bool(
     "that were made for it, such as the recipe fashion_mnist_lipschitz",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "output",
-    None,
-    "the folder to write to; default: runs/evaluate-MODEL-DATASET",
-    flag_values=FLAGS,
-)
+OUTPUT = "the folder to write to; default: runs/evaluate-MODEL-DATASET"
+flags.DEFINE_string("output", None, OUTPUT, flag_values=FLAGS)
 flags.DEFINE_bool("fresh", False, "forget what is already measured there", flag_values=FLAGS)
 flags.DEFINE_string(
     "shard", None, "do one part, such as 3/8, and write no report", flag_values=FLAGS
@@ -86,12 +82,8 @@ flags.DEFINE_bool(
 )
 WORKERS = "processes that share the work; default: one for each GPU"
 flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_string(
-    "ray",
-    None,
-    "share the work on the Ray cluster at this address, such as auto; or here, on this machine",
-    flag_values=FLAGS,
-)
+RAY = "share the work on the Ray cluster at this address, such as auto; or here, on this machine"
+flags.DEFINE_string("ray", None, RAY, flag_values=FLAGS)
 
 
 def evaluate(values: Any) -> None:

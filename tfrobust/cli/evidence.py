@@ -36,9 +36,8 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_string("run", None, "the folder of the training run", flag_values=FLAGS)
-flags.DEFINE_string(
-    "by", None, "who makes it; default: the user's name on this machine", flag_values=FLAGS
-)
+BY = "who makes it; default: the user's name on this machine"
+flags.DEFINE_string("by", None, BY, flag_values=FLAGS)
 flags.DEFINE_string(
     "output", "evidence.json", "the JSON to write; the page is beside it", flag_values=FLAGS
 )
