@@ -71,6 +71,7 @@ BEFORE_TENSORFLOW = [
     ("evaluate --model . --dataset cifar10 --merge --workers 2", "leave --fresh, --workers and"),
     ("evaluate --model . --dataset cifar10 --ray auto --shard 1/2", "without --merge, --fresh"),
     ("evaluate --model python:a:b --dataset cifar10 --ray auto", "sent to other machines"),
+    ("evaluate --model . --dataset cifar10 --ray auto --thresholds a=.3", "without --thresholds"),
     ("evaluate --model python:a:b --dataset cifar10 --certify 0.25", "takes a .keras file"),
     ("evaluate --model . --dataset cifar10 --certify 0.25 --shard 1/2", "leave --shard out"),
     ("evaluate --model . --dataset cifar10 --certify 0.25 --draws 9", "n of at least 10 draws"),

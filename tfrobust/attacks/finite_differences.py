@@ -23,7 +23,7 @@ from tfrobust.errors import InputError
 
 # Differences of colour have half the resolution that brightness has, as in JPEG files.
 COARSER = 2.0
-# Answers that a walk asks for besides its gradients, at most: its bisection is the larger part.
+# Answers that a walk asks for besides its gradients, at most: its last search is the larger part.
 OWN = 24
 
 

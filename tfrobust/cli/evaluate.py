@@ -95,6 +95,8 @@ def evaluate(values: Any) -> None:
     if values.certify:
         _check_certificate(values)
     network.check(values)
+    if values.ray and values.thresholds:
+        raise InputError("--ray goes without --thresholds, which its processes do not know")
     if values.ray:
         workers.check_ray(values.ray, values.model)
     bounds = checked_bounds(network.pair(values.bounds, "bounds"))
@@ -188,14 +190,9 @@ def _by_ray(values: Any, evaluation: "Evaluation", options: "Options") -> None:
     """Does on a Ray cluster what is still to be done."""
     from tfrobust.cli import ray_cluster
 
-    asked = {
-        "input_range": network.pair(values.input_range, "input_range"),
-        "output": values.network_output,
-        "label": values.label,
-    }
     ray_cluster.run(
         evaluation, options,
-        address=values.ray, model=values.model, asked=asked, count=values.workers,
+        address=values.ray, model=values.model, asked=network.said(values), count=values.workers,
     )  # fmt: skip
 
 

@@ -61,6 +61,15 @@ def check(values: Any) -> None:
         shipped.find(values.model)
 
 
+def said(values: Any) -> dict[str, Any]:
+    """What the flags say of the network, as `load` takes it."""
+    return {
+        "input_range": pair(values.input_range, "input_range"),
+        "output": values.network_output,
+        "label": values.label,
+    }
+
+
 def read(values: Any) -> "Classifier":
     """The network, with what the flags say of it: of classes, or of several labels.
 
@@ -71,14 +80,10 @@ def read(values: Any) -> "Classifier":
     from tfrobust.core.loading import load
 
     given = thresholds.read(values.thresholds)
-    found = as_whole(
-        load(
-            values.model,
-            input_range=pair(values.input_range, "input_range"),
-            output=values.network_output,
-            label=None if given else values.label,
-        )
-    )
+    asked = said(values)
+    if given:
+        asked["label"] = None  # once the thresholds are its labels'
+    found = as_whole(load(values.model, **asked))
     if not given:
         return found
     found = _with_thresholds(found, given, values)
