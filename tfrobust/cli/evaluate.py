@@ -92,16 +92,16 @@ def evaluate(values: Any) -> None:
     from tfrobust.datasets.names import validate
 
     shard = _shard(values)
+    network.check(values)
+    if not values.model.startswith(shipped.PREFIX):
+        values.model = str(shipped.find(values.model))
     if values.certify:
         _check_certificate(values)
-    network.check(values)
     if values.ray and values.thresholds:
         raise InputError("--ray goes without --thresholds, which its processes do not know")
     if values.ray:
         workers.check_ray(values.ray, values.model)
     bounds = checked_bounds(network.pair(values.bounds, "bounds"))
-    if not values.model.startswith(shipped.PREFIX):
-        values.model = str(shipped.find(values.model))
     validate(values.dataset, values.data_dir)
     read_labels(values.labels, values.group)
     folder = Path(values.output or default_folder(values.model, values.dataset))

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from tfrobust.core.classifier import Classifier
     from tfrobust.datasets.source import DataSource
 
-MODEL = "a .keras or .h5 file, a SavedModel's folder, or a shipped network's name"
+MODEL = (
+    "a .keras or .h5 file, a SavedModel's folder, an address such as hf://owner/repository or "
+    "https://host/x.keras#sha256=…, or a shipped network's name"
+)
 INPUT_RANGE = (
     "the lowest and the highest pixel that the network takes, such as 0,255; default: what its "
     "layers say, else 0,1"

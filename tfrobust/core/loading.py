@@ -38,13 +38,15 @@ def load(
 ) -> keras.Model | Classifier:
     """Reads a network: one that comes with the package, or one of yours.
 
-    No network connection is needed. A SavedModel and a Python function are programs: load those
-    only whose maker you trust. A Keras file with code in it (Lambda layers) is refused.
+    Only an address needs a network connection. A SavedModel and a Python function are programs:
+    load those only whose maker you trust. A Keras file with code in it (Lambda layers) is refused.
 
     Args:
         model: a path, or else the name of a network that comes with the package, such as
             "cifar10". At the path is a .keras, .h5 or .onnx file, a SavedModel's folder, or a
-            folder of versions, of which the newest is taken. "python:package.module:function"
+            folder of versions, of which the newest is taken. An address leads to the same:
+            hf://owner/repository, https://host/x.keras#sha256=…, s3://…, gs://… (see
+            `tfrobust.core.remote.fetch`; extra "remote"). "python:package.module:function"
             names a function of NumPy images, in an installed module or one in this folder (see
             `Opaque`), or a network of Keras or PyTorch there.
         input_range, output, label: what the file does not say of the network, as `as_classifier`

@@ -1,9 +1,10 @@
-"""Where networks are: at a path, or with the package."""
+"""Where networks are: at a path, at an address, or with the package."""
 
 import site
 import sys
 from pathlib import Path
 
+from tfrobust.core import remote
 from tfrobust.core import version_folders as versions
 from tfrobust.errors import InputError
 
@@ -19,7 +20,7 @@ FOLDERS = (
 PREFIX = "python:"
 EXPECTED = (
     "a .keras, .h5 or .onnx file, a SavedModel's folder, a folder of versions such as "
-    f"saved_models/fashion_mnist_mini, {PREFIX}module:function"
+    f"saved_models/fashion_mnist_mini, {remote.EXPECTED}, {PREFIX}module:function"
 )
 
 
@@ -39,14 +40,16 @@ def find(model: str | Path) -> Path:
 
     Args:
         model: a path, or the name of a network that comes with the package, such as "cifar10".
-            What lies at the path goes first.
+            What lies at the path goes first. From an address it is fetched (see `remote.fetch`).
 
     Returns:
         A path that exists.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is nothing of the kind.
     """
+    if remote.is_address(model):
+        return remote.fetch(str(model))
     if Path(model).exists():
         return Path(model)
     known = networks()
