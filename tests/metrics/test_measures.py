@@ -29,7 +29,7 @@ def test_hyper_parameters_are_told_and_tell_measures_apart(measure: type) -> Non
 
 
 def test_there_are_the_measures_and_what_they_share_is_refused_once() -> None:
-    assert len(MEASURES) == 19 and Deletion() != Insertion()
+    assert len(MEASURES) == 20 and Deletion() != Insertion()
     for measure in MEASURES:
         if issubclass(measure, MapMeasure):
             with pytest.raises(InputError, match="score of 'confidence' or 'logit', got 'margin'"):

@@ -23,8 +23,18 @@ from tfrobust.metrics.method_measure import MethodMeasure
 from tfrobust.metrics.perturbations.effect import confidence_gain, transfer
 from tfrobust.metrics.perturbations.monotonicity import Monotonicity, monotonicity
 from tfrobust.metrics.perturbations.nearness import distance_to_data
+from tfrobust.metrics.robustness.goals.given_map import GivenMap
+from tfrobust.metrics.robustness.goals.goal import Goal
+from tfrobust.metrics.robustness.goals.mass_centre import MassCentre
+from tfrobust.metrics.robustness.goals.rank_order import RankOrder
+from tfrobust.metrics.robustness.goals.same_map import SameMap
+from tfrobust.metrics.robustness.goals.top_pixels import TopPixels
 from tfrobust.metrics.robustness.manipulation import ManipulatedExplanation, Manipulation
 from tfrobust.metrics.robustness.noise_measure import NoiseMeasure
+from tfrobust.metrics.robustness.prediction_saliency import (
+    PredictionSaliency,
+    PredictionSaliencyCorrelation,
+)
 from tfrobust.metrics.robustness.relative_stability import (
     RelativeInputStability,
     RelativeOutputStability,
@@ -47,6 +57,8 @@ __all__ = [
     "Deletion",
     "FaithfulnessCorrelation",
     "FaithfulnessEstimate",
+    "GivenMap",
+    "Goal",
     "Infidelity",
     "InputInvariance",
     "Insertion",
@@ -54,22 +66,28 @@ __all__ = [
     "ManipulatedExplanation",
     "Manipulation",
     "MapMeasure",
+    "MassCentre",
     "MaxSensitivity",
     "MethodMeasure",
     "Monotonicity",
     "MonotonicityCorrelation",
     "NoiseMeasure",
     "NonSensitivity",
+    "PredictionSaliency",
+    "PredictionSaliencyCorrelation",
     "RandomLogit",
     "Randomization",
     "RandomizedLikeness",
+    "RankOrder",
     "RegionPerturbation",
     "RelativeInputStability",
     "RelativeOutputStability",
     "Road",
+    "SameMap",
     "SensitivityN",
     "Stability",
     "Table",
+    "TopPixels",
     "average_precision",
     "compare",
     "compare_manipulated",
