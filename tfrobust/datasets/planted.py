@@ -32,6 +32,8 @@ class Planted:
 
     Args:
         images: float32 (N, H, W, C) in [0, 1].
+        healthy: float32 (N, H, W, C), the same without the lesions: a network that knows the class
+            of these knows it from elsewhere.
         labels: int32 (N,), the kind of the lesion.
         lesions: bool (N, H, W), the disc in which lesions of all kinds lie at this place. The class
             is a matter of these pixels alone.
@@ -41,6 +43,7 @@ class Planted:
     """
 
     images: np.ndarray
+    healthy: np.ndarray
     labels: np.ndarray
     lesions: np.ndarray
     marks: np.ndarray
@@ -59,14 +62,15 @@ def plant(
 ) -> Planted:
     """Plants a lesion into each picture, and on demand a scanner's label into its corner.
 
-    Lesions are a disc, a ring, a cross and two bars. All kinds change the picture equally in sum,
-    brighten dark places and darken bright ones, and lie where the seed says, never under the label.
+    Lesions are a disc, a ring, a cross and two bars. All kinds brighten the picture equally in sum,
+    as an opacity does, and lie where the seed says, never under the label. To make room for them
+    the picture is darkened: (1 − contrast)·picture + contrast·lesion.
 
     Args:
         images: float (N, H, W, C) in [0, 1], or uint8; any pictures.
         num_classes: how many kinds there are, from 2 to 4. They are equally frequent.
         radius: of the lesions in pixels, at least 2; None for a seventh of the longer side.
-        contrast: the largest change of a pixel, above 0 and at most 1.
+        contrast: the most that a lesion adds to a pixel, above 0 and below 1.
         agreement: the share of pictures whose label's letter belongs to the kind of the lesion: 1
             for a mark that gives the class away, 1/num_classes for one that tells nothing, 0 for
             one that always misleads. None for no label.
@@ -82,9 +86,9 @@ def plant(
     images = checked_images(images)
     if not 2 <= num_classes <= len(KINDS):
         raise InputError(f"expected num_classes from 2 to {len(KINDS)}, got {num_classes}")
-    if not 0 < contrast <= 1 or (agreement is not None and not 0 <= agreement <= 1):
+    if not 0 < contrast < 1 or (agreement is not None and not 0 <= agreement <= 1):
         raise InputError(
-            "expected a contrast above 0 and at most 1 and an agreement from 0 to 1 or None, got "
+            "expected a contrast above 0 and below 1 and an agreement from 0 to 1 or None, got "
             f"{contrast} and {agreement}"
         )
     count, height, width, _ = images.shape
@@ -100,19 +104,21 @@ def plant(
     drawn = places[rng.integers(len(places), size=count)]
     shapes = _shapes(radius)[:num_classes]
     disc = _disc(radius) > 0
-    planted, lesions = images.copy(), np.zeros((count, height, width), bool)
+    healthy = np.float32(1 - contrast) * images
+    planted, lesions = healthy.copy(), np.zeros((count, height, width), bool)
     for image, lesion, label, (row, column) in zip(planted, lesions, labels, drawn, strict=True):
         window = np.s_[row - radius : row + radius + 1, column - radius : column + radius + 1]
         lesion[window] = disc
-        way = 1 if image[window][disc].mean() < 0.5 else -1
-        image[window] += np.float32(way * contrast) * shapes[label][..., None]
+        image[window] += np.float32(contrast) * shapes[label][..., None]
     where, letters = np.zeros_like(lesions), np.full(count, -1, np.int32)
     if agreement is not None:
         letters = _letters(labels, num_classes, agreement, np.random.default_rng((seed, 1)))
-        planted[:, 1 : 1 + marks.shape[1], 1 : 1 + marks.shape[2]] = marks[letters][..., None]
-        where[:, 1 : 1 + marks.shape[1], 1 : 1 + marks.shape[2]] = True
+        corner = np.s_[:, 1 : 1 + marks.shape[1], 1 : 1 + marks.shape[2]]
+        planted[corner] = healthy[corner] = marks[letters][..., None]
+        where[corner] = True
     return Planted(
-        images=np.clip(planted, 0, 1),
+        images=np.minimum(planted, 1),
+        healthy=healthy,
         labels=labels,
         lesions=lesions,
         marks=where,

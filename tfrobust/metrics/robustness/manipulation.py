@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfrobust.core.batching import batches
-from tfrobust.core.classifier import Classifier, Model, compiled
+from tfrobust.core.classifier import Classifier, Model
 from tfrobust.core.config import Configured
 from tfrobust.core.door import as_classifier
 from tfrobust.errors import InputError
@@ -23,7 +23,7 @@ from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.targets import question
 from tfrobust.metrics.robustness.goals.goal import Goal
 from tfrobust.metrics.robustness.goals.rank_order import RankOrder
-from tfrobust.metrics.robustness.map_walk import Ball, Walk, score_of
+from tfrobust.metrics.robustness.map_walk import Ball, Walk
 from tfrobust.metrics.similarity import rank_correlation, top_k_overlap
 from tfrobust.models.convert import softplus
 
@@ -122,7 +122,6 @@ class Manipulation(Configured):
         before = method(network, images, targets)
         reference = goal.reference(before.map)
         surrogate = _smooth(network, self.sharpness)
-        score = compiled(functools.partial(score_of, method, goal))
         size = max(1, min(len(images), self.batch_size // method.passes(images)))
         rng, ball = np.random.default_rng(self.seed), Ball(self.rho)
         best, lowest = images.copy(), goal.loss(before.map, before.map)
@@ -134,7 +133,7 @@ class Manipulation(Configured):
             found = np.empty_like(images)
             for rows, count in batches(len(images), size):
                 walk = Walk(
-                    goal, score, network, surrogate, ball, self.steps, (self.seed, int(rows[0]))
+                    method, goal, network, surrogate, ball, self.steps, (self.seed, int(rows[0]))
                 )
                 walked, followed = walk(
                     images[rows], before.target[rows], reference[rows], start[rows]
@@ -166,6 +165,16 @@ class Manipulation(Configured):
 
 def _smooth(network: Classifier, sharpness: float) -> Classifier:
     """The network with softplus for ReLU; itself where it has no plain ReLU that is known."""
+    twin = _twin(network, sharpness)
+    if twin is not network and twin.network is not None and network.network is not None:
+        # The network may have been trained on since its twin was made.
+        twin.network.set_weights(network.network.get_weights())
+    return twin
+
+
+@functools.lru_cache(maxsize=8)
+def _twin(network: Classifier, sharpness: float) -> Classifier:
+    """Made once for a network, so that programs of the twin are compiled once as well."""
     if network.network is None:
         return network
     try:

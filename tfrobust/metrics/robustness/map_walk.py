@@ -1,9 +1,9 @@
 """The walk of an attack on maps: down the goal's gradient, inside a ball around each image."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -46,16 +46,42 @@ def score_of(
     targets: tf.Tensor,
     reference: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The goal's score (B,) and its gradient for the image (B, H, W, C), 0 where it has none."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        pixels = method.pixels(method.attribution(model, images, targets))
+    """The goal's score (B,) and its gradient for the image (B, H, W, C), 0 where it has none.
+
+    The goal is differentiated for the map, and the map for the image. So one compiled program of a
+    method serves all goals.
+    """
+    forward, back = _programs(method)
+    maps = forward(model, images, targets)
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
         # Brought near 1 first: squares of a confident network's gradients are 0 in float32.
-        largest = tf.stop_gradient(tf.reduce_max(tf.abs(pixels), axis=(1, 2), keepdims=True))
-        score = goal.score(tf.math.divide_no_nan(pixels, largest), reference)
-        total = tf.reduce_sum(score)
-    gradient = tape.gradient(total, images, unconnected_gradients="zero")
-    return score, tf.where(tf.math.is_finite(gradient), gradient, 0.0)
+        largest = tf.stop_gradient(tf.reduce_max(tf.abs(maps), axis=(1, 2), keepdims=True))
+        score = goal.score(tf.math.divide_no_nan(maps, largest), reference)
+    slope = tape.gradient(score, maps) * largest
+    return score, back(model, images, targets, slope)
+
+
+@functools.lru_cache(maxsize=64)
+def _programs(method: Method) -> tuple[Callable[..., tf.Tensor], Callable[..., tf.Tensor]]:
+    """A method's maps, and the gradient for the image from that for the maps."""
+
+    def maps(model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        return method.pixels(method.attribution(model, images, targets))
+
+    def back(
+        model: Classifier, images: tf.Tensor, targets: tf.Tensor, slope: tf.Tensor
+    ) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            found = maps(model, images, targets)
+            # Scaled as the score was, lest the product vanish or overflow in float32.
+            largest = tf.stop_gradient(tf.reduce_max(tf.abs(found), axis=(1, 2), keepdims=True))
+            total = tf.reduce_sum(tf.math.divide_no_nan(found, largest) * slope)
+        gradient = tape.gradient(total, images, unconnected_gradients="zero")
+        return tf.where(tf.math.is_finite(gradient), gradient, 0.0)
+
+    return compiled(maps), compiled(back)
 
 
 @compiled
@@ -74,8 +100,8 @@ class Walk:
     """The way of one block of images to the goal, from one start.
 
     Args:
+        method: whose maps are walked on.
         goal: what is lowered.
-        score: `score_of` a method and the goal, compiled.
         network: keeps its class, or must not.
         surrogate: whose gradients are followed.
         ball: that it stays in.
@@ -83,8 +109,8 @@ class Walk:
         seed: of random directions.
     """
 
+    method: Method
     goal: Goal
-    score: Callable[..., Any]
     network: Classifier
     surrogate: Classifier
     ball: Ball
@@ -113,7 +139,9 @@ class Walk:
         followed = np.zeros(len(images), bool)
         for step in range(self.steps):
             point = tf.constant(images + delta)
-            score, gradient = self.score(self.surrogate, point, targets, tf.constant(reference))
+            score, gradient = score_of(
+                self.method, self.goal, self.surrogate, point, targets, tf.constant(reference)
+            )
             kept = _classes(self.network, point).numpy() == seen
             good = kept == self.goal.keeps_class
             better = good & (score.numpy() < lowest)
