@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import ray_processes
 
 from tfrobust import datasets, load
 from tfrobust.attacks import LinearizedMargin
@@ -88,15 +89,6 @@ def test_no_cluster_at_the_address(tmp_path: Path) -> None:
         shared(2, tmp_path, 6, "127.0.0.1:1", 1)
 
 
-def processes_of_workers() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        with contextlib.suppress(psutil.Error):
-            if any("ray::Worker" in word for word in process.info["cmdline"] or ()):
-                found.append(process)
-    return found
-
-
 @contextlib.contextmanager
 def murderer(times: int, log: list[float]) -> Iterator[None]:
     """Kills a random worker, as often as asked or until the block ends."""
@@ -104,7 +96,7 @@ def murderer(times: int, log: list[float]) -> Iterator[None]:
 
     def kill() -> None:
         while len(log) < times and not over.wait(rng.uniform(1, 3)):
-            if found := processes_of_workers():
+            if found := ray_processes.named("ray::Worker"):
                 with contextlib.suppress(psutil.Error):
                     rng.choice(found).kill()
                     log.append(time.monotonic())

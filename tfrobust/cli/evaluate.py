@@ -26,7 +26,8 @@ and report.html. After an interruption, the same command goes on. For instance:
   PROGRAM --model saved_models/fashion_mnist_mini --dataset fashion_mnist_mini
 Several processes or machines that share the output folder can do parts of it:
   PROGRAM --model … --dataset … --output runs/big --shard 1/8        (and so on, to 8/8)
-  PROGRAM --model … --dataset … --output runs/big --merge"""
+  PROGRAM --model … --dataset … --output runs/big --merge
+With both, --shard 1/8 --merge, whoever is the last to be done writes the report."""
 
 FLAGS = flags.FlagValues()
 KEPT = "What was measured is kept."
@@ -78,7 +79,10 @@ flags.DEFINE_string(
     "shard", None, "do one part, such as 3/8, and write no report", flag_values=FLAGS
 )
 flags.DEFINE_bool(
-    "merge", False, "write the report of all parts, which are done", flag_values=FLAGS
+    "merge",
+    False,
+    "write the report of all parts, which are done; with --shard, if they are",
+    flag_values=FLAGS,
 )
 WORKERS = "processes that share the work; default: one for each GPU"
 flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
@@ -120,7 +124,7 @@ def evaluate(values: Any) -> None:
     from tfrobust.robustness.labels_evaluation import LabelsEvaluation
     from tfrobust.robustness.labels_report import LabelsReport
     from tfrobust.robustness.options import Options
-    from tfrobust.robustness.partials import AnotherEvaluation
+    from tfrobust.robustness.partials import AnotherEvaluation, MissingShards
     from tfrobust.robustness.presets import pool_of
     from tfrobust.robustness.report import AraReport
 
@@ -152,12 +156,12 @@ def evaluate(values: Any) -> None:
         kind = LabelsEvaluation if several else Evaluation
         evaluation = kind(classifier, images, labels, options)
         lipschitz = None
-        if values.certify_lipschitz and not shard:
+        if values.certify_lipschitz and (values.merge or not shard):
             from tfrobust.certification.lipschitz import certify_lipschitz
 
             # Before the attacks, as it takes seconds and may not know a layer.
             lipschitz = certify_lipschitz(classifier, images, labels)
-        if not values.merge:
+        if shard or not values.merge:
             with program.resumable(KEPT):
                 if values.ray and isinstance(evaluation, Evaluation):
                     _by_ray(values, evaluation, options)
@@ -166,13 +170,21 @@ def evaluate(values: Any) -> None:
     except AnotherEvaluation as error:
         whole = ", in a command without --shard," if shard else ""
         raise InputError(f"{error}: --fresh{whole} does that") from None
-    if shard:
+    report: AraReport | LabelsReport
+    if shard and not values.merge:
         print(
             f"shard {values.shard} is done, in {folder / 'evaluation'}. Once all shards are done, "
             "the same command with --merge instead of --shard writes the report"
         )
         return
-    report: AraReport | LabelsReport = evaluation.report()
+    try:
+        # Anew after a shard, to see what others have done meanwhile.
+        report = (kind(classifier, images, labels, options) if shard else evaluation).report()
+    except MissingShards:
+        if not shard:
+            raise
+        print(f"shard {values.shard} is done; the last one to be done writes the report")
+        return
     if isinstance(report, AraReport):
         report = dataclasses.replace(report, lipschitz=lipschitz)
     _write(report, folder)
@@ -253,8 +265,8 @@ def _shard(values: Any) -> tuple[int, int] | None:
         raise InputError("--merge only writes the report: leave --fresh, --workers and --ray out")
     if values.shard is None:
         return None
-    if values.merge or values.fresh or values.workers or values.ray:
-        raise InputError("--shard goes without --merge, --fresh, --workers and --ray")
+    if values.fresh or values.workers or values.ray:
+        raise InputError("--shard goes without --fresh, --workers and --ray")
     parts = re.fullmatch(r"(\d{1,6})/(\d{1,6})", values.shard)
     if not parts or not 1 <= int(parts[1]) <= int(parts[2]):
         raise InputError(f"expected --shard from 1/n to n/n, such as 3/8, got {values.shard!r}")

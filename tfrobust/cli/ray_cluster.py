@@ -4,10 +4,6 @@ ours: the network and the images go to them, and what the attacks found comes ba
 
 import dataclasses
 import io
-import logging
-import os
-import signal
-import socket
 import sys
 import tempfile
 import zipfile
@@ -18,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tfrobust.cli import workers
+from tfrobust.cli.ray_connection import check_versions, connected
 from tfrobust.core import shipped
 from tfrobust.core.provenance import versions
 from tfrobust.errors import InputError, ReportedError
@@ -25,7 +22,6 @@ from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.options import Options
 from tfrobust.robustness.partials import Outcome
 
-REACHED = 10.0  # seconds in which an address must answer
 # A worker that is lost is started again somewhere, and its unit with it.
 PERSISTENT = {"max_restarts": -1, "max_task_retries": -1}
 
@@ -104,44 +100,14 @@ def run(
         InputError: there is no cluster at the address, or it has other versions of the packages.
         ReportedError: a worker failed.
     """
-    import ray
-
-    _connect(ray, address)
-    try:
-        _share(ray, evaluation, options, packed(Path(shipped.find(model))), asked, count)
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        kind = InputError if isinstance(cause, InputError) else ReportedError
-        raise kind(f"a worker on the Ray cluster failed: {str(cause)[-workers.TOLD :]}") from error
-    finally:
-        ray.shutdown()
-
-
-def _connect(ray: Any, address: str) -> None:
-    """Joins a cluster, or begins one on this machine.
-
-    Raises:
-        InputError: there is none at the address.
-    """
-    # It would warn that a worker cannot be restarted once nobody holds what it begins with.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    ends = signal.getsignal(signal.SIGTERM)
-    try:
-        host, _, port = address.rpartition(":")
-        if port.isdecimal() and "/" not in host:
-            # Ray itself would go on trying for minutes.
-            socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
-        # None would join a cluster that RAY_ADDRESS or an earlier `ray start` names.
-        cluster = "local" if address == workers.HERE else address
-        ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, OSError) as error:
-        raise InputError(
-            f"expected a Ray cluster at {address}: {error}. `ray start --head` starts one; "
-            f"--ray {workers.HERE} needs none"
-        ) from None
-    finally:
-        # Ray's own handler exits without a word; a program of ours says how to go on.
-        signal.signal(signal.SIGTERM, ends)
+    with connected(address) as ray:
+        try:
+            _share(ray, evaluation, options, packed(Path(shipped.find(model))), asked, count)
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None) or error
+            kind = InputError if isinstance(cause, InputError) else ReportedError
+            told = str(cause)[-workers.TOLD :]
+            raise kind(f"a worker on the Ray cluster failed: {told}") from error
 
 
 def _share(
@@ -169,7 +135,8 @@ def _share(
     plain = dataclasses.replace(options, partial_dir=None, progress=False)
     kind = ray.remote(Worker).options(**PERSISTENT, **needs)
     made = [kind.remote(kept, asked, plain) for _ in range(count)]
-    _check_versions(ray.get([one.versions.remote() for one in made]))
+    for there in ray.get([one.versions.remote() for one in made]):
+        check_versions(there, versions())
     print(f"{count} workers on a Ray cluster of {len(ray.nodes())} nodes", file=sys.stderr)
     under_way = {}
     for worker in made:
@@ -191,23 +158,3 @@ def _share(
             if to_do:
                 number = to_do.popleft()
                 under_way[worker.measure.remote(number)] = worker, number
-
-
-def _check_versions(theirs: list[dict[str, str]]) -> None:
-    """Refuses a cluster whose results would not be those of this machine.
-
-    Raises:
-        InputError: names the packages.
-    """
-    own = versions()
-    for there in theirs:
-        other = {
-            name: f"{name} {there.get(name, 'not installed')} there, {own[name]} here"
-            for name in own
-            if there.get(name) != own[name]
-        }
-        if other:
-            raise InputError(
-                "expected the same packages on the Ray cluster as here, got "
-                f"{'; '.join(other.values())}"
-            )

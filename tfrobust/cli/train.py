@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import flags as config_flags
-from tfrobust.cli import program
+from tfrobust.cli import program, workers
 from tfrobust.errors import InputError
 from tfrobust.models.names import ARCHITECTURES
 from tfrobust.runs import cluster, network_files, recipes
@@ -60,6 +60,20 @@ flags.DEFINE_integer(
     upper_bound=64,
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "ray",
+    None,
+    "train in the workers of the Ray cluster at this address, such as auto; or here, on this "
+    "machine. A training that loses a worker goes on from the last checkpoint",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "workers",
+    None,
+    "with --ray, how many; default: one for each GPU, or for each machine",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 
 
 config_flags.define(FLAGS)
@@ -109,22 +123,48 @@ def _train(values: Any) -> None:
     hosts = cluster.read()
     if hosts is not None and values.cpu_devices > 1:
         raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")
+    if values.ray:
+        _check_ray(values, hosts)
+    elif values.workers:
+        raise InputError(
+            "--workers goes with --ray, which starts them. Without it, all GPUs of this machine "
+            "train; for several machines, call the program on each with TF_CONFIG"
+        )
     program.check_writable(Path(values.runs_dir if values.run_dir is None else values.run_dir))
     program.check_writable(Path(values.saved_models))
-    program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=hosts is not None)
+    many = hosts is not None or values.ray
+    program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=many)
+    arguments = {
+        "runs_dir": Path(values.runs_dir),
+        "run_dir": None if values.run_dir is None else Path(values.run_dir),
+        "fresh": values.fresh,
+        "saved_models": Path(values.saved_models),
+        "jit": values.jit,
+        "peer_timeout": values.peer_timeout,
+    }
+    if values.ray:
+        from tfrobust.cli import ray_training
+
+        print(ray_training.run(config, arguments, address=values.ray, count=values.workers))
+        return
     from tfrobust.runs import stages
 
-    summary = stages.run(
-        config,
-        runs_dir=Path(values.runs_dir),
-        run_dir=None if values.run_dir is None else Path(values.run_dir),
-        fresh=values.fresh,
-        saved_models=Path(values.saved_models),
-        jit=values.jit,
-        peer_timeout=values.peer_timeout,
-    )
+    summary = stages.run(config, **arguments)
     if summary is not None:
         print(summary)
+
+
+def _check_ray(values: Any, hosts: cluster.Cluster | None) -> None:
+    """Refuses what cannot be had together with --ray.
+
+    Raises:
+        InputError: names it.
+    """
+    if hosts is not None:
+        raise InputError("--ray goes without TF_CONFIG, which Ray sets for its own workers")
+    if values.cpu_devices > 1:
+        raise InputError("--ray goes without --cpu_devices: its --workers are processes")
+    workers.check_ray(values.ray)
 
 
 def main() -> None:

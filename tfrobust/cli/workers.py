@@ -19,12 +19,12 @@ POLL = 0.5  # seconds
 HERE = "here"  # the address of a Ray cluster that is this machine, as long as the program runs
 
 
-def check_ray(address: str, model: str) -> None:
+def check_ray(address: str, model: str = "") -> None:
     """Refuses, before the long work, what Ray cannot do. This does not import it.
 
     Args:
         address: --ray.
-        model: --model.
+        model: --model, where there is one.
 
     Raises:
         InputError: Ray is not installed, or the network is a function of this machine.

@@ -27,7 +27,7 @@ from tfrobust.robustness.clean import clean_pass
 from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
 from tfrobust.robustness.options import DEFAULT, Options
-from tfrobust.robustness.partials import Outcome, Partials, Unit
+from tfrobust.robustness.partials import MissingShards, Outcome, Partials, Unit
 from tfrobust.robustness.predictions import UNKNOWN, Predictions, checked_names
 from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
 from tfrobust.robustness.probes import probe
@@ -146,12 +146,12 @@ class Evaluation:
         """The report of all units. The checks ask the network a few more questions.
 
         Raises:
-            InputError: some units are not finished; the message says how many.
+            MissingShards: some units are not finished; the message says how many.
         """
         missing = [unit for unit, done in self.outcomes.items() if len(done) < len(self.attacks)]
         if missing:
             first = ", ".join(f"{unit.goal} {unit.start}–{unit.stop - 1}" for unit in missing[:3])
-            raise InputError(
+            raise MissingShards(
                 f"expected every shard to be finished, but {len(missing)} of {len(self.units)} "
                 f"units are not (goal and images: {first}…); run the shards that are missing"
             )

@@ -26,6 +26,10 @@ class AnotherEvaluation(InputError):
     """A folder holds parts of another evaluation."""
 
 
+class MissingShards(InputError):
+    """A report was asked for before every shard was done."""
+
+
 class Unit(NamedTuple):
     """The smallest piece of an evaluation: all attacks for one goal on a few images.
 

@@ -84,10 +84,7 @@ def open_run(
         candidates = [run_dir]
     else:
         candidates = [] if fresh else _unfinished(runs_dir, config, fingerprint)
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        ends = ["", *(f"-{number}" for number in range(2, 100))]
-        new = [runs_dir / f"{config.name}-{stamp}{end}" for end in ends]
-        candidates += [folder for folder in new if not folder.exists()]
+        candidates += new_folders(runs_dir, config.name)
     for folder in candidates:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
@@ -101,6 +98,19 @@ def open_run(
             os.close(descriptor)
         return
     raise InputError(f"{candidates[0]} is in use by another process; name another `run_dir`")
+
+
+def new_folders(runs_dir: Path, name: str) -> list[Path]:
+    """Folders for a new run, none of which exists yet. The first is the best.
+
+    Args:
+        runs_dir: the folder of the runs.
+        name: of the configuration.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    ends = ["", *(f"-{number}" for number in range(2, 100))]
+    new = [runs_dir / f"{name}-{stamp}{end}" for end in ends]
+    return [folder for folder in new if not folder.exists()]
 
 
 def read(folder: Path) -> Config:
