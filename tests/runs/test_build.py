@@ -4,10 +4,13 @@ import typing
 
 import pytest
 
+from tfrobust.datasets import DatasetInfo
+from tfrobust.datasets.arrays import ArraySource
 from tfrobust.runs import fields
-from tfrobust.runs.build import learning_rate, margin_loss, perturber
+from tfrobust.runs.build import learning_rate, margin_loss, perturber, total_epochs, total_steps
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
+from tfrobust.runs.recipes import folder
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
 from tfrobust.training import L2MinWalk, L2Walk, Madry, Trades
 from tfrobust.training.perturber import Perturber
@@ -29,6 +32,22 @@ def test_methods_make_perturbers_with_their_own_numbers() -> None:
     trades = made(method="trades", beta=1.5)
     assert isinstance(trades, Trades)
     assert (trades.norm, trades.beta, trades.steps, trades.share) == ("linf", 1.5, 10, 1.0)
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(90, 67), (299, 23), (60_000, 6)])
+def test_few_images_of_ones_own_are_seen_until_something_is_learned(
+    images: int, epochs: int
+) -> None:
+    """200 steps of 30 images at least, and six epochs."""
+
+    names = ("healthy", "ill")
+    info = DatasetInfo("mine", (8, 8, 1), names, images, 10, "", (0.5,), (0.25,))
+    source = ArraySource(info, pytest.fail, pytest.fail)  # no image is read
+    config = folder().replace({"training.batch_size": 30})
+    assert total_epochs(config, source) == epochs
+    assert total_steps(config, source) == epochs * (images // 30) >= 200
+    asked = config.replace({"training.epochs": 2})
+    assert total_steps(asked, source) == 2 * (images // 30)
 
 
 def test_a_radius_makes_the_margin_loss() -> None:

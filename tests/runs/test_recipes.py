@@ -17,6 +17,8 @@ def test_recipes_have_the_values_that_they_had_in_version_0_1(name: str) -> None
     old |= {"fit": "crop", "balance": "none"}
     old |= {"weights": None, "frozen_epochs": 0, "psi_initial_share": None, "eval_draw": None}
     old |= {"keep_best": "none", "patience": None}
+    # Six of few images are too few.
+    old |= {"epochs": None} if name in ("folder", "radiographs") else {}
     old |= {"margin_epsilon": None, "margin_temperature": None}
     config = recipes.RECIPES[name]().to_json()
     for path, flat in fields.flat_names(Config).items():

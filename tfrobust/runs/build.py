@@ -21,11 +21,24 @@ from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
+# r rises by 1 a step at most, and reached 208 in the published trainings (arXiv 1906.02896).
+FEW_STEPS = 200
+FEWEST_EPOCHS = 6  # where the configuration leaves them open
+
+
+def total_epochs(config: Config, source: DataSource) -> int:
+    """How many passes over the training images there are."""
+    training = config.training
+    if training.epochs is not None:
+        return training.epochs
+    steps = source.steps_per_epoch(training.batch_size)
+    return max(FEWEST_EPOCHS, math.ceil(FEW_STEPS / steps))
+
 
 def total_steps(config: Config, source: DataSource) -> int:
     """Optimizer steps of a whole training: epochs of whole batches, cut by max_steps."""
     training = config.training
-    steps = training.epochs * source.steps_per_epoch(training.batch_size)
+    steps = total_epochs(config, source) * source.steps_per_epoch(training.batch_size)
     return steps if training.max_steps is None else min(steps, training.max_steps)
 
 

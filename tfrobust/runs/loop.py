@@ -17,7 +17,7 @@ from tfrobust.datasets import DataSource
 from tfrobust.models.head import freeze_body, thaw
 from tfrobust.runs import distribution
 from tfrobust.runs.best import BestWeights
-from tfrobust.runs.build import total_steps
+from tfrobust.runs.build import total_epochs, total_steps
 from tfrobust.runs.callbacks import Scalars
 from tfrobust.runs.checkpoints import Checkpoints
 from tfrobust.runs.config import Config
@@ -154,7 +154,10 @@ class _Loop:
             # Last, so that it sees what the others add.
             callbacks.append(Scalars(self.folder / "tensorboard", exponent=config.penalty.exponent))
         watchers = keras.callbacks.CallbackList(
-            callbacks, model=self.classifier, epochs=config.training.epochs, steps=per_epoch
+            callbacks,
+            model=self.classifier,
+            epochs=total_epochs(config, self.source),
+            steps=per_epoch,
         )
         network = self.classifier.network
         best = BestWeights(config, self.folder, network, callbacks, read_metrics(metrics))

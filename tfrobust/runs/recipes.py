@@ -191,14 +191,16 @@ def folder() -> Config:
     """Your own folder of small images, with one sub-folder per class, by the small network.
 
     Command: ``python tools/train.py --dataset folder:/path/to/images``.
-    Result: it depends on the images. Six epochs are few: see ``--epochs``, ``--depth``,
-    ``--image_size``, and ``--network`` for networks of Keras or of your own.
+    Result: it depends on the images. The epochs are few, six or as many as make 200 steps: see
+    ``--epochs``, ``--depth``, ``--image_size``, and ``--network`` for networks of Keras or of your
+    own.
     """
     return fashion_mnist_mini().replace(
         {
             "name": "folder",
             "data.name": "folder:/path/to/images",
             "data.augmentation": "crop_flip",
+            "training.epochs": None,
             "psi.loss_target": None,
         }
     )

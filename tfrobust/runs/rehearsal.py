@@ -14,6 +14,7 @@ from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError, reason_of
 from tfrobust.exporting import saved_model
 from tfrobust.models.names import ARCHITECTURES
+from tfrobust.runs.build import FEW_STEPS
 from tfrobust.runs.checkpoints import KEPT
 from tfrobust.runs.config import Config
 from tfrobust.runs.explained import pictures
@@ -26,8 +27,6 @@ COPIES_OF_A_CHECKPOINT = 3
 COPIES_OF_AN_EXPORT = 5
 # Of an evaluation: two goals for each of so many attacks, whose perturbed images are kept.
 KEPT_RESULTS = 12
-# r rises by 1 a step at most, and reached 208 in the published trainings (arXiv 1906.02896).
-FEW_STEPS = 200
 BESIDES = 50 * MEGABYTE  # logs, reports, and the graphs of an export
 
 

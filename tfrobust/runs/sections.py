@@ -72,8 +72,9 @@ class DataConfig:
 class TrainingConfig:
     """How long the training is, and in what steps."""
 
-    epochs: Count = 200
-    """Passes over the training images."""
+    epochs: Count | None = 200
+    """Passes over the training images. Of your own folder the default is six, and more where few
+    images would make less than 200 steps."""
 
     max_steps: Annotated[int | None, Field(ge=1)] = None
     """Stop after so many steps. This is for a smoke run: what follows is no measurement."""
@@ -161,7 +162,8 @@ class PsiConfig:
     """k in ψ = ψ0·exp(k·r), where r rises while the loss is better than its target."""
 
     loss_target: Annotated[float | None, Field(gt=0), Flat("loss_target")] = None
-    """The classification loss that ψ holds, in nats. Default: 0.65·ln K for K classes."""
+    """The classification loss that ψ holds, in nats. Default: 0.65 times that of a guess,
+    ln K for K classes that come equally often."""
 
 
 @record("adversarial")

@@ -10,11 +10,15 @@ from tfrobust.core.input_range import UNIT, Range, to_unit
 from tfrobust.core.outputs import Form, from_logits
 from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
+from tfrobust.training.base_rates import BaseRates
 from tfrobust.training.checked_model import CheckedModel, check_network
 from tfrobust.training.logged import StepMeans
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
+
+# Of the arguments those that are objects of Keras.
+PARTS = ("network", "penalty", "psi", "adversarial")
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -84,8 +88,9 @@ class RobustClassifier(CheckedModel):
         self.input_range = inside.input_range or UNIT
         self.form = inside.form
         self.penalty = penalty
-        # Without a penalty it is there and does nothing, so that all checkpoints are alike.
+        # Without a penalty both are there and do nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
+        self.base_rates = BaseRates(self.num_classes)
         self.adversarial = adversarial
         self.growth_steps, self.seed = growth_steps, seed
         self.step_means = StepMeans()
@@ -195,8 +200,7 @@ class RobustClassifier(CheckedModel):
         loss = losses.weighted_mean(each, sample_weight)
         for additional in self.losses:
             loss += tf.cast(tf.reduce_sum(additional), loss.dtype)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return loss if replicas == 1 else loss / replicas
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
     def optimize(
         self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
@@ -260,14 +264,12 @@ class RobustClassifier(CheckedModel):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same classifier."""
+        save = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
+            **{name: save(getattr(self, name)) for name in PARTS},
             "input_range": list(self.input_range),
             "form": list(self.form),
-            "penalty": keras.saving.serialize_keras_object(self.penalty),
-            "psi": keras.saving.serialize_keras_object(self.psi),
-            "adversarial": keras.saving.serialize_keras_object(self.adversarial),
             "multi_label": self.form.several,
             "growth_steps": self.growth_steps,
             "seed": self.seed,
@@ -278,10 +280,8 @@ class RobustClassifier(CheckedModel):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "RobustClassifier":
         """The inverse of `get_config`."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(config.pop(name), custom_objects)
-            for name in ("network", "penalty", "psi", "adversarial")
-        }
+        load = keras.saving.deserialize_keras_object
+        parts = {name: load(config.pop(name), custom_objects) for name in PARTS}
         # Older files have other words. The network that was saved takes pixels from 0 to 1 already.
         form = config.pop("form", (config.pop("output_activation", "linear"),))
         input_range = tuple(config.pop("input_range", UNIT))

@@ -127,7 +127,7 @@ def check_target(loss: Any, activation: str, num_classes: int, target: float | N
     best = label * (1 - smoothing) + smoothing / (2 if binary else num_classes)
     if activation == "linear":
         best = tf.math.log(best / (1 - best)) if binary else tf.math.log(best)
-    guess = keras.activations.get(activation)(of_guess(loss, label))
+    guess = keras.activations.get(activation)(of_guess(loss, equal_rates(num_classes), label))
     reached, guessed = float(loss(label, best)), float(loss(label, guess))
     target = TARGET_SHARE * guessed if target is None else target
     if not reached < target:
@@ -138,12 +138,26 @@ def check_target(loss: Any, activation: str, num_classes: int, target: float | N
         )
 
 
-def of_guess(loss: Any, logits: tf.Tensor) -> tf.Tensor:
-    """The logits (B, K) of a network that says of every image that all classes are as likely."""
+def of_guess(loss: Any, rates: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The logits of a network that knows how often each class comes, and says so of every image.
+
+    Args:
+        loss: as Keras takes it.
+        rates: the logarithms of the classes' rates, float (K,).
+        logits: float (B, K), of the shape and dtype that are wanted.
+    """
     name, _ = kind(loss)
-    # One of K independent answers is right.
-    share = -math.log(logits.shape[-1] - 1) if name.startswith("binary") else 0.0
-    return tf.fill(tf.shape(logits), tf.constant(share, logits.dtype))
+    if name.startswith("binary"):  # one of K independent answers is right
+        answer = rates - tf.math.log1p(-tf.exp(rates))
+    else:
+        # Losses of other kinds than the cross-entropy take 0 for "all classes are as likely".
+        answer = rates - tf.reduce_mean(rates)
+    return tf.broadcast_to(tf.cast(answer, logits.dtype), tf.shape(logits))
+
+
+def equal_rates(num_classes: int) -> tf.Tensor:
+    """The logarithms of the rates of classes that come equally often, float (K,)."""
+    return tf.fill([num_classes], tf.constant(-math.log(num_classes), keras.config.floatx()))
 
 
 def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tensor:

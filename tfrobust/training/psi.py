@@ -21,7 +21,8 @@ class PsiController(keras.layers.Layer):
 
     Args:
         loss_target: L_target in nats, or in the unit of another loss, above 0; None for 0.65 of
-            the loss of a guess, which is 0.65·ln K for the cross-entropy.
+            the loss of a guess, which is 0.65·ln K for the cross-entropy and classes that come
+            equally often.
         initial: ψ0, above 0.
         initial_share: the most that ψ·penalty may be of the loss at the start, between 0 and 1.
             Where it is more in one of the first 20 steps, ψ0 is lowered. So `initial` need not be

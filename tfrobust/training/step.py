@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from tfrobust.core.criteria import label_cross_entropy
 from tfrobust.training import losses
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def take(
         loss = whole(classifier.compute_loss(images, labels, outputs, weights, training=True))
         mean_classification = over_replicas(without(classifier.losses, loss))
         if penalty_of is not None:
-            guess = _loss_of_guess(classifier, labels, logits, weights)
+            guess = _loss_of_guess(classifier, labels, classes, logits, weights)
             mean_penalty = over_replicas(penalty)
             psi = classifier.psi.update(
                 mean_classification, classifier.num_classes, guess, penalty=mean_penalty
@@ -87,28 +86,31 @@ def take(
 def _loss_of_guess(
     classifier: "RobustClassifier",
     labels: tf.Tensor,
+    classes: tf.Tensor,
     logits: tf.Tensor,
     weights: tf.Tensor | None,
 ) -> tf.Tensor | None:
-    """The loss of answers that know nothing, over all devices, for the default target of ψ.
+    """The loss of answers that know nothing of the images, over all devices, for ψ's target.
 
-    Of labels that may hold together, such answers know how often each holds in the batch.
+    Such answers know how often each class comes; of labels that may hold together, how often each
+    holds in the batch.
 
     Returns:
-        A scalar; None where it is ln K, or ψ's target does not ask for it.
+        A scalar; None where ψ has a target of its own.
     """
     compiled: Any = classifier._compile_loss
     if classifier.psi.loss_target is not None:
         return None
     if classifier.form.several:
         guess = losses.of_base_rates(labels, logits)
-        if compiled is None:
-            return over_replicas(losses.weighted_mean(label_cross_entropy(guess, labels), weights))
-    elif compiled is None:
-        return None
     else:
-        guess = losses.of_guess(classifier.loss, logits)
-    return over_replicas(whole(compiled(labels, classifier.outputs_of(guess), weights)))
+        rates = classifier.base_rates.update(classes, weights)
+        guess = losses.of_guess(classifier.loss, rates, logits)
+    outputs = classifier.outputs_of(guess)
+    if compiled is None:
+        each = losses.cross_entropy(outputs, labels, classifier.form)
+        return over_replicas(losses.weighted_mean(each, weights))
+    return over_replicas(whole(compiled(labels, outputs, weights)))
 
 
 def whole(loss: tf.Tensor) -> tf.Tensor:
