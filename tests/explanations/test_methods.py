@@ -6,11 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import quick
 
-from tfrobust.attacks import LinearizedMargin
+from tfrobust.attacks import LinearizedMargin, SparseL1
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
 from tfrobust.explanations import (
+    LIME,
+    RISE,
     Adversarial,
     Explanation,
     GradCAM,
@@ -18,8 +21,10 @@ from tfrobust.explanations import (
     IntegratedGradients,
     Method,
     Occlusion,
+    ScoreCAM,
     SmallestChange,
     SmoothGrad,
+    SparseChange,
     VanillaGradients,
     rivals,
 )
@@ -29,14 +34,20 @@ METHODS: list[Method] = [
     Adversarial(rho=0.1, batch_size=4),
     Adversarial(rho=0.05, direction=-1, batch_size=4),
     SmallestChange(attack=LinearizedMargin(steps=12, batch_size=4)),
+    SparseChange(attack=SparseL1(steps=12, batch_size=4)),
     GradCAM(batch_size=4),
     VanillaGradients(batch_size=4),
     GradientsInputs(batch_size=4),
     IntegratedGradients(steps=4, batch_size=4),
     SmoothGrad(samples=3, batch_size=4),
     Occlusion(patch=3, batch_size=60),
+    RISE(samples=10, cells=3, batch_size=4),
+    LIME(samples=10, patch=3, batch_size=4),
+    ScoreCAM(batch_size=4),
 ]
 IDS = [method.name for method in METHODS]
+# RISE speaks for the methods that hide parts of an image; the others are slow.
+QUICK = quick(METHODS, *METHODS[:3], *METHODS[4:11])
 IMAGES = np.random.default_rng(1).random((5, *SHAPE), np.float32)
 
 
@@ -83,7 +94,7 @@ def check(found: Explanation, images: np.ndarray) -> None:
     np.testing.assert_array_equal(found.falls_short, ~found.reached)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=IDS)
+@pytest.mark.parametrize("method", QUICK, ids=IDS)
 def test_any_number_of_images_gives_what_each_alone_gives(method: Method, network) -> None:
     whole = method(network, IMAGES, [0, 1, 2, -1, 1])
     check(whole, IMAGES)
@@ -107,7 +118,7 @@ def test_the_class_predicted_is_meant_by_none(method: Method, network) -> None:
         np.testing.assert_allclose(found.confidence_before, shares, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=IDS)
+@pytest.mark.parametrize("method", QUICK, ids=IDS)
 @pytest.mark.parametrize("shape", [(7, 1, 1), (1, 9, 3)])
 def test_images_one_pixel_wide_and_constant_ones(method: Method, shape) -> None:
     network = network_of(shape)
@@ -134,19 +145,19 @@ def test_refuses(method: Method, network, images, targets, message: str) -> None
 
 
 @pytest.mark.parametrize("method", METHODS, ids=IDS)
-def test_what_only_answers_is_explained_by_occlusion_alone(method: Method, network) -> None:
+def test_what_only_answers_is_explained_where_answers_are_enough(method: Method, network) -> None:
     opaque = Opaque(
         lambda images: np.asarray(network(images)),
         name="answers",
         input_shape=(None, *SHAPE),
         num_classes=3,
     )
-    if isinstance(method, Occlusion):
+    if isinstance(method, Occlusion | RISE | LIME):
         np.testing.assert_allclose(
             method(opaque, IMAGES, 1).map, method(network, IMAGES, 1).map, atol=1e-6
         )
     else:
-        with pytest.raises(InputError, match=r"gradient|Grad-CAM"):
+        with pytest.raises(InputError, match=r"gradient|expected a Keras network"):
             method(opaque, IMAGES, 1)
 
 
@@ -158,6 +169,11 @@ def test_what_only_answers_is_explained_by_occlusion_alone(method: Method, netwo
         (IntegratedGradients, {"baseline": 2.0}, "a baseline from 0 to 1"),
         (SmoothGrad, {"samples": 0}, "at least 1 sample"),
         (SmoothGrad, {"noise": -0.1}, "noise not below 0"),
+        (RISE, {"samples": 0}, "samples and cells of at least 1"),
+        (RISE, {"shown": 1.0}, "shown between 0 and 1"),
+        (RISE, {"fill": -0.5}, "a fill from 0 to 1"),
+        (LIME, {"samples": 1}, "at least 2 samples"),
+        (LIME, {"ridge": 0.0}, "a width and a ridge above 0"),
         (Occlusion, {"patch": 0}, "patches of at least 1 pixel"),
         (Occlusion, {"fill": float("nan")}, "a fill from 0 to 1"),
     ],

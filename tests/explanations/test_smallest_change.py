@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.attacks import LinearizedMargin
-from tfrobust.explanations import SmallestChange
+from tfrobust.errors import InputError
+from tfrobust.explanations import SmallestChange, SparseChange, growing
+from tfrobust.reports.animation import animate
 
 rng = np.random.default_rng(2)
 WEIGHTS = rng.normal(size=(20, 4)).astype(np.float32)
@@ -75,3 +77,25 @@ def test_the_size_is_what_an_attack_finds() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_images(count: int) -> None:
     assert METHOD(model, IMAGES[:count]).reached.shape == (count,)
+
+
+def test_a_sparse_change_keeps_to_its_region_and_grows_along_a_way() -> None:
+    region = np.zeros((4, 5), bool)
+    region[:2] = True
+    found = SparseChange(region=region)(model, IMAGES)
+    assert found.reached.sum() >= 4 and found.method == "sparse change in a region"
+    assert not found.difference[:, ~region].any()
+    way = growing(model, found, steps=4)
+    assert len(way) == 4 and [one.rho for one in way] == sorted(one.rho for one in way)
+    np.testing.assert_allclose(way[-1].explanation, found.explanation, atol=1e-6)
+    np.testing.assert_allclose(way[1].difference, found.difference / 2, atol=1e-6)
+    # The model is linear: the confidence grows along the way.
+    rows = found.reached
+    confidences = np.stack([found.confidence_before, *(one.confidence_after for one in way)])
+    assert (np.diff(confidences[:, rows], axis=0) > 0).all()
+    alone = growing(model, SparseChange()(model, IMAGES[:1]), steps=2)
+    assert animate(alone, [f"class {number}" for number in range(4)])[:3] == b"GIF"
+    with pytest.raises(InputError, match="at least 1 step and 1 image"):
+        growing(model, found, steps=0)
+    with pytest.raises(InputError, match="an attack or a region, got both"):
+        SparseChange(attack=LinearizedMargin(), region=region)

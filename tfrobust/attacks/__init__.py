@@ -15,6 +15,7 @@ from tfrobust.attacks.mim import MIM
 from tfrobust.attacks.minimum_norm import MinimumNormAttack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.second_opinion import SecondOpinion
+from tfrobust.attacks.sparse import SparseL1
 from tfrobust.attacks.spsa import SPSA
 from tfrobust.attacks.square import Square
 from tfrobust.attacks.transfer import Transfer
@@ -44,6 +45,7 @@ __all__ = [
     "Misclassified",
     "Opaque",
     "SecondOpinion",
+    "SparseL1",
     "Square",
     "TargetClass",
     "Transfer",

@@ -1,5 +1,6 @@
 """Explains a network's decisions about pictures, and draws the explanations."""
 
+import importlib.util
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,14 @@ METHODS = {
     "gradients": "VanillaGradients",
     "gradients_inputs": "GradientsInputs",
     "integrated_gradients": "IntegratedGradients",
+    "lime": "LIME",
     "occlusion": "Occlusion",
+    "rise": "RISE",
+    "score_cam": "ScoreCAM",
+    "shap": "PartitionSHAP",
     "smallest_change": "SmallestChange",
     "smooth_grad": "SmoothGrad",
+    "sparse_change": "SparseChange",
 }
 MOST_IMAGES = 64
 MOST_SIZES = 8  # beside one another
@@ -240,16 +246,21 @@ def checked_sizes(words: list[str]) -> list[float]:
 
 
 def check_methods(methods: list[str]) -> None:
-    """Refuses unknown names of methods.
+    """Refuses unknown names of methods, and those whose package is not installed.
 
     Raises:
-        InputError: says which there are.
+        InputError: says which there are, or what to install.
     """
     for name in methods:
         if name not in METHODS:
             raise InputError(f"expected --methods of {', '.join(METHODS)}, got {name!r}")
     if len(set(methods)) < len(methods):
         raise InputError(f"expected each of --methods once, got {','.join(methods)}")
+    if "shap" in methods and importlib.util.find_spec("shap") is None:
+        raise InputError(
+            "--methods shap needs the package shap, which is not installed: "
+            "pip install 'tfrobust[shap]', or 'shap>=0.48,<1'"
+        )
 
 
 def _stem(values: Any) -> str:

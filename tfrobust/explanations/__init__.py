@@ -10,12 +10,19 @@ from tfrobust.explanations.gradients import (
     SmoothGrad,
     VanillaGradients,
 )
+from tfrobust.explanations.growing import growing
+from tfrobust.explanations.lime import LIME
 from tfrobust.explanations.occlusion import Occlusion
 from tfrobust.explanations.overviews import Overview, overview
-from tfrobust.explanations.smallest_change import SmallestChange
+from tfrobust.explanations.partition_shap import PartitionSHAP
+from tfrobust.explanations.rise import RISE
+from tfrobust.explanations.score_cam import ScoreCAM
+from tfrobust.explanations.smallest_change import SmallestChange, SparseChange
 from tfrobust.explanations.targets import rivals
 
 __all__ = [
+    "LIME",
+    "RISE",
     "Adversarial",
     "Explanation",
     "GradCAM",
@@ -24,11 +31,15 @@ __all__ = [
     "Method",
     "Occlusion",
     "Overview",
+    "PartitionSHAP",
+    "ScoreCAM",
     "SmallestChange",
     "SmoothGrad",
+    "SparseChange",
     "VanillaGradients",
     "at_sizes",
     "explain",
+    "growing",
     "overview",
     "rivals",
 ]

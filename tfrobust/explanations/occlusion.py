@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrobust.core.classifier import Classifier
 from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
+from tfrobust.explanations.grid import grid
 from tfrobust.explanations.targets import confidence
 
 
@@ -45,12 +46,8 @@ class Occlusion(MapMethod):
         return len(self.patches(*images.shape[1:3]))
 
     def patches(self, height: int, width: int) -> np.ndarray:
-        """The pixels that each of P patches covers: bool (P, H, W). Patches do not overlap."""
-        side = self.patch or max(1, round(max(height, width) / 8))
-        across = -(-width // side)
-        rows, columns = np.arange(height) // side, np.arange(width) // side
-        number = rows[:, None] * across + columns
-        return number == np.unique(number)[:, None, None]
+        """The pixels that each of P patches covers: see `grid`."""
+        return grid(height, width, self.patch)
 
     def attribution(self, model: Classifier, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """See `Method.attribution`: (B, H, W, 1), positive where covering loses confidence."""

@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from tfrobust.attacks.base import Attack, AttackResult
 from tfrobust.attacks.linearized_margin import LinearizedMargin
+from tfrobust.attacks.sparse import SparseL1
 from tfrobust.core.classifier import Classifier, Model, logits_of
 from tfrobust.core.criteria import Misclassified, TargetClass, class_margin
 from tfrobust.core.gradients import input_gradient
+from tfrobust.errors import InputError
 from tfrobust.explanations.base import Method, nothing
 from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.targets import confidence, question
@@ -37,9 +39,13 @@ class SmallestChange(Method):
         """The method's name; `attack.name` says by what."""
         return "smallest change"
 
+    def search(self) -> Attack:
+        """What searches."""
+        return self.attack or LinearizedMargin(batch_size=8)
+
     def __call__(self, model: Model, images: Any, targets: Any = None) -> Explanation:
         """Explains images: see `Method`, and the class for what −1 means."""
-        attack = self.attack or LinearizedMargin(batch_size=8)
+        attack = self.search()
         network, images, targets = question(model, images, targets)
         if not len(images):
             return nothing(images, self.name)
@@ -79,3 +85,38 @@ class SmallestChange(Method):
         """See `Method.attribution`: the gradient of the target's margin, the search's beginning."""
         _, gradient = input_gradient(model, images, lambda logits: class_margin(logits, targets))
         return gradient
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseChange(SmallestChange):
+    """The smallest change in L1 norm that makes the network see a chosen class.
+
+    Few values change, each a lot, and all stay from 0 to 1. With a region, only pixels inside it
+    may change: is there anything *there* that would turn the decision?
+
+    Args:
+        attack: what searches; `SparseL1(region=region)` when None.
+        region: bool (H, W), where pixels may change; None for everywhere.
+
+    Raises:
+        InputError: both an attack and a region, or a region that is no array of bool (H, W).
+
+    Source: counterfactual explanations, arXiv 1711.00399, which take the L1 norm so that few
+    values change; by our `SparseL1`.
+    """
+
+    region: Any = None
+
+    def __post_init__(self) -> None:
+        if self.attack is not None and self.region is not None:
+            raise InputError("expected an attack or a region, got both: give SparseL1 the region")
+        self.search()
+
+    @property
+    def name(self) -> str:
+        """The method's name, which says whether a region bounds it."""
+        return "sparse change" if self.region is None else "sparse change in a region"
+
+    def search(self) -> Attack:
+        """What searches."""
+        return self.attack or SparseL1(region=self.region, batch_size=8)
