@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import SparseL1, TargetClass
+from tfrobust.attacks import LinearizedMargin, SparseL1, TargetClass
 from tfrobust.errors import InputError
 
 rng = np.random.default_rng(4)
@@ -50,9 +50,8 @@ def test_a_flat_boundary_is_reached_by_the_smallest_change(region: np.ndarray | 
     assert found.adversarials.min() >= 0 and found.adversarials.max() <= 1
 
 
+@pytest.mark.slow
 def test_on_a_curved_network_few_values_change_and_fewer_in_sum_than_by_l2() -> None:
-    from tfrobust.attacks import LinearizedMargin
-
     labels = np.argmax(curved(IMAGES), axis=-1)
     target = TargetClass((labels + 1) % 3)
     sparse = SparseL1(steps=40, batch_size=6)(curved, IMAGES, labels, target)
