@@ -64,7 +64,8 @@ class LIME(MaskMethod):
 
     def plan(self, model: Classifier, images: tf.Tensor) -> Plan:
         """Which patches each sample keeps: float32 (S, P)."""
-        patches = len(grid(*images.shape[1:3], self.patch))
+        height, width = images.shape[1:3]
+        patches = len(grid(height, width, self.patch))
         kept = np.random.default_rng(self.seed).random((self.samples, patches)) < 0.5
         kept[0] = True
         return (kept.astype(np.float32),)
