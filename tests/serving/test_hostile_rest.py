@@ -5,13 +5,12 @@ import contextlib
 import gzip
 import io
 import json
-import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from peak_memory import peak_mib
 from PIL import Image
 
 from tfrobust.serving import connections
@@ -86,14 +85,6 @@ def status_of(server: Server, request: bytes) -> int:
             while b"\r\n" not in told and (part := client.recv(1000)):
                 told += part
     return int(told.split()[1]) if told else CLOSED
-
-
-def peak_mib(*, anew: bool = False) -> float:
-    """The most memory that this process has had since it was last asked anew."""
-    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    if anew:
-        Path("/proc/self/clear_refs").write_text("5")
-    return int(line) / 2**10
 
 
 @pytest.mark.slow

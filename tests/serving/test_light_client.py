@@ -1,5 +1,7 @@
 """The distribution of serving/client in an environment that has nothing else."""
 
+import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,6 +49,28 @@ def mib(folder: Path, *left_out: str) -> float:
         )
         / MIB
     )
+
+
+def needed(file: Path, *extras: str) -> dict[str, str]:
+    """The distributions that a setup.cfg asks for, and within which bounds."""
+    told = configparser.ConfigParser()
+    told.read(file)
+    lines = told["options"]["install_requires"].splitlines()
+    for extra in extras:
+        lines += told["options.extras_require"][extra].splitlines()
+    asked = [re.split("(?=[<>=])", line, maxsplit=1) for line in lines if line.strip("# ")]
+    found = {one[0]: one[1] for one in asked if len(one) == 2}
+    return {"python": told["options"]["python_requires"], **found}
+
+
+def test_what_both_distributions_need_they_need_alike(root: Path) -> None:
+    whole = needed(root / "setup.cfg", "serving")
+    light = needed(root / "serving" / "client" / "setup.cfg")
+    # The extra names gRPC by its health service, which wants a gRPC of its own version.
+    whole["grpcio"] = whole["grpcio-health-checking"]
+    both = whole.keys() & light.keys()
+    assert both == {"python", "numpy", "grpcio", "lazy_loader", "wrapt"}
+    assert {name: whole[name] for name in both} == {name: light[name] for name in both}
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from tfrobust.errors import InputError
-from tfrobust.serving import protocol, tensors
+from tfrobust.serving import dtypes, protocol, tensors
 from tfrobust.serving.dtypes import DTYPES
 
 PROTOS = Path(protocol.__file__).parent / "protos"
@@ -159,8 +159,36 @@ def test_an_answer_that_announces_what_it_does_not_carry(
         tensors.array(told)
 
 
-@pytest.mark.parametrize(("number", "name"), [(14, "DT_BFLOAT16"), (99, "99")])
-def test_a_type_that_numpy_does_not_have(number: int, name: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"), [(8, "complex64"), (14, "bfloat16"), (24, "float8_e5m2"), (99, "99")]
+)
+def test_a_type_that_no_array_of_ours_has(number: int, name: str) -> None:
     told = protocol.message("tensorflow.TensorProto")(dtype=number)
-    with pytest.raises(ValueError, match=f"a tensor of {name}, which NumPy does not have"):
+    with pytest.raises(ValueError, match=f"a tensor of {name}, which this client does not read"):
+        tensors.array(told)
+
+
+def test_types_have_tensorflows_names() -> None:
+    named = protocol.message("tensorflow.TensorProto").DESCRIPTOR.fields_by_name["dtype"].enum_type
+    for told in named.values[1:]:
+        assert dtypes.dtype_name(told.name) == tf.dtypes.as_dtype(told.number).name
+    assert len(named.values) > 24
+
+
+@pytest.mark.parametrize(
+    ("dtype", "field", "number"),
+    [
+        ("DT_INT8", "int_val", 128),
+        ("DT_UINT8", "int_val", -1),
+        ("DT_INT16", "int_val", -(2**15) - 1),
+        ("DT_UINT16", "int_val", 2**16),
+        ("DT_HALF", "half_val", 2**16),
+        ("DT_HALF", "half_val", -1),
+    ],
+)
+def test_numbers_out_of_range_are_not_wrapped(dtype: str, field: str, number: int) -> None:
+    told = protocol.message("tensorflow.TensorProto")()
+    told.MergeFrom(type(told)(dtype=dtype, **{field: [1, number]}))
+    told.tensor_shape.dim.add(size=2)
+    with pytest.raises(ValueError, match=f"expected numbers that u?int.* has, got {number}"):
         tensors.array(told)

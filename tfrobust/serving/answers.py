@@ -8,6 +8,7 @@ import numpy as np
 from tfrobust.core.images import checked_images
 from tfrobust.errors import InputError
 from tfrobust.serving.channel import ServerError
+from tfrobust.serving.dtypes import fitted
 
 Arrays = dict[str, np.ndarray]
 
@@ -115,7 +116,11 @@ def robustness_inputs(images: Any, targets: Any) -> Arrays:
     images = checked_images(images)
     if targets is None:
         return {"images": images}
-    count, wanted = len(images), np.asarray(targets, np.int32)
+    count, told = len(images), np.asarray(targets)
+    try:
+        wanted = fitted(told, "int32")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected the numbers of classes or labels as targets: {error}") from None
     if wanted.shape not in ((), (count,)):
         raise InputError(f"expected one target, or {count}, got shape {wanted.shape}")
     return {"images": images, "target": np.broadcast_to(wanted, count)}

@@ -27,6 +27,7 @@ from tensorflow_serving.apis import (
 from tfrobust.errors import ReportedError
 from tfrobust.serving.engine import DEFAULT_SIGNATURE, Announced, Engine
 from tfrobust.serving.policy import policies_of
+from tfrobust.serving.receiving import Receiver
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
 from tfrobust.serving.version import Version
@@ -51,7 +52,10 @@ class GrpcServer:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._server = grpc.server(
             futures.ThreadPoolExecutor(settings.threads),
-            interceptors=[_TokenCheck(settings.token)] if settings.token else [],
+            interceptors=[
+                *([_TokenCheck(settings.token)] if settings.token else []),
+                Receiver(settings.message_bytes),
+            ],
             options=[
                 ("grpc.max_receive_message_length", settings.message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -221,10 +225,11 @@ class _TokenCheck(grpc.ServerInterceptor):
         shown = shown if isinstance(shown, bytes) else shown.encode()
         if details.method.startswith(HEALTH_METHODS) or hmac.compare_digest(shown, self._expected):
             return continuation(details)
-        return grpc.unary_unary_rpc_method_handler(_refuse_stranger)
+        # A handler of streams is called before the message has come.
+        return grpc.stream_unary_rpc_method_handler(_refuse_stranger)
 
 
-def _refuse_stranger(request: Any, context: Any) -> None:
+def _refuse_stranger(messages: Any, context: Any) -> None:
     context.abort(
         grpc.StatusCode.UNAUTHENTICATED, 'expected the metadata "authorization: Bearer <token>"'
     )

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from tfrobust.errors import ReportedError
 from tfrobust.serving import rest_json
 from tfrobust.serving.browser_guard import BrowserGuard
+from tfrobust.serving.budget import Budget
 from tfrobust.serving.connections import impatient_protocol
 from tfrobust.serving.engine import Announced, Engine
 from tfrobust.serving.models import AVAILABLE, END, LOADING
@@ -59,8 +60,6 @@ WHICH = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<l
 POST = re.compile(WHICH + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
 GET = re.compile(WHICH + r"(?:/(?P<verb>metadata|labels|samples))?", re.IGNORECASE)
 KINDS = {"classify": "classification", "regress": "regression"}
-# All bodies that come or wait at one time may take so many times the largest.
-BODIES = 4
 
 
 class RestServer:
@@ -72,7 +71,7 @@ class RestServer:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self._most = engine, settings.message_bytes
-        self._held = 0
+        self._budget = Budget(settings.message_bytes)
         # AnyIO's own limit of 40 would keep the queue from ever being full.
         self._threads = CapacityLimiter(settings.threads)
         # Parsed JSON takes many times its bytes, so only one body is parsed at a time.
@@ -153,11 +152,9 @@ class RestServer:
         try:
             async for chunk in request.stream():
                 body += chunk
-                self._held += len(chunk)
+                self._budget.take(len(chunk))
                 if len(body) > self._most:
                     raise Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
-                if self._held > BODIES * self._most:
-                    raise Refused("UNAVAILABLE", "Too many large requests come; try again later")
             zipped = request.headers.get("content-encoding", "").lower() == "gzip"
             work = functools.partial(self._answer, bytes(body), zipped, which, left)
             watching = asyncio.create_task(_watch(request, left))
@@ -167,7 +164,7 @@ class RestServer:
                 watching.cancel()
         finally:
             left.set()
-            self._held -= len(body)
+            self._budget.give_back(len(body))
 
     def _answer(
         self, body: bytes, zipped: bool, which: dict[str, Any], left: threading.Event

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrobust.errors import InputError
 from tfrobust.serving.channel import Address, Channel, ServerError, Signatures, until_reached
-from tfrobust.serving.dtypes import DTYPES, as_bytes
+from tfrobust.serving.dtypes import as_bytes, check_received, check_sent, dtype_name, fitted
 from tfrobust.serving.http_deadline import NotConnected, opener
 
 # TF Serving's REST port turns gRPC's codes into these.
@@ -88,7 +88,10 @@ class RestChannel(Channel):
         if len(outputs) == 1:
             # TF Serving leaves out the name of a single output.
             found = {next(iter(outputs)): found}
-        return {name: _from_json(value, outputs[name][0]) for name, value in found.items()}
+        try:
+            return {name: _from_json(value, outputs[name][0]) for name, value in found.items()}
+        except ValueError as error:
+            raise self._failure("UNKNOWN", str(error)) from None
 
     def metadata(self) -> Signatures:
         """The model's signatures."""
@@ -177,7 +180,7 @@ def _reason(text: bytes) -> str | None:
 def _specs(tensors: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {
         name: (
-            DTYPES.get(one["dtype"], one["dtype"]),
+            dtype_name(one["dtype"]),
             tuple(int(dim["size"]) for dim in one["tensor_shape"].get("dim", [])),
         )
         for name, one in tensors.items()
@@ -185,8 +188,12 @@ def _specs(tensors: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _to_json(value: np.ndarray) -> Any:
-    """An array as lists. Strings and bytes become {"b64": …}."""
-    if value.dtype.kind not in "OSU":
+    """An array as lists. Strings and bytes become {"b64": …}.
+
+    Raises:
+        InputError: servers do not take its type.
+    """
+    if check_sent(value) != "string":
         return value.tolist()
     encoded = np.empty(value.shape, object)
     for place, one in np.ndenumerate(value):
@@ -195,9 +202,18 @@ def _to_json(value: np.ndarray) -> Any:
 
 
 def _from_json(value: Any, dtype: str) -> np.ndarray:
-    """Lists as an array of the type that the signature names."""
+    """Lists as an array of the type that the signature names.
+
+    Raises:
+        ValueError: they are none, or the type does not have their numbers.
+    """
+    check_received(dtype)
     if dtype != "string":
-        return np.array(value, dtype)
+        told = np.array(value)
+        # What is neither number nor bool, as null, would be an object.
+        if told.dtype.kind not in "biuf":
+            raise ValueError(f"expected numbers of {dtype}, got others")
+        return fitted(told, dtype)
     found = np.array(value, object)
     for place, one in np.ndenumerate(found):
         found[place] = base64.b64decode(one["b64"]) if isinstance(one, dict) else one.encode()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.serving.dtypes import fitted
 from tfrobust.serving.engine import DEFAULT_SIGNATURE
 from tfrobust.serving.json_memory import MOST_PARSED_BYTES, parsed_bytes
 from tfrobust.serving.refused import Refused
@@ -175,19 +176,18 @@ def _array(name: str, value: Any, spec: tf.TensorSpec | None, mixed: bool) -> np
         kinds = "iuf" if spec.dtype.is_floating else "b" if spec.dtype == tf.bool else "iu"
         if array.size and array.dtype.kind not in kinds:
             raise ValueError(f"JSON values are not of expected type: {spec.dtype.name}")
-        with np.errstate(over="ignore"):
-            fitting = array.astype(spec.dtype.as_numpy_dtype)
-        if spec.dtype.is_floating:
-            lossless = np.isfinite(array) == np.isfinite(fitting)
-        else:
-            lossless = array == fitting
-        if not lossless.all():
-            raise ValueError(
-                f"Cannot convert JSON value to {spec.dtype.name} without loss of precision."
-            )
+        return _fitted(array, spec)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused("INVALID_ARGUMENT", f"input {name}: {error}") from None
-    return fitting
+
+
+def _fitted(array: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
+    try:
+        return fitted(array, spec.dtype.as_numpy_dtype)
+    except ValueError:
+        raise ValueError(
+            f"Cannot convert JSON value to {spec.dtype.name} without loss of precision."
+        ) from None
 
 
 def _texts(value: Any) -> Any:

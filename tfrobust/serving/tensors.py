@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust.errors import InputError
-from tfrobust.serving import protocol
-from tfrobust.serving.dtypes import DTYPES, as_bytes
+from tfrobust.serving import dtypes, protocol
 
 # The fields that have numbers one by one, where they are not those of a TensorProto's int_val.
 _FIELDS = {
@@ -22,9 +20,8 @@ _FIELDS = {
 
 
 def dtype_name(number: int) -> str:
-    """NumPy's name of the type with a number in TensorFlow; TensorFlow's where NumPy has none."""
-    name = protocol.name_of(number, "tensorflow.DataType")
-    return DTYPES.get(name, name)
+    """The name of the type with a number in TensorFlow."""
+    return dtypes.dtype_name(protocol.name_of(number, "tensorflow.DataType"))
 
 
 def fill(tensor: Any, value: np.ndarray) -> None:
@@ -33,15 +30,13 @@ def fill(tensor: Any, value: np.ndarray) -> None:
     Raises:
         InputError: it has a type that TensorFlow's servers do not take.
     """
-    name = "string" if value.dtype.kind in "OSU" else value.dtype.name
-    known = {numpy_name: name for name, numpy_name in DTYPES.items()}
-    if name not in known:
-        raise InputError(f"expected an array of {', '.join(known)}, got {name}")
+    name = dtypes.check_sent(value)
+    known = {numpy_name: name for name, numpy_name in dtypes.DTYPES.items()}
     tensor.MergeFrom(type(tensor)(dtype=known[name]))  # An enum's name is taken here only.
     for size in value.shape:
         tensor.tensor_shape.dim.add(size=size)
     if name == "string":
-        tensor.string_val.extend(as_bytes(one) for one in value.ravel())
+        tensor.string_val.extend(dtypes.as_bytes(one) for one in value.ravel())
     else:
         tensor.tensor_content = value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
 
@@ -50,21 +45,20 @@ def array(tensor: Any) -> np.ndarray:
     """Reads a TensorProto.
 
     Raises:
-        ValueError: NumPy has no such type, or the message carries another number of values than
-            it announces.
+        ValueError: no array of ours has such a type, a number is out of its range, or the message
+            carries another number of values than it announces.
     """
     name = dtype_name(tensor.dtype)
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    if name not in DTYPES.values():
-        raise ValueError(f"a tensor of {name}, which NumPy does not have")
+    dtypes.check_received(name)
     if name == "string":
         values = np.array(list(tensor.string_val), object)
     elif tensor.tensor_content:
         values = np.frombuffer(tensor.tensor_content, np.dtype(name).newbyteorder("<")).astype(name)
     elif name == "float16":  # its bits
-        values = np.array(tensor.half_val, np.uint16).view(name)
+        values = dtypes.fitted(np.array(tensor.half_val), "uint16").view(name)
     else:
-        values = np.array(getattr(tensor, _FIELDS.get(name, "int_val")), name)
+        values = dtypes.fitted(np.array(getattr(tensor, _FIELDS.get(name, "int_val"))), name)
     if min(shape, default=0) < 0 or values.size != math.prod(shape):
         raise ValueError(f"a tensor of shape {shape} that carries {values.size} values")
     return values.reshape(shape)

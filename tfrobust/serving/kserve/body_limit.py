@@ -3,14 +3,13 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tfrobust.serving.budget import Budget
 from tfrobust.serving.json_memory import MOST_PARSED_BYTES, parsed_bytes
-
-# All bodies that come or wait at one time may take so many times the largest.
-BODIES = 4
+from tfrobust.serving.refused import Refused
 
 
 class BodyLimit:
-    """An ASGI middleware that refuses bodies that are too large, with 413 and 503.
+    """An ASGI middleware that refuses bodies that are too large, with 413 and 429.
 
     Args:
         app: what answers the requests that are let through.
@@ -19,7 +18,7 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app, self._most = app, most
-        self._held = 0
+        self._budget = Budget(most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or lets through."""
@@ -36,21 +35,22 @@ class BodyLimit:
                 chunk = message.get("body", b"")
                 more = message.get("more_body", False)
                 body += chunk
-                self._held += len(chunk)
                 parsed += parsed_bytes(chunk)
                 if len(body) > self._most:
                     refusal = 413, f"a request of more than {self._most} bytes"
                 elif parsed > MOST_PARSED_BYTES:
                     refusal = 413, "a request of too many numbers and lists"
-                elif self._held > BODIES * self._most:
-                    refusal = 503, "Too many large requests come; try again later"
+                try:
+                    self._budget.take(len(chunk))
+                except Refused as refused:
+                    refusal = refusal or (429, str(refused))
             if refusal:
                 status, words = refusal
                 await JSONResponse({"error": words}, status)(scope, receive, send)
             else:
                 await self._app(scope, _replayed(bytes(body), receive), send)
         finally:
-            self._held -= len(body)
+            self._budget.give_back(len(body))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
