@@ -50,8 +50,10 @@ def define(values: flags.FlagValues) -> None:
             flags.DEFINE_integer(**common)
         elif kind is float:
             flags.DEFINE_float(**common)
-        else:
+        elif kind is str:
             flags.DEFINE_string(**common)
+        else:  # such as Annotated within a union
+            raise TypeError(f"no kind of flag is known for {path}: {field.annotation}")
 
 
 def given(values: flags.FlagValues) -> dict[str, Any]:

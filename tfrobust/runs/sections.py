@@ -72,7 +72,7 @@ class DataConfig:
 class TrainingConfig:
     """How long the training is, and in what steps."""
 
-    epochs: Count | None = 200
+    epochs: Annotated[int | None, Field(ge=1)] = 200
     """Passes over the training images. Of your own folder the default is six, and more where few
     images would make less than 200 steps."""
 
