@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
 	bench-training bench-input bench-black-box bench-attacks bench-presets bench-explanations \
-	bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
+	bench-attackbench bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -40,6 +40,21 @@ bench-black-box: $(VENV)/installed
 # Our attacks against Foolbox's DDN (pip install ".[foolbox]") and CleverHans' Carlini-Wagner.
 bench-attacks: $(VENV)/installed
 	$(BIN)/python benchmarks/attack_speed.py
+
+# Our attacks and those of four PyTorch libraries by AttackBench's protocol, in an environment of
+# their own: torchvision, which two of the libraries name, is not used, and cannot be imported
+# beside PyTorch's CPU build.
+bench-attackbench: $(VENV)-attackbench/installed
+	$(VENV)-attackbench/bin/python benchmarks/attackbench.py
+
+$(VENV)-attackbench/installed: setup.cfg pyproject.toml
+	test -x $(VENV)-attackbench/bin/python || $(PYTHON) -m venv $(VENV)-attackbench
+	$(VENV)-attackbench/bin/python -m pip install --quiet torch==2.13.0 numba scikit-learn \
+		--config-settings editable_mode=compat --editable .
+	$(VENV)-attackbench/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8 \
+		torchattacks==3.5.1 foolbox==3.3.4 eagerpy gitpython gitdb smmap \
+		adversarial-robustness-toolbox==1.20.1
+	touch $@
 
 # Explanations' fidelity and attacks on their maps, on the two networks of `make measure`.
 bench-explanations: $(VENV)/installed
@@ -117,4 +132,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VENV)-kserve build site *.egg-info .import_linter_cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-kserve $(VENV)-attackbench build site *.egg-info .import_linter_cache .pytest_cache .mypy_cache .ruff_cache
