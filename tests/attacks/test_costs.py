@@ -85,6 +85,12 @@ def test_gradients(attack: Attack) -> None:
         Blend(POOL, batch_size=1),
         Square(steps=9, batch_size=1),
         FiniteDifferences(attack=LinearizedMargin(steps=6, batch_size=1), directions=4),
+        # A last search that is longer than all else.
+        FiniteDifferences(
+            attack=LinearizedMargin(steps=6, line_steps=60, batch_size=1), directions=1
+        ),
+        FiniteDifferences(attack=FMN(steps=3, batch_size=1), directions=1),
+        FiniteDifferences(attack=PGD(steps=2, rounds=30, batch_size=1), directions=1),
         Transfer(surrogate=plane, attack=LinearizedMargin(steps=6, batch_size=1)),
     ],
     ids=lambda attack: attack.name,

@@ -161,6 +161,9 @@ def measure(network: Any, attack: Scripted, **options: Any) -> AraReport:
 def test_goes_on_where_it_was_interrupted(network: keras.Model, tmp_path: Path) -> None:
     whole = measure(network, Scripted(batch_size=5))
     assert whole.attack_ara.unfound > 0 and whole.attacks[0].late > 0
+    # The attack does not say how many gradients it takes, and none is another number.
+    assert whole.attack_gradients is None and whole.btr_gradients is None
+    assert "an attack did not count its gradients" in whole.summary()
     cut = Scripted(batch_size=5, stop_at=4)
     with pytest.raises(KeyboardInterrupt):
         measure(network, cut, partial_dir=tmp_path / "new")
@@ -186,6 +189,7 @@ def test_real_attacks_resume_to_the_same_figures(network: keras.Model, tmp_path:
         )
 
     whole = run(tmp_path)
+    assert (whole.attack_gradients, whole.btr_gradients) == (10, 5)
     files = sorted(tmp_path.glob("*.npz"))
     assert len(files) == 2
     files[0].unlink()
@@ -439,6 +443,11 @@ def test_a_pool_that_no_blend_can_take(shape: tuple[int, ...], words: str) -> No
     images = np.full((2, 4, 4, 1), 0.2, np.float32)
     with pytest.raises(InputError, match=words):
         evaluate(network, images, [1, 1], preset="fast", pool=np.zeros(shape), progress=False)
+
+
+def test_a_pool_beside_attacks_is_refused(network: keras.Model) -> None:
+    with pytest.raises(InputError, match=r"pool or attacks, got both: .* Add Blend\(pool\)"):
+        measure(network, Scripted(batch_size=5), pool=IMAGES)
 
 
 class BetterBelowChance(Attack):

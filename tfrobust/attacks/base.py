@@ -108,9 +108,20 @@ class Attack(Configured, ABC):
         """What reports call the attack, with its number of steps."""
 
     @property
-    def gradients(self) -> int:
-        """How many gradients of the model it takes for each image, at most."""
-        return 0
+    def gradients(self) -> int | None:
+        """How many gradients of the model it takes for each image, at most.
+
+        None where nobody counted.
+        """
+        return None if self.needs_gradient else 0
+
+    @property
+    def judgements(self) -> int | None:
+        """How many answers it asks for besides those of its gradients, for each image at most.
+
+        None where nobody counted.
+        """
+        return None
 
     @property
     def queries(self) -> int | None:

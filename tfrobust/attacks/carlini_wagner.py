@@ -89,6 +89,11 @@ class CarliniWagner(MinimumNormAttack):
         """Those of all walks."""
         return self.searches * self.steps
 
+    @property
+    def judgements(self) -> int:
+        """With those a little beyond where each walk ended."""
+        return super().judgements + self.searches * len(BEYOND)
+
     def init(self, model: Classifier, block: Block) -> tuple[_State, Best]:
         """With the first constant."""
         count = len(block.classes)

@@ -23,8 +23,6 @@ from tfrobust.errors import InputError
 
 # Differences of colour have half the resolution that brightness has, as in JPEG files.
 COARSER = 2.0
-# Answers that a walk asks for besides its gradients, at most: its last search is the larger part.
-OWN = 24
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -74,9 +72,12 @@ class FiniteDifferences(Attack):
         return f"{self.attack.name} by differences in {self.directions} directions"
 
     @property
-    def queries(self) -> int:
-        """Those of the gradients, and the walk's own."""
-        return self.attack.gradients * (self.directions + 1) + OWN
+    def queries(self) -> int | None:
+        """Those of the gradients, and the attack's own."""
+        gradients, judgements = self.attack.gradients, self.attack.judgements
+        if gradients is None or judgements is None:
+            return None
+        return gradients * (self.directions + 1) + judgements
 
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # Each new model is compiled anew, so it is made once.

@@ -75,6 +75,11 @@ class FixedSizeAttack(Attack):
         return self.steps * self.rounds if self.needs_gradient else 0
 
     @property
+    def judgements(self) -> int:
+        """Of the clean image and what is known, at each size, and the last search."""
+        return 2 + self.rounds + self.line_steps
+
+    @property
     def searches_linf(self) -> bool:
         """In its norm."""
         return bool(self.norm == np.inf)

@@ -59,6 +59,11 @@ class FMN(GradientWalk):
                 f"{self.step_size}, {self.change}"
             )
 
+    @property
+    def judgements(self) -> int:
+        """With the search that a known beginning takes."""
+        return super().judgements + BEGINNING
+
     def init(self, model: Classifier, block: Block) -> tuple[InBall, Best]:
         """At the known perturbation, made shorter, or at the clean image."""
         best = self.known(model, block)

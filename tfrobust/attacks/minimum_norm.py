@@ -13,6 +13,10 @@ from tfrobust.core.classifier import Classifier
 from tfrobust.core.distances import norm, per_image
 from tfrobust.errors import InputError
 
+# Answers besides those of the last search: whether the clean image and what is known meet the
+# criterion, and how the classes rank.
+FIRST_ANSWERS = 3
+
 
 class Best(NamedTuple):
     """The smallest perturbation so far that meets the criterion, for each of B images.
@@ -99,6 +103,11 @@ class MinimumNormAttack(Attack):
     def gradients(self) -> int:
         """One for each visit."""
         return self.steps + 1
+
+    @property
+    def judgements(self) -> int:
+        """The first answers and the last search."""
+        return FIRST_ANSWERS + self.line_steps
 
     @abstractmethod
     def init(self, model: Classifier, block: Block) -> tuple[Any, Best]:

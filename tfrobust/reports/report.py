@@ -24,6 +24,7 @@ MEANING = {
     "btr": "An image holds while its true class is still likelier than a guess (“better than "
     "random”).",
 }
+NOT_COUNTED = "not counted"
 BETWEEN = " Its upper bound is the shaded curve, its lower one the certified curve."
 # The sizes that papers give robust accuracy at: in words, as numbers, and the norm.
 SIZES: tuple[tuple[str, float, Literal["L2", "Linf"]], ...] = (
@@ -172,8 +173,8 @@ def _attacks(report: AraReport) -> Table:
             str(record.won),
             str(record.late),
             str(record.ara.unfound),
-            str(record.gradients or "none"),
-            "not counted" if record.queries is None else str(record.queries),
+            NOT_COUNTED if record.gradients is None else str(record.gradients or "none"),
+            NOT_COUNTED if record.queries is None else str(record.queries),
             f"{record.seconds:.0f}",
         ]
         for record in report.attacks

@@ -45,6 +45,8 @@ def report_summary(report: AraReport, twin: AraReport | None = None) -> str:
 
 def _cost(report: AraReport) -> str:
     """How many gradients, or else answers, the areas rest on."""
+    if report.attack_gradients is None:
+        return "an attack did not count its gradients"
     if report.attack_gradients:
         return (
             f"at most {report.attack_gradients} gradients for each image, those of BTR "

@@ -57,7 +57,8 @@ def evaluate(
             report shall show it; empty if nothing groups them.
         pool: float (M, H, W, C) in [0, 1] or uint8, images outside those measured, such as training
             images. A preset blends with them where no other attack finds anything. None takes those
-            measured, and the report warns where it makes a difference.
+            measured, and the report warns where it makes a difference. Attacks of your own
+            have none: add `Blend(pool)` to them.
         partial_dir: a folder that keeps what is finished. The same call with the same folder
             goes on where an interrupted one ended. None keeps nothing.
         progress: whether to show a bar with the remaining time on stderr.

@@ -72,6 +72,11 @@ class Evaluation:
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
         self.labels = checked_labels(labels, len(self.images), self.num_classes)
+        if attacks is not None and options.pool is not None:
+            raise InputError(
+                "expected a pool or attacks, got both: a preset blends with the pool. Add "
+                "Blend(pool) to the attacks"
+            )
         pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
         self.attacks = (
             preset_attacks(preset, self.images, bounds, self.network.has_gradient, pool)

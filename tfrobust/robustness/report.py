@@ -1,6 +1,7 @@
 """What an evaluation found, as a record."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -39,7 +40,8 @@ class AttackRecord:
         late: how many perturbations were found so late in the search that their sizes are not to
             be trusted.
         seconds: the time that the attack took.
-        gradients: how many gradients of the network it took for each image, at most.
+        gradients: how many gradients of the network it took for each image, at most; None where
+            nobody counted.
         queries: how many answers it asked for, for each image at most, if it needs no gradient;
             None where nobody counted.
     """
@@ -51,7 +53,7 @@ class AttackRecord:
     won: int
     late: int
     seconds: float
-    gradients: int
+    gradients: int | None
     queries: int | None
 
     __repr__ = brief
@@ -192,14 +194,17 @@ class AraReport(Record, Presented):
         return tuple(dict.fromkeys(record.name for record in self.attacks))
 
     @property
-    def attack_gradients(self) -> int:
-        """How many gradients for each image, at most, the attack ARA rests on: of both goals."""
-        return sum(record.gradients for record in self.attacks)
+    def attack_gradients(self) -> int | None:
+        """How many gradients for each image, at most, the attack ARA rests on: of both goals.
+
+        None where an attack does not count them.
+        """
+        return _counted(self.attacks)
 
     @property
-    def btr_gradients(self) -> int:
-        """How many gradients for each image, at most, the BTR ARA rests on."""
-        return sum(record.gradients for record in self.attacks if record.goal == "btr")
+    def btr_gradients(self) -> int | None:
+        """How many gradients for each image, at most, the BTR ARA rests on; None as above."""
+        return _counted([record for record in self.attacks if record.goal == "btr"])
 
     @property
     def second_opinion(self) -> str:
@@ -293,6 +298,12 @@ def _check_between(certified: np.ndarray, attacked: np.ndarray) -> None:
             f"changed by {attacked[first]:.6g} (RMSE). The certificate is of another network or of "
             "other images, or one of the two is wrong"
         )
+
+
+def _counted(records: Sequence[AttackRecord]) -> int | None:
+    """The gradients of all attacks together; None where one does not count them."""
+    counts = [record.gradients for record in records]
+    return None if None in counts else sum(filter(None, counts))
 
 
 def _median(rmse: np.ndarray) -> float | None:
