@@ -7,6 +7,7 @@ from tfrobust.certification.certificate import Certificate
 from tfrobust.certification.estimate import Clever
 from tfrobust.core.ara import Ara, accuracy_robustness_area
 from tfrobust.core.bootstrap import Estimate
+from tfrobust.robustness.attack_record import AttackRecord
 from tfrobust.robustness.calibration import Calibration, fit_temperature
 from tfrobust.robustness.comparison import Comparison, compare, first_images
 from tfrobust.robustness.labels_report import LabelReport, LabelsReport
@@ -17,7 +18,7 @@ from tfrobust.robustness.performance import (
     Performance,
 )
 from tfrobust.robustness.predictions import Predictions
-from tfrobust.robustness.report import AraReport, AttackRecord
+from tfrobust.robustness.report import AraReport
 from tfrobust.robustness.thresholds import youden_thresholds
 
 __all__ = [

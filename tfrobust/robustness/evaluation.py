@@ -21,6 +21,7 @@ from tfrobust.core.images import arrays, checked_images, checked_labels
 from tfrobust.core.input_range import check_range
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
+from tfrobust.robustness.attack_record import AttackRecord
 from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.checks import run_checks
 from tfrobust.robustness.clean import clean_pass
@@ -31,7 +32,7 @@ from tfrobust.robustness.partials import MissingShards, Outcome, Partials, Unit
 from tfrobust.robustness.predictions import UNKNOWN, Predictions, checked_names
 from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
 from tfrobust.robustness.probes import probe
-from tfrobust.robustness.report import AraReport, AttackRecord
+from tfrobust.robustness.report import AraReport
 
 GOALS = {"attack": Misclassified(), "btr": BelowChance()}
 # A unit has several blocks of images: some images need no attack, and others take their places.
@@ -63,8 +64,6 @@ class Evaluation:
         preset, attacks, class_names = options.preset, options.attacks, options.class_names
         if attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-        if options.seed < 0:
-            raise InputError(f"expected a seed of at least 0, got {options.seed}")
         bounds = checked_bounds(options.bounds)
         self.network = as_classifier(network, input_range=options.input_range)
         images, labels = arrays(images, labels)
@@ -72,11 +71,6 @@ class Evaluation:
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
         self.labels = checked_labels(labels, len(self.images), self.num_classes)
-        if attacks is not None and options.pool is not None:
-            raise InputError(
-                "expected a pool or attacks, got both: a preset blends with the pool. Add "
-                "Blend(pool) to the attacks"
-            )
         pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
         self.attacks = (
             preset_attacks(preset, self.images, bounds, self.network.has_gradient, pool)

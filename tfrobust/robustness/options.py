@@ -9,11 +9,16 @@ import numpy as np
 from tfrobust.attacks import Attack
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.input_range import Range
+from tfrobust.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is said of an evaluation besides its network and images; see `evaluate`."""
+    """What is said of an evaluation besides its network and images; see `evaluate`.
+
+    Raises:
+        InputError: a seed below 0, or a pool beside attacks, which would not be used.
+    """
 
     input_range: Range | None = None
     preset: str = "standard"
@@ -30,6 +35,15 @@ class Options:
     progress: bool = True
     smoke: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"expected a seed of at least 0, got {self.seed}")
+        if self.attacks is not None and self.pool is not None:
+            raise InputError(
+                "expected a pool or attacks, got both: a preset blends with the pool. Add "
+                "Blend(pool) to the attacks"
+            )
 
 
 DEFAULT = Options()

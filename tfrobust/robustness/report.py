@@ -1,7 +1,6 @@
 """What an evaluation found, as a record."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -16,47 +15,13 @@ from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
 from tfrobust.core.records import Array, Record, brief
 from tfrobust.errors import InputError
+from tfrobust.robustness.attack_record import AttackRecord, gradients_of
 from tfrobust.robustness.examples import Example
 from tfrobust.robustness.predictions import Predictions
 from tfrobust.robustness.second_opinion import told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class AttackRecord:
-    """What one attack found for one goal.
-
-    Args:
-        name: the attack's name, which says how long it searched.
-        goal: "attack" (the image is misclassified) or "btr" (its label is no more likely than a
-            guess).
-        ara: the area that this attack alone would give.
-        rmse: float64 (N,), the sizes of its perturbations, RMSE of pixels from 0 to 1. A size is
-            infinite where the attack found none.
-        won: for how many images no other attack found a smaller size. In a tie the first attack
-            wins. An image that meets the goal unchanged counts for no attack.
-        late: how many perturbations were found so late in the search that their sizes are not to
-            be trusted.
-        seconds: the time that the attack took.
-        gradients: how many gradients of the network it took for each image, at most; None where
-            nobody counted.
-        queries: how many answers it asked for, for each image at most, if it needs no gradient;
-            None where nobody counted.
-    """
-
-    name: str
-    goal: str
-    ara: Ara
-    rmse: Array
-    won: int
-    late: int
-    seconds: float
-    gradients: int | None
-    queries: int | None
-
-    __repr__ = brief
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -199,12 +164,12 @@ class AraReport(Record, Presented):
 
         None where an attack does not count them.
         """
-        return _counted(self.attacks)
+        return gradients_of(self.attacks)
 
     @property
     def btr_gradients(self) -> int | None:
         """How many gradients for each image, at most, the BTR ARA rests on; None as above."""
-        return _counted([record for record in self.attacks if record.goal == "btr"])
+        return gradients_of([record for record in self.attacks if record.goal == "btr"])
 
     @property
     def second_opinion(self) -> str:
@@ -298,12 +263,6 @@ def _check_between(certified: np.ndarray, attacked: np.ndarray) -> None:
             f"changed by {attacked[first]:.6g} (RMSE). The certificate is of another network or of "
             "other images, or one of the two is wrong"
         )
-
-
-def _counted(records: Sequence[AttackRecord]) -> int | None:
-    """The gradients of all attacks together; None where one does not count them."""
-    counts = [record.gradients for record in records]
-    return None if None in counts else sum(filter(None, counts))
 
 
 def _median(rmse: np.ndarray) -> float | None:

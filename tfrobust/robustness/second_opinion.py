@@ -8,7 +8,7 @@ import numpy as np
 from tfrobust.core.second_opinion import TAKEN_OVER, TITLE
 
 if TYPE_CHECKING:
-    from tfrobust.robustness.report import AttackRecord
+    from tfrobust.robustness.attack_record import AttackRecord
 
 GOALS = {"attack": "misclassification", "btr": "BTR"}
 NOT_TAKEN = "second opinion: none; no other library's attack was run just below the sizes found"
