@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tfrobust.explanations import Dissection
 from tfrobust.metrics import Table
 from tfrobust.robustness import AraReport, compare
 
@@ -83,3 +84,13 @@ def test_without_pandas_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install 'tfrobust\[dataframe\]'"):
         make_report().to_dataframe()
+
+
+def test_a_dissection_has_a_row_for_each_unit_and_a_notebook_one_for_each_concept() -> None:
+    overlaps, chance = np.array([[0.5, 0.1], [0.0, 0.03]]), np.array([[0.1, 0.1], [0.0, 0.0]])
+    found = Dissection(("<lung>", "heart"), {"last": overlaps}, {"last": chance})
+    frame = found.to_dataframe()
+    assert frame.loc[("last", 0)].tolist() == ["<lung>", 0.5, 0.1, True]
+    assert frame.loc[("last", 1)].tolist() == ["heart", 0.03, 0.0, False]
+    page = found._repr_html_()
+    assert "&lt;lung&gt;" in page and "<lung>" not in page and "last, unit 0" in page

@@ -1,3 +1,5 @@
+from .concepts import Concepts as Concepts
+from .concepts import load_concepts as load_concepts
 from .info import DatasetInfo as DatasetInfo
 from .loading import load as load
 from .planted import Planted as Planted

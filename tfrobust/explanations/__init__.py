@@ -1,7 +1,9 @@
 """Explanations: the adversarial ones of the paper, others to compare them with."""
 
+from tfrobust.explanations.ablation import Ablation, ablate, switched_off
 from tfrobust.explanations.adversarial import Adversarial, at_sizes, explain
 from tfrobust.explanations.base import Method
+from tfrobust.explanations.dissection import Dissection, Unit, dissect
 from tfrobust.explanations.explanation import Explanation
 from tfrobust.explanations.grad_cam import GradCAM
 from tfrobust.explanations.gradients import (
@@ -23,7 +25,9 @@ from tfrobust.explanations.targets import rivals
 __all__ = [
     "LIME",
     "RISE",
+    "Ablation",
     "Adversarial",
+    "Dissection",
     "Explanation",
     "GradCAM",
     "GradientsInputs",
@@ -36,10 +40,14 @@ __all__ = [
     "SmallestChange",
     "SmoothGrad",
     "SparseChange",
+    "Unit",
     "VanillaGradients",
+    "ablate",
     "at_sizes",
+    "dissect",
     "explain",
     "growing",
     "overview",
     "rivals",
+    "switched_off",
 ]

@@ -1,6 +1,7 @@
 """What methods that look at the features of a layer share: how the layer is found."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -44,6 +45,34 @@ class FeatureMethod(MapMethod):
         return network, found[_checked(found, self.layer)]
 
 
+def feature_layers(
+    model: Classifier, names: Sequence[str] | None
+) -> tuple[keras.Model, dict[str, keras.KerasTensor]]:
+    """Layers with features at places, and a network in which they are.
+
+    Args:
+        model: has a Keras network behind it.
+        names: which layers; None for the last one of each height and width.
+
+    Returns:
+        The network, images → logits, with nested models opened if need be; and the layers' outputs
+        (B, h, w, channels) in it, by name.
+
+    Raises:
+        InputError: the network's layers are not known, or one is not among them.
+    """
+    network = model.network
+    found = _spatial(network)
+    if not set(names if names is not None else _names(network, found)[:1] or [""]) <= set(found):
+        network = _opened(network)
+        found = _spatial(network)
+    if names is not None:
+        return network, {_checked(found, name): found[name] for name in names}
+    _last(network, found, "dissection")
+    of_size = {found[name].shape[1:3]: name for name in _names(network, found)}
+    return network, {name: found[name] for name in of_size.values()}
+
+
 def shown_large(evidence: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Sums of features as a map: what speaks for the class, resized, from 0 to 1.
 
@@ -77,6 +106,8 @@ def _spatial(network: keras.Model | None) -> dict[str, Any]:
     for depth in sorted(depths, reverse=True):
         for node in depths[depth]:
             shape = node.outputs[0].shape
+            if isinstance(node.operation, keras.layers.ZeroPadding2D):
+                continue  # it shows nothing new
             if not node.is_input and len(shape) == 4 and shape[1:3] != (1, 1):
                 found[node.operation.name] = node.outputs[0]
     return found
@@ -94,8 +125,19 @@ def _opened(network: keras.Model | None) -> keras.Model | None:
             return operation
         return lambda values, **_: nested._run_through_graph(values, operation_fn=inside)
 
+    return run_through(network, inside)
+
+
+def run_through(network: Any, replace: Callable[[Any], Any]) -> keras.Model:
+    """A network with other operations in the places of its own, which shares its weights.
+
+    Args:
+        network: with a graph of layers, such as a functional model.
+        replace: an operation → what is called in its stead.
+    """
+    graph: Any = getattr(network, "_functional", None) or network
     images = keras.Input(batch_shape=graph.inputs[0].shape, dtype=graph.inputs[0].dtype)
-    return keras.Model(images, graph._run_through_graph(images, operation_fn=inside))
+    return keras.Model(images, graph._run_through_graph(images, operation_fn=replace))
 
 
 def _names(network: keras.Model | None, found: dict[str, Any]) -> list[str]:

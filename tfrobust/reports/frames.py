@@ -19,7 +19,7 @@ from tfrobust.robustness.report import AraReport
 if TYPE_CHECKING:
     import pandas
 
-    from tfrobust import metrics
+    from tfrobust import explanations, metrics
     from tfrobust.explanations import Explanation
 
 LONGEST_NAME = 60
@@ -157,3 +157,11 @@ def metrics_frame(table: "metrics.Table") -> "pandas.DataFrame":
     names = ("method", "measure", "mean", "low", "high")
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     return _frame(columns, None).set_index(["method", "measure"])
+
+
+def dissection_frame(found: "explanations.Dissection") -> "pandas.DataFrame":
+    """A row for each unit, with the concept that it fits best."""
+    units = found.units()
+    columns = {name: [getattr(unit, name) for unit in units] for name in units[0]._fields}
+    columns["is_detector"] = [unit.is_detector for unit in units]
+    return _frame(columns, None).set_index(["layer", "unit"])

@@ -14,4 +14,4 @@ def metrics_notebook(table: "metrics.Table") -> str:
         [method, *(str(mean or "–") for mean in means)] for method, means in table.means().items()
     ]
     shown = Table(["method", *table.columns], rows)
-    return render("metrics_notebook.html", table=shown, note=table.note)
+    return render("table_notebook.html", table=shown, note=table.note)

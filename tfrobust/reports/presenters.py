@@ -6,6 +6,7 @@ from typing import Any
 from tfrobust.reports import (
     certificates,
     comparison,
+    dissection,
     explanation,
     figures,
     frames,
@@ -31,6 +32,8 @@ PRESENTERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("Clever", "notebook"): certificates.clever_notebook,
     ("Comparison", "dataframe"): frames.comparison_frame,
     ("Comparison", "notebook"): comparison.comparison_notebook,
+    ("Dissection", "dataframe"): frames.dissection_frame,
+    ("Dissection", "notebook"): dissection.dissection_notebook,
     ("Explanation", "dataframe"): frames.explanation_frame,
     ("Explanation", "html"): explanation.explanation_page,
     ("Explanation", "notebook"): explanation.explanation_notebook,
