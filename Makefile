@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
-	bench-training bench-input bench-black-box bench-attacks bench-presets bench-explanations \
-	bench-attackbench bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
+	bench-training bench-gpu bench-input bench-black-box bench-attacks bench-presets \
+	bench-explanations bench-attackbench bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -25,6 +25,10 @@ measure: $(VENV)/installed
 # ResNet-44's training steps, beside stock fit and PyTorch's (--torch_python: a Python that has it).
 bench-training: $(VENV)/installed
 	$(BIN)/python benchmarks/training_speed.py
+
+# All that only a GPU can show, in a quarter of an hour: tests, steps, presets, ImageNet's input.
+bench-gpu: $(VENV)/installed
+	$(BIN)/python benchmarks/gpu.py
 
 bench-input: $(VENV)/installed
 	$(BIN)/python benchmarks/input_speed.py

@@ -107,7 +107,7 @@ def newest(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_some_are_killed_end_as_two_left_alone(
+def test_two_workers_of_which_one_is_killed_end_as_two_left_alone(
     root: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
@@ -116,13 +116,11 @@ def test_two_workers_of_which_some_are_killed_end_as_two_left_alone(
     assert done.returncode == 0, done.stderr[-3000:]
     assert "smoke run, not a measurement" in done.stdout
 
-    log, rng = tmp_path / "log", random.Random(0)
+    log = tmp_path / "log"
     process = programs.start(trained(root, cut), log, log)
-    for _ in range(2):
-        begun = newest(cut)
-        wait(lambda begun=begun: newest(cut) > begun, log)
-        rng.choice(ray_processes.named("RayTrainWorker")).kill()
-        wait(lambda: "all workers start again" in log.read_text(), log)
+    wait(lambda: newest(cut) > 0, log)
+    random.choice(ray_processes.named("RayTrainWorker")).kill()
+    wait(lambda: "all workers start again" in log.read_text(), log)
     # Then by Ctrl-C, and the same command goes on.
     begun = newest(cut)
     wait(lambda: newest(cut) > begun, log)
@@ -140,6 +138,7 @@ def test_two_workers_of_which_some_are_killed_end_as_two_left_alone(
     rows, others = read_metrics(one), read_metrics(other)
     assert [row["step"] for row in rows] == [row["step"] for row in others] != []
     for row, twin in zip(rows, others, strict=True):
-        # Uncompiled steps of several workers do not round alike from run to run; measured 1e-5.
-        assert row["loss"] == pytest.approx(twin["loss"], rel=1e-3)
+        # Several workers' steps are not compiled, and do not round alike from run to run: 2e-7
+        # was measured. At a higher learning rate float32 would soon make more of it.
+        assert row["loss"] == pytest.approx(twin["loss"], rel=1e-5)
     assert not list(cut.glob("runs/.ray-*"))

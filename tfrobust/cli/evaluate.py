@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfrobust.cli import network, program, reading, workers
+from tfrobust.cli import network, program, reading, shards, workers
 from tfrobust.core import shipped
 from tfrobust.core.bounds import checked_bounds
+from tfrobust.core.mirror import Mirror, mirrored
+from tfrobust.core.remote import is_address
 from tfrobust.datasets.names import DRAWS
 from tfrobust.errors import InputError
 
@@ -72,18 +74,10 @@ flags.DEFINE_bool(
     "that were made for it, such as the recipe fashion_mnist_lipschitz",
     flag_values=FLAGS,
 )
-OUTPUT = "the folder to write to; default: runs/evaluate-MODEL-DATASET"
+OUTPUT = "the folder or address (s3://…) to write to; default: runs/evaluate-MODEL-DATASET"
 flags.DEFINE_string("output", None, OUTPUT, flag_values=FLAGS)
 flags.DEFINE_bool("fresh", False, "forget what is already measured there", flag_values=FLAGS)
-flags.DEFINE_string(
-    "shard", None, "do one part, such as 3/8, and write no report", flag_values=FLAGS
-)
-flags.DEFINE_bool(
-    "merge",
-    False,
-    "write the report of all parts, which are done; with --shard, if they are",
-    flag_values=FLAGS,
-)
+shards.define(FLAGS)
 WORKERS = "processes that share the work; default: one for each GPU"
 flags.DEFINE_integer("workers", None, WORKERS, flag_values=FLAGS, lower_bound=1)
 RAY = "share the work on the Ray cluster at this address, such as auto; or here, on this machine"
@@ -95,7 +89,7 @@ def evaluate(values: Any) -> None:
     from tfrobust.datasets.groups import read_labels
     from tfrobust.datasets.names import validate
 
-    shard = _shard(values)
+    shard = shards.given(values)
     network.check(values)
     if not values.model.startswith(shipped.PREFIX):
         values.model = str(shipped.find(values.model))
@@ -108,8 +102,18 @@ def evaluate(values: Any) -> None:
     bounds = checked_bounds(network.pair(values.bounds, "bounds"))
     validate(values.dataset, values.data_dir)
     read_labels(values.labels, values.group)
-    folder = Path(values.output or default_folder(values.model, values.dataset))
-    program.check_writable(folder)
+    place = values.output or str(default_folder(values.model, values.dataset))
+    if not is_address(place):
+        program.check_writable(Path(place))
+    with mirrored(place) as output:
+        _evaluate(values, output, shard, bounds)
+
+
+def _evaluate(
+    values: Any, output: Mirror, shard: tuple[int, int] | None, bounds: tuple[float, float] | None
+) -> None:
+    """Attacks, and writes what was found."""
+    folder = output.path
     if values.fresh:
         shutil.rmtree(folder / "evaluation", ignore_errors=True)
     # If TensorFlow were used before the workers start, it would take all the GPUs' memory.
@@ -173,12 +177,15 @@ def evaluate(values: Any) -> None:
     report: AraReport | LabelsReport
     if shard and not values.merge:
         print(
-            f"shard {values.shard} is done, in {folder / 'evaluation'}. Once all shards are done, "
+            f"shard {values.shard} is done, in {output.name(folder / 'evaluation')}. Once all are, "
             "the same command with --merge instead of --shard writes the report"
         )
         return
     try:
-        # Anew after a shard, to see what others have done meanwhile.
+        # Anew after a shard, to see what others have done meanwhile. Of two that end at once,
+        # each has sent its own before it looks.
+        output.send()
+        output.fetch()
         report = (kind(classifier, images, labels, options) if shard else evaluation).report()
     except MissingShards:
         if not shard:
@@ -195,7 +202,8 @@ def evaluate(values: Any) -> None:
             certificate = certify(classifier, images, labels, sigma=values.certify, n=values.draws)
         report = dataclasses.replace(report, certificate=certificate)
         _write(report, folder)
-    print(f"{report.summary()}\n\nreport  {folder / 'report.html'}\nfigures {folder / 'ara.json'}")
+    written = (output.name(folder / name) for name in ("report.html", "ara.json"))
+    print(report.summary(), "\nreport  {}\nfigures {}".format(*written), sep="\n")
 
 
 def _by_ray(values: Any, evaluation: "Evaluation", options: "Options") -> None:
@@ -253,24 +261,6 @@ def _check_certificate(values: Any) -> None:
     if values.shard:
         raise InputError("--certify goes with --merge or without shards: leave --shard out")
     check_settings(sigma=values.certify, n0=CHOOSING_DRAWS, n=values.draws, alpha=ALPHA, seed=0)
-
-
-def _shard(values: Any) -> tuple[int, int] | None:
-    """The part to do; None for all.
-
-    Raises:
-        InputError: it is no part, or the flags contradict each other.
-    """
-    if values.merge and (values.fresh or values.workers or values.ray):
-        raise InputError("--merge only writes the report: leave --fresh, --workers and --ray out")
-    if values.shard is None:
-        return None
-    if values.fresh or values.workers or values.ray:
-        raise InputError("--shard goes without --fresh, --workers and --ray")
-    parts = re.fullmatch(r"(\d{1,6})/(\d{1,6})", values.shard)
-    if not parts or not 1 <= int(parts[1]) <= int(parts[2]):
-        raise InputError(f"expected --shard from 1/n to n/n, such as 3/8, got {values.shard!r}")
-    return int(parts[1]), int(parts[2])
 
 
 def _model_and_data(values: Any) -> tuple[Any, Any]:

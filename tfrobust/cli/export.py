@@ -7,6 +7,8 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import network, program, reading
+from tfrobust.core.mirror import mirrored
+from tfrobust.core.remote import is_address
 from tfrobust.core.temperature import checked_temperature
 from tfrobust.errors import InputError
 
@@ -21,7 +23,7 @@ network.define(FLAGS)
 flags.DEFINE_string(
     "output",
     None,
-    "the folder of versions, such as saved_models/NAME",
+    "the folder of versions, such as saved_models/NAME, or its address (s3://…)",
     flag_values=FLAGS,
     required=True,
 )
@@ -51,8 +53,14 @@ def export(values: Any) -> None:
         raise InputError(f"expected --forms out of {', '.join(FORMS)}, got {', '.join(unknown)}")
     network.check(values)
     checked_temperature(values.temperature)
-    output = Path(values.output)
-    program.check_writable(output)
+    if not is_address(values.output):
+        program.check_writable(Path(values.output))
+    with mirrored(values.output, versions=True) as output:
+        print(f"model {output.name(_export(values, output.path))}/")
+
+
+def _export(values: Any, output: Path) -> Path:
+    """Exports; → the folder of the version."""
     program.import_tensorflow()
     from tfrobust.core import loading
     from tfrobust.exporting.saved_model import export as write
@@ -67,7 +75,7 @@ def export(values: Any) -> None:
     for text in reading.settle(values):
         print(f"warning: {text}", file=sys.stderr)
     try:
-        folder = write(
+        return write(
             classifier,
             output,
             class_names=names,
@@ -78,7 +86,6 @@ def export(values: Any) -> None:
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was written.") from None
-    print(f"model {folder}/")
 
 
 def main() -> None:

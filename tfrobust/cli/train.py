@@ -1,5 +1,6 @@
 """Trains a robust classifier, measures, explains and exports it."""
 
+import contextlib
 import dataclasses
 import difflib
 from pathlib import Path
@@ -9,6 +10,8 @@ from absl import flags
 
 from tfrobust.cli import flags as config_flags
 from tfrobust.cli import program, workers
+from tfrobust.core.mirror import Mirror, mirrored
+from tfrobust.core.remote import is_address
 from tfrobust.errors import InputError
 from tfrobust.models.names import ARCHITECTURES
 from tfrobust.runs import cluster, network_files, recipes
@@ -34,10 +37,15 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("runs_dir", "runs", "folder of the runs", flag_values=FLAGS)
 flags.DEFINE_string(
-    "run_dir", None, "this very run folder; default: a new one in --runs_dir", flag_values=FLAGS
+    "run_dir",
+    None,
+    "this very run folder, or its address (s3://…); default: a new one in --runs_dir",
+    flag_values=FLAGS,
 )
 flags.DEFINE_bool("fresh", False, "start anew, whatever is unfinished", flag_values=FLAGS)
-flags.DEFINE_string("saved_models", "saved_models", "folder of the exports", flag_values=FLAGS)
+flags.DEFINE_string(
+    "saved_models", "saved_models", "folder or address of the exports", flag_values=FLAGS
+)
 flags.DEFINE_bool(
     "jit",
     None,
@@ -130,28 +138,43 @@ def _train(values: Any) -> None:
             "--workers goes with --ray, which starts them. Without it, all GPUs of this machine "
             "train; for several machines, call the program on each with TF_CONFIG"
         )
-    program.check_writable(Path(values.runs_dir if values.run_dir is None else values.run_dir))
-    program.check_writable(Path(values.saved_models))
-    many = hosts is not None or values.ray
+    for place in (values.run_dir or values.runs_dir, values.saved_models):
+        if not is_address(place):
+            program.check_writable(Path(place))
+    if is_address(values.runs_dir):
+        raise InputError("--runs_dir is a folder of this machine; --run_dir takes an address")
+    with contextlib.ExitStack() as places:
+        run_dir = None
+        if values.run_dir is not None:
+            run_dir = places.enter_context(mirrored(values.run_dir))
+        models = places.enter_context(mirrored(values.saved_models, versions=True))
+        told = _trained(values, config, hosts is not None, run_dir, models)
+        print(models.told(run_dir.told(told) if run_dir else told), end="")
+
+
+def _trained(
+    values: Any, config: Config, hosts: bool, run_dir: Mirror | None, saved_models: Mirror
+) -> str:
+    """Does the run; → what is to be printed, which on other hosts than the chief is nothing."""
+    many = hosts or values.ray is not None
     program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=many)
     arguments = {
         "runs_dir": Path(values.runs_dir),
-        "run_dir": None if values.run_dir is None else Path(values.run_dir),
+        "run_dir": run_dir and run_dir.path,
         "fresh": values.fresh,
-        "saved_models": Path(values.saved_models),
+        "saved_models": saved_models.path,
         "jit": values.jit,
         "peer_timeout": values.peer_timeout,
     }
     if values.ray:
         from tfrobust.cli import ray_training
 
-        print(ray_training.run(config, arguments, address=values.ray, count=values.workers))
-        return
+        found = ray_training.run(config, arguments, address=values.ray, count=values.workers)
+        return f"{found}\n"
     from tfrobust.runs import stages
 
     summary = stages.run(config, **arguments)
-    if summary is not None:
-        print(summary)
+    return "" if summary is None else f"{summary}\n"
 
 
 def _check_ray(values: Any, hosts: cluster.Cluster | None) -> None:
@@ -164,6 +187,8 @@ def _check_ray(values: Any, hosts: cluster.Cluster | None) -> None:
         raise InputError("--ray goes without TF_CONFIG, which Ray sets for its own workers")
     if values.cpu_devices > 1:
         raise InputError("--ray goes without --cpu_devices: its --workers are processes")
+    if address := next(filter(is_address, (values.run_dir or "", values.saved_models)), None):
+        raise InputError(f"--ray goes without addresses: its workers share a disk; got {address}")
     workers.check_ray(values.ray)
 
 

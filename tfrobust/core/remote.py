@@ -37,6 +37,7 @@ PACKAGES = {
     "abfs": "adlfs",
     "az": "adlfs",
 }
+OBJECT_STORES = {"s3", "gs", "gcs", "abfs", "az"}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HASH = re.compile(r"sha256=[0-9a-f]{64}")
 
@@ -126,7 +127,7 @@ class _File:
 
 def _listed(place: str) -> list[_File]:
     """The files of the network: one, or a folder's; of a folder of versions the newest's."""
-    system, path = _system(place)
+    system, path = storage_of(place)
     try:
         if _scheme(place) in UNPROVEN or system.isfile(path):
             name = _called(path)
@@ -153,14 +154,21 @@ def _listed(place: str) -> list[_File]:
     ]
 
 
-def _system(place: str) -> tuple[Any, str]:
-    """What reads the address, and the path in it."""
+def storage_of(place: str) -> tuple[Any, str]:
+    """What reads and writes an address, and the path in it.
+
+    Args:
+        place: the address, without a hash.
+
+    Raises:
+        InputError: nothing reads such addresses, or a package for it is missing; it is named.
+    """
     if "::" in place:
         raise InputError(f"expected {EXPECTED}; got a chain of addresses, {place}")
     try:
         import fsspec
 
-        system, path = fsspec.url_to_fs(place)
+        return fsspec.url_to_fs(place)
     except ImportError as error:
         package = PACKAGES.get(_scheme(place), "fsspec")
         raise InputError(
@@ -168,7 +176,11 @@ def _system(place: str) -> tuple[Any, str]:
         ) from None
     except ValueError as error:
         raise InputError(f"expected {EXPECTED}; {place} cannot be read: {error}") from None
-    return system, path
+
+
+def is_object_store(place: str) -> bool:
+    """Whether a file at this address appears whole or not at all when it is put there."""
+    return _scheme(place) in OBJECT_STORES
 
 
 def _scheme(place: str) -> str:
