@@ -17,6 +17,7 @@ def test_recipes_have_the_values_that_they_had_in_version_0_1(name: str) -> None
     old |= {"fit": "crop", "balance": "none"}
     old |= {"weights": None, "frozen_epochs": 0, "psi_initial_share": None, "eval_draw": None}
     old |= {"keep_best": "none", "patience": None}
+    old |= {"attention": False, "drop": "none", "drop_rate": 0.5}
     # Six of few images are too few.
     old |= {"epochs": None} if name in ("folder", "radiographs") else {}
     old |= {"margin_epsilon": None, "margin_temperature": None}

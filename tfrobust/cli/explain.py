@@ -29,6 +29,7 @@ instance:
 
 # The class in tfrobust.explanations that each name stands for.
 METHODS = {
+    "attention": "Attention",
     "grad_cam": "GradCAM",
     "gradients": "VanillaGradients",
     "gradients_inputs": "GradientsInputs",

@@ -12,6 +12,7 @@ import wrapt
 
 # Each class that `register_keras_serializable` registers, and the module that defines it.
 CLASSES = {
+    "AttentionPooling": "tfrobust.models.attention",
     "AsLogits": "tfrobust.core.outputs",
     "InputGradientPenalty": "tfrobust.training.penalty",
     "L2MinWalk": "tfrobust.training.adversarial",
@@ -23,8 +24,10 @@ CLASSES = {
     "Orthogonal": "tfrobust.models.orthogonal",
     "PsiController": "tfrobust.training.psi",
     "RobustClassifier": "tfrobust.training.classifier",
+    "ShakeDrop": "tfrobust.models.dropped_branch",
     "SpaceToDepth": "tfrobust.models.lipschitz_layers",
     "SpatialShift": "tfrobust.models.lipschitz_layers",
+    "StochasticDepth": "tfrobust.models.dropped_branch",
     "Trades": "tfrobust.training.ball",
 }
 # This module is imported with Keras. An activation is a function, for which nothing can stand, and

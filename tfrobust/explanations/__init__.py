@@ -2,6 +2,7 @@
 
 from tfrobust.explanations.ablation import Ablation, ablate, switched_off
 from tfrobust.explanations.adversarial import Adversarial, at_sizes, explain
+from tfrobust.explanations.attention import Attention
 from tfrobust.explanations.base import Method
 from tfrobust.explanations.dissection import Dissection, Unit, dissect
 from tfrobust.explanations.explanation import Explanation
@@ -27,6 +28,7 @@ __all__ = [
     "RISE",
     "Ablation",
     "Adversarial",
+    "Attention",
     "Dissection",
     "Explanation",
     "GradCAM",

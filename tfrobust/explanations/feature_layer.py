@@ -38,7 +38,7 @@ class FeatureMethod(MapMethod):
         """The network, with nested models opened if need be, and the output of the layer in it."""
         found = _spatial(network)
         if not (self.layer in found if self.layer else _names(network, found)):
-            network = _opened(network)
+            network = opened(network)
             found = _spatial(network)
         if self.layer is None:
             return network, found[_last(network, found, self.name)]
@@ -64,7 +64,7 @@ def feature_layers(
     network = model.network
     found = _spatial(network)
     if not set(names if names is not None else _names(network, found)[:1] or [""]) <= set(found):
-        network = _opened(network)
+        network = opened(network)
         found = _spatial(network)
     if names is not None:
         return network, {_checked(found, name): found[name] for name in names}
@@ -113,7 +113,7 @@ def _spatial(network: keras.Model | None) -> dict[str, Any]:
     return found
 
 
-def _opened(network: keras.Model | None) -> keras.Model | None:
+def opened(network: keras.Model | None) -> keras.Model | None:
     """The network with the layers of nested models in their places. It shares its weights."""
     graph: Any = getattr(network, "_functional", None) or network
     if not hasattr(graph, "_run_through_graph"):

@@ -1,6 +1,9 @@
 from . import published as published
+from .attention import AttentionPooling as AttentionPooling
 from .convert import half_huber as half_huber
 from .convert import logits_network as logits_network
+from .dropped_branch import ShakeDrop as ShakeDrop
+from .dropped_branch import StochasticDepth as StochasticDepth
 from .lipschitz import lipschitz_network as lipschitz_network
 from .lipschitz_layers import MaxMin as MaxMin
 from .lipschitz_layers import SpaceToDepth as SpaceToDepth

@@ -5,3 +5,5 @@ from typing import Literal, get_args
 ARCHITECTURES = ("resnet_cifar", "resnet_imagenet", "lipschitz")
 Activation = Literal["half_huber_relu", "relu"]
 ACTIVATIONS = get_args(Activation)
+Drop = Literal["none", "stochastic_depth", "shake_drop"]
+DROPS = get_args(Drop)

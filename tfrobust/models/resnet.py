@@ -6,8 +6,11 @@ import keras
 
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization
 from tfrobust.errors import InputError
-from tfrobust.models.names import ACTIVATIONS
+from tfrobust.models.attention import AttentionPooling
+from tfrobust.models.dropped_branch import ShakeDrop, StochasticDepth
+from tfrobust.models.names import ACTIVATIONS, DROPS, Drop
 
+DROP_LAYERS = {"stochastic_depth": StochasticDepth, "shake_drop": ShakeDrop}
 IMAGENET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
@@ -19,6 +22,9 @@ def resnet_cifar(
     width: int = 16,
     stem_stride: int = 1,
     activation: str = "half_huber_relu",
+    attention: bool = False,
+    drop: Drop = "none",
+    drop_rate: float = 0.5,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     synchronized: bool = False,
@@ -38,6 +44,11 @@ def resnet_cifar(
         stem_stride: of the first convolution. With 2, everything behind it costs a fourth, which
             pays for twice the width.
         activation: "half_huber_relu" or "relu".
+        attention: whether places are weighted by `AttentionPooling` instead of equally.
+        drop: what becomes of the blocks' branches at random while the network trains: "none",
+            "stochastic_depth" or "shake_drop" (`StochasticDepth`, `ShakeDrop`).
+        drop_rate: how often the last block's branch is dropped, from 0 to below 1; earlier blocks
+            drop theirs more rarely, in proportion to their number.
         mean: of each channel, in units of pixels in [0, 1]; 0.5 when None.
         std: the standard deviation of each channel, likewise; 0.25 when None.
         synchronized: whether batch statistics are taken over all replicas of a strategy.
@@ -52,15 +63,16 @@ def resnet_cifar(
         raise InputError(f"expected a depth of 6n + 2 (8, 14, 20, …), got {depth}")
     if stem_stride not in (1, 2):
         raise InputError(f"expected a stem_stride of 1 or 2, got {stem_stride}")
-    build = _Builder(activation, synchronized)
+    blocks = (depth - 2) // 6
+    build = _Builder(activation, synchronized, drop, drop_rate, 3 * blocks)
     images, features = _normalized_input(input_shape, mean, std)
     features = build.conv(features, width, 3, stem_stride)
     for group in range(3):
-        for block in range((depth - 2) // 6):
+        for block in range(blocks):
             stride = 2 if group > 0 and block == 0 else 1
             features = build.basic_block(features, width * 2**group, stride, shortcut_size=3)
     features = build.norm_activation(features)
-    return _head(images, features, num_classes, f"resnet{depth}")
+    return _head(images, features, num_classes, attention, f"resnet{depth}")
 
 
 def resnet_imagenet(
@@ -70,6 +82,9 @@ def resnet_imagenet(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     width: int = 64,
     activation: str = "half_huber_relu",
+    attention: bool = False,
+    drop: Drop = "none",
+    drop_rate: float = 0.5,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     synchronized: bool = False,
@@ -94,7 +109,7 @@ def resnet_imagenet(
     """
     if depth not in IMAGENET_BLOCKS:
         raise InputError(f"expected a depth of {sorted(IMAGENET_BLOCKS)}, got {depth}")
-    build = _Builder(activation, synchronized)
+    build = _Builder(activation, synchronized, drop, drop_rate, sum(IMAGENET_BLOCKS[depth]))
     images, features = _normalized_input(input_shape, mean, std)
     features = build.conv(features, width, 7, stride=2)
     features = keras.layers.ZeroPadding2D(1)(features)
@@ -105,17 +120,26 @@ def resnet_imagenet(
             stride = 2 if group > 0 and block == 0 else 1
             features = block_of(features, width * 2**group, stride, shortcut_size=1)
     features = build.norm_activation(features)
-    return _head(images, features, num_classes, f"resnet{depth}_imagenet")
+    return _head(images, features, num_classes, attention, f"resnet{depth}_imagenet")
 
 
 class _Builder:
     """The parts that both kinds of ResNet are made of."""
 
-    def __init__(self, activation: str, synchronized: bool) -> None:
+    def __init__(
+        self, activation: str, synchronized: bool, drop: str, drop_rate: float, blocks: int
+    ) -> None:
         if activation not in ACTIVATIONS:
             raise InputError(f"expected an activation of {ACTIVATIONS}, got {activation!r}")
+        if drop not in DROPS or not 0 <= drop_rate < 1:
+            raise InputError(
+                f"expected a drop of {DROPS} and a drop_rate from 0 to below 1, got {drop!r} and "
+                f"{drop_rate}"
+            )
         self.activation = activation
         self.synchronized = synchronized
+        self.drop, self.drop_rate, self.blocks = DROP_LAYERS.get(drop), drop_rate, blocks
+        self.block = 0
 
     def conv(
         self,
@@ -153,7 +177,7 @@ class _Builder:
         shortcut = self._shortcut(features, active, channels, stride, shortcut_size)
         inner = self.conv(active, channels, 3, stride)
         inner = self.conv(self.norm_activation(inner), channels, 3, zero=True)
-        return keras.layers.Add()([shortcut, inner])
+        return keras.layers.Add()([shortcut, self._dropped(inner)])
 
     def bottleneck_block(
         self, features: keras.KerasTensor, channels: int, stride: int, shortcut_size: int
@@ -163,7 +187,14 @@ class _Builder:
         inner = self.conv(active, channels, 1)
         inner = self.conv(self.norm_activation(inner), channels, 3, stride)
         inner = self.conv(self.norm_activation(inner), 4 * channels, 1, zero=True)
-        return keras.layers.Add()([shortcut, inner])
+        return keras.layers.Add()([shortcut, self._dropped(inner)])
+
+    def _dropped(self, branch: keras.KerasTensor) -> keras.KerasTensor:
+        """The next block's branch, with the layer that drops it."""
+        self.block += 1
+        if self.drop is None:
+            return branch
+        return self.drop(1 - self.drop_rate * self.block / self.blocks)(branch)
 
     def _shortcut(
         self,
@@ -197,13 +228,22 @@ def _normalized_input(
 
 
 def _head(
-    images: keras.KerasTensor, features: keras.KerasTensor, num_classes: int, name: str
+    images: keras.KerasTensor,
+    features: keras.KerasTensor,
+    num_classes: int,
+    attention: bool,
+    name: str,
 ) -> keras.Model:
     if num_classes < 2:
         raise InputError(f"expected at least 2 classes, got {num_classes}")
     # The loss and the penalty need float32 or float64, whatever the precision policy is.
     whole = keras.config.floatx()
-    features = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=whole)(features)
+    pool = (
+        AttentionPooling(dtype=whole)
+        if attention
+        else keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=whole)
+    )
+    features = pool(features)
     logits = keras.layers.Conv2D(num_classes, 1, kernel_initializer="he_uniform", dtype=whole)(
         features
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tfrobust.errors import InputError
-from tfrobust.models.names import ARCHITECTURES, Activation
+from tfrobust.models.names import ARCHITECTURES, Activation, Drop
 from tfrobust.runs.fields import record
 
 NETWORK_FILES = (".keras", ".h5")
@@ -47,6 +47,16 @@ class NetworkConfig:
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     """So many epochs at the start train the last layer alone, of a network with trained weights:
     all others keep their weights and their statistics of batch normalisation."""
+
+    attention: bool = False
+    """Whether a ResNet weighs places by learned attention, whose map is one more explanation."""
+
+    drop: Drop = "none"
+    """What becomes of a ResNet's blocks at random while it trains: stochastic_depth leaves them
+    out, shake_drop multiplies them by random numbers."""
+
+    drop_rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """How often the last block is dropped; earlier ones are dropped more rarely."""
 
     synchronized: bool = False
     """Whether batch normalisation takes its statistics over all devices."""
@@ -92,8 +102,19 @@ class NetworkConfig:
                 "expected `network.architecture` to be another than 'lipschitz' where there is "
                 "`network.mirrored`: it has no global pool, at which both views could meet"
             )
-        if self.synchronized and whole:
+        of_resnets = {
+            "synchronized": self.synchronized,
+            "attention": self.attention,
+            "drop": self.drop != "none",
+        }
+        for field, is_set in of_resnets.items():
+            if is_set and (whole or self.architecture == "lipschitz"):
+                raise InputError(
+                    f"expected `network.{field}` with a ResNet of this package only, got the "
+                    f"architecture {self.architecture!r}"
+                )
+        if self.mirrored and self.attention:
             raise InputError(
-                "expected `network.synchronized` with a ResNet of this package only, got the "
-                f"architecture {self.architecture!r}"
+                "expected either `network.mirrored` or `network.attention`: both views of an image "
+                "meet in a global average pool, in whose place attention stands"
             )
