@@ -1,12 +1,14 @@
-"""Measures the local server under load on this machine, beside direct calls of the same model.
+r"""Measures the local server under load on this machine, beside direct calls of the same model.
 
-    python benchmarks/serving.py --model saved_models/fashion_mnist_mini [--requests 20000]
+    python benchmarks/serving.py --model saved_models/fashion_mnist_mini [--requests 20000] \
+        [--before PATH]
 
 The clients run in a process of their own and share the cores with the server. Measured are requests
 of one image from one client and from eight, beside direct calls of the SavedModel from one thread
 and from eight; explanations likewise; sixteen clients that predict, of which none may fail;
 explainer.onnx beside the SavedModel; and the server's memory after a tenth of the requests and at
-the end. Each part takes at most --seconds.
+the end. Each part takes at most --seconds. With --before the server of an older checkout, as `git
+worktree add` makes one, is measured beside this one's, in turns.
 
 Prints a table, and writes benchmarks/results/serving.json.
 """
@@ -14,13 +16,9 @@ Prints a table, and writes benchmarks/results/serving.json.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import turns
+from serving_load import asking, hammer, inputs_of
 
 HERE = Path(__file__).resolve().parent
 CLIENTS, CROWD = 8, 16
@@ -37,73 +36,12 @@ CLIENTS, CROWD = 8, 16
 MARKS = {"added_ms": 2.1, "share": 0.4, "memory": 1.05, "failed": 0}
 
 
-def hammer(call: Callable[[], Any], threads: int, seconds: float, most: int) -> dict[str, float]:
-    """Calls from some threads until the time or the number is up.
-
-    Gives how many calls ended well and how many failed, the rate, p50 and p99 of the former.
-    """
-    took: list[float] = []
-    failures: list[Exception] = []
-    end, left = time.perf_counter() + seconds, [most]
-
-    def work() -> None:
-        own = []
-        while time.perf_counter() < end and left[0] > 0:
-            left[0] -= 1
-            began = time.perf_counter()
-            try:
-                call()
-            except Exception as error:  # of any kind: it is a failure
-                failures.append(error)
-                continue
-            own.append(time.perf_counter() - began)
-        took.extend(own)
-
-    began = time.perf_counter()
-    workers = [threading.Thread(target=work) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    passed = time.perf_counter() - began
-    ordered = sorted(took)
-    for error in failures[:1]:
-        print(f"{len(failures)} failed, the first with {error}", file=sys.stderr)
-    return {
-        "requests": len(took),
-        "failed": len(failures),
-        "rate": round(len(took) / passed, 1),
-        "p50_ms": round(1e3 * statistics.median(ordered), 2),
-        "p99_ms": round(1e3 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 2),
-    }
-
-
-def inputs_of(signature: str, image: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays of one request."""
-    if signature == "serving_default":
-        return {"images": image}
-    wishes = {"target": np.array([-1], np.int32), "direction": np.array([1], np.int32)}
-    return {"images": image, **wishes, "rho": np.array([0.1], np.float32)}
-
-
 def clients(flags: argparse.Namespace) -> None:
     """The clients' process: sends requests, and prints what it measured."""
     import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = flags.name, flags.signature
-    image = np.load(flags.image)
-    for name, value in inputs_of(flags.signature, image).items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     with grpc.insecure_channel(flags.server) as channel:
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-
-        def call() -> None:
-            stub.Predict(request, timeout=60)
-
-        call()
+        call = asking(channel, flags.name, flags.signature, np.load(flags.image))
         print(json.dumps(hammer(call, flags.threads, flags.seconds, flags.requests)))
 
 
@@ -120,6 +58,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000, help="in the test of memory")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "serving.json")
+    parser.add_argument("--before", type=Path, help="an older checkout, to compare its server with")
     for name in ("server", "name", "signature", "image"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
@@ -129,6 +68,8 @@ def main() -> None:
         return
     if flags.model is None or not flags.model.is_dir():
         sys.exit(f"expected --model to be a folder of versions, got {flags.model}")
+    if flags.before is not None and not (flags.before / "tfrobust" / "serving").is_dir():
+        sys.exit(f"expected --before to be a checkout with a server, got {flags.before}")
     machine = turns.machine()
     import onnxruntime
     import tensorflow as tf
@@ -204,13 +145,21 @@ def main() -> None:
         print(f"| {name} | {row['requests']} | {row['rate']} | {row['p50_ms']} | {row['p99_ms']} |")
     for name, value in marks.items():
         print(f"{name}: {value}, mark {MARKS[name]}: {'met' if met[name] else 'MISSED'}")
+    compared = {}
+    if flags.before is not None:
+        from serving_versions import compare, table
+
+        compared = {"before_and_after": compare(flags.before, flags.model, image, flags.seconds)}
+        print(table(compared["before_and_after"]))
     turns.write(
         flags.output,
         {
             "command": f"python benchmarks/serving.py --model {flags.model} "
-            f"--requests {flags.requests} --seconds {flags.seconds:g}",
+            f"--requests {flags.requests} --seconds {flags.seconds:g}"
+            + (f" --before {flags.before}" if flags.before else ""),
             "machine": {**machine, "tensorflow": tf.__version__},
             "rows": rows,
+            **compared,
             "resident_mib": {"at a tenth": round(early, 1), "at the end": round(late, 1)},
             "marks": {k: {"value": v, "mark": MARKS[k], "met": met[k]} for k, v in marks.items()},
         },
