@@ -1,6 +1,10 @@
 """What messages take of the gRPC server while they come, and while they wait."""
 
+import contextlib
+import http.client
 import json
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +19,7 @@ from peak_memory import peak_mib
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfrobust.serving import receiving
-from tfrobust.serving.budget import LARGEST, Budget
+from tfrobust.serving.budget import FREE, LARGEST, Budget, Counted
 from tfrobust.serving.local import Server
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
@@ -64,39 +68,62 @@ def predict(server: Server) -> None:
 
 def test_a_budget_is_for_what_is_held() -> None:
     budget = Budget(10)
-    budget.take(10 * LARGEST)
-    with pytest.raises(Refused, match="Too many large requests come") as refused:
-        budget.take(1)
+    with Counted(budget) as large, Counted(budget) as small:
+        large.grow(FREE - 5)
+        large.grow(5 + 10 * LARGEST)
+        small.grow(FREE)
+        with pytest.raises(Refused, match="Too many large requests come") as refused:
+            small.grow(1)
     assert refused.value.code == "RESOURCE_EXHAUSTED"
-    budget.give_back(1)
-    budget.give_back(10 * LARGEST)
-    budget.take(10 * LARGEST)
+    with Counted(budget) as large:
+        large.grow(FREE + 10 * LARGEST)
 
 
-def test_calls_whose_messages_do_not_come_stop_nobody(models_folder, monkeypatch) -> None:
+@pytest.fixture(scope="module")
+def small(models_folder) -> Iterator[Server]:
+    """A server with few threads, for messages of 2 MiB."""
+    settings = Settings(port=0, rest_port=0, workers=1, queue=2, message_bytes=2 * MIB)
+    with Server(models_folder, settings) as server:
+        yield server
+
+
+def test_calls_whose_messages_do_not_come_stop_nobody(small: Server, monkeypatch) -> None:
     monkeypatch.setattr(receiving, "PATIENCE", 0.1)
     monkeypatch.setattr(receiving, "COMING", 4)
-    settings = Settings(port=0, rest_port=None, workers=1, queue=2)
-    with (
-        Server(models_folder, settings) as server,
-        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
 
-        def nothing() -> Iterator[bytes]:
-            time.sleep(20)
-            yield b""
+    def nothing() -> Iterator[bytes]:
+        time.sleep(20)
+        yield b""
 
-        # More than the server has threads.
-        calls = [
-            channel.stream_unary(PREDICT).future(nothing()) for _ in range(settings.threads + 2)
-        ]
+    with grpc.insecure_channel(f"127.0.0.1:{small.port}") as channel:
+        # The server has ten threads.
+        calls = [channel.stream_unary(PREDICT).future(nothing()) for _ in range(12)]
         began = time.monotonic()
-        predict(server)
+        predict(small)
         assert time.monotonic() - began < 5
         codes = [call.code().name for call in calls if call.done()]
         assert set(codes) == {"CANCELLED"}
         for call in calls:
             call.cancel()
+
+
+def test_large_bodies_that_do_not_end_keep_large_ones_out_but_no_small_ones(small: Server) -> None:
+    path = "/v1/models/tiny:predict"
+    preface = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 * MIB}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        told = []
+        # Nine times that much above what is free is more than four times 2 MiB.
+        for _ in range(9):
+            client = socket.create_connection(("127.0.0.1", small.rest_port), timeout=10)
+            stack.callback(client.close)
+            client.sendall(preface.encode() + b" " * (2 * MIB - 1000))
+            told.append(client)
+        ready, _, _ = select.select(told, [], [], 10)
+        assert ready[0].recv(100).startswith(b"HTTP/1.1 429")
+        connection = http.client.HTTPConnection("127.0.0.1", small.rest_port, timeout=10)
+        connection.request("POST", path, json.dumps({"instances": IMAGE.tolist()}))
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from tfrobust.errors import ReportedError
 from tfrobust.serving import rest_json
 from tfrobust.serving.browser_guard import BrowserGuard
-from tfrobust.serving.budget import Budget
+from tfrobust.serving.budget import Budget, Counted
 from tfrobust.serving.connections import impatient_protocol
 from tfrobust.serving.engine import Announced, Engine
 from tfrobust.serving.models import AVAILABLE, END, LOADING
@@ -149,10 +149,10 @@ class RestServer:
     async def _predict(self, request: Request, which: dict[str, Any]) -> Response:
         body = bytearray()
         left = threading.Event()
-        try:
+        with Counted(self._budget) as counted:
             async for chunk in request.stream():
                 body += chunk
-                self._budget.take(len(chunk))
+                counted.grow(len(chunk))
                 if len(body) > self._most:
                     raise Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
             zipped = request.headers.get("content-encoding", "").lower() == "gzip"
@@ -162,9 +162,7 @@ class RestServer:
                 return await to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
             finally:
                 watching.cancel()
-        finally:
-            left.set()
-            self._budget.give_back(len(body))
+                left.set()
 
     def _answer(
         self, body: bytes, zipped: bool, which: dict[str, Any], left: threading.Event

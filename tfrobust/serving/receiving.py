@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from tfrobust.serving.budget import Budget
+from tfrobust.serving.budget import Budget, Counted
 from tfrobust.serving.refused import Refused
 
 # So many come at one time. gRPC does not tell how much of a message it has.
@@ -41,21 +41,21 @@ class Receiver(grpc.ServerInterceptor):
         def answer(messages: Iterator[bytes], context: Any) -> Any:
             with self._turn(context):
                 message = next(messages, None)
-            count = len(message or b"")
             try:
                 if message is None:
                     raise Refused("INVALID_ARGUMENT", "expected a message, got none")
-                self._budget.take(count)
-                try:
-                    request = handler.request_deserializer(message)
-                except Exception:  # protobuf's kinds differ between its versions
-                    raise Refused("INVALID_ARGUMENT", "expected a message of its type") from None
-                del message
-                return handler.unary_unary(request, context)
+                with Counted(self._budget) as counted:
+                    counted.grow(len(message))
+                    try:
+                        request = handler.request_deserializer(message)
+                    except Exception:  # protobuf's kinds differ between its versions
+                        raise Refused(
+                            "INVALID_ARGUMENT", "expected a message of its type"
+                        ) from None
+                    del message
+                    return handler.unary_unary(request, context)
             except Refused as refused:
                 context.abort(getattr(grpc.StatusCode, refused.code), str(refused))
-            finally:
-                self._budget.give_back(count)
 
         # Only a handler of streams is called before its message has come.
         return grpc.stream_unary_rpc_method_handler(

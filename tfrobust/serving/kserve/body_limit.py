@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tfrobust.serving.budget import Budget
+from tfrobust.serving.budget import Budget, Counted
 from tfrobust.serving.json_memory import MOST_PARSED_BYTES, parsed_bytes
 from tfrobust.serving.refused import Refused
 
@@ -27,7 +27,7 @@ class BodyLimit:
             return
         body, parsed, more = bytearray(), 0, True
         refusal: tuple[int, str] | None = None
-        try:
+        with Counted(self._budget) as counted:
             while more and refusal is None:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -41,7 +41,7 @@ class BodyLimit:
                 elif parsed > MOST_PARSED_BYTES:
                     refusal = 413, "a request of too many numbers and lists"
                 try:
-                    self._budget.take(len(chunk))
+                    counted.grow(len(chunk))
                 except Refused as refused:
                     refusal = refusal or (429, str(refused))
             if refusal:
@@ -49,8 +49,6 @@ class BodyLimit:
                 await JSONResponse({"error": words}, status)(scope, receive, send)
             else:
                 await self._app(scope, _replayed(bytes(body), receive), send)
-        finally:
-            self._budget.give_back(len(body))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
