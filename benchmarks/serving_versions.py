@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,10 @@ def compare(before: Path, model: Path, image: np.ndarray, seconds: float) -> dic
     checkouts = {"before": before.resolve(), "after": HERE}
     rows: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
+        models = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (models / model.name).symlink_to(model.resolve())
         hosts = {
-            name: stack.enter_context(_hosted(path, model.resolve().parent))
-            for name, path in checkouts.items()
+            name: stack.enter_context(_hosted(path, models)) for name, path in checkouts.items()
         }
         channels = {
             name: stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))

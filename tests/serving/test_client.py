@@ -184,8 +184,9 @@ def test_arguments_are_checked(address: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="certificate"):
         Client(address, model=NAME, certificate=tmp_path / "none.pem")
     (tmp_path / "text.pem").write_text("no certificate")
-    with pytest.raises(InputError, match="PEM"):
-        Client("https://localhost:1", model=NAME, certificate=tmp_path / "text.pem")
+    for server in ("https://localhost:1", "localhost:1"):
+        with pytest.raises(InputError, match="PEM"):
+            Client(server, model=NAME, certificate=tmp_path / "text.pem")
 
 
 def test_the_program(root: Path, address: str, server, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from tfrobust.serving import protocol, tensors
+from tfrobust.serving import protocol, tensors, tls
 from tfrobust.serving.channel import Address, ServerError, Signatures
 
 PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -34,12 +34,13 @@ def credentials(address: Address) -> grpc.ChannelCredentials | None:
     """What TLS needs; None for a channel without it.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or holds no certificate or key.
     """
     ca = address.read(address.certificate)
     key, own = address.read(address.client_key), address.read(address.client_certificate)
     if ca is None and own is None:
         return None
+    tls.context(address)  # gRPC would find out later, and not say what is wrong.
     return grpc.ssl_channel_credentials(ca, key, own)
 
 

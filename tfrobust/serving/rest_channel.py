@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust.errors import InputError
+from tfrobust.serving import tls
 from tfrobust.serving.channel import Address, Channel, ServerError, Signatures, until_reached
 from tfrobust.serving.dtypes import as_bytes, check_received, check_sent, dtype_name, fitted
 from tfrobust.serving.http_deadline import NotConnected, opener
@@ -50,19 +50,7 @@ class RestChannel(Channel):
     def __init__(self, address: Address) -> None:
         super().__init__(address)
         self._signatures: Signatures | None = None
-        certificate = address.read(address.certificate)
-        try:
-            tls = ssl.create_default_context(
-                cadata=None if certificate is None else certificate.decode()
-            )
-            if address.client_certificate is not None:
-                tls.load_cert_chain(address.client_certificate, address.client_key)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"expected certificates and keys (PEM) at {address.certificate}, "
-                f"{address.client_certificate}, {address.client_key}: {error}"
-            ) from None
-        self._opener = opener(tls)
+        self._opener = opener(tls.context(address))
         self._url = (
             f"{address.server.rstrip('/')}/v1/models/{urllib.parse.quote(address.model, safe='')}"
         )
