@@ -1,23 +1,29 @@
-"""Compares recipes for CIFAR-10 on two CPU cores that all get the same time.
+"""Compares recipes for CIFAR-10 that all get the same time, as a search of Ray Tune.
 
     python benchmarks/recipe_search.py --data_dir ../shared/tfds --minutes 4 [--only l2_min]
 
-First, the steps of all recipes are timed, compiled and warm, while nothing else runs. Then each
-recipe is trained for as many steps as fit into the time; other programs may disturb that. The
+Each recipe is a trial, which has a whole machine to itself, or a GPU: on this machine they run
+one after the other, on a cluster (--ray auto) beside each other. A trial first times its steps,
+compiled and warm, and then trains for as many as fit into the time, which others may disturb. The
 attacked images are from the last 5,000 of the training split, which are not trained on. The test
 split is not looked at. A recipe that is in the results already, for the same time, is not run
 again. An interrupted training goes on.
 
-Prints a table, and writes benchmarks/results/recipe_search.json and, for each recipe, runs/search/.
+Prints a table, and writes benchmarks/results/recipe_search.json as trials end and, for each recipe,
+runs/search/. Needs Ray: pip install "tfrobust[ray]".
 """
 
 import argparse
+import contextlib
 import dataclasses
+import importlib.util
 import json
 import os
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +199,59 @@ def table(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def trial(asked: dict[str, Any]) -> None:
+    """One recipe, in a process that Ray Tune starts."""
+    from ray import tune
+
+    from tfrobust import datasets
+
+    os.chdir(asked["folder"])
+    flags = argparse.Namespace(**asked["flags"])
+    source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
+    tune.report({"name": asked["name"], "row": json.dumps(searched(asked["name"], source, flags))})
+
+
+def tune_all(wanted: list[str], flags: argparse.Namespace, keep: Callable[..., None]) -> list[str]:
+    """Runs the trials; → what went wrong.
+
+    Args:
+        wanted: the recipes' names.
+        flags: the command line.
+        keep: takes a recipe's name and its row when its trial has ended.
+    """
+    from tfrobust.cli.ray_connection import connected
+
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    with connected(flags.ray) as ray, tempfile.TemporaryDirectory() as storage:
+        from ray import tune
+
+        class Kept(tune.Callback):
+            def on_trial_result(
+                self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **_: Any
+            ) -> None:
+                keep(result["name"], json.loads(result["row"]))
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Resources"].get("CPU")]
+        # A whole machine, of the smallest; where there are GPUs, one with its part of the cores.
+        needs = {"cpu": int(min(node["CPU"] // node.get("GPU", 1) for node in nodes))}
+        if any(node.get("GPU") for node in nodes):
+            needs["gpu"] = 1
+        space = {
+            "name": tune.grid_search(wanted),
+            "flags": vars(flags),
+            "folder": os.getcwd(),
+        }
+        tuner = tune.Tuner(
+            tune.with_resources(trial, needs),
+            param_space=space,
+            run_config=tune.RunConfig(
+                name="recipe_search", storage_path=storage, callbacks=[Kept()], verbose=0
+            ),
+        )
+        with contextlib.redirect_stdout(sys.stderr):  # Tune tells of itself
+            return [str(error) for error in tuner.fit().errors]
+
+
 def main() -> None:
     """Runs what is missing, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -202,34 +261,37 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300, help="held out, that are attacked")
     parser.add_argument("--only", default="", help="a recipe's name, or a part of several")
     parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--ray", default="here", help="a cluster's address; default: this machine")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "recipe_search.json"
     )
     flags = parser.parse_args()
     if not flags.minutes > 0 or not 0 < flags.images <= HELD_OUT:
         parser.error(f"expected --minutes above 0 and --images from 1 to {HELD_OUT}")
+    if importlib.util.find_spec("ray") is None:
+        parser.error('expected Ray: pip install "tfrobust[ray]"')
     import turns
 
     results: dict[str, Any] = {"recipes": {}}
     if flags.output.exists():
         results = json.loads(flags.output.read_text())
     results |= {"command": command(flags), "machine": turns.machine(), "held_out": HELD_OUT}
-    from tfrobust import datasets
-
-    source = datasets.load(flags.dataset, data_dir=flags.data_dir, held_out=HELD_OUT)
     wanted = [
         name
         for name in ([flags.only] if flags.only in RECIPES else RECIPES)
         if flags.only in name and results["recipes"].get(name, {}).get("minutes") != flags.minutes
     ]
-    for name in wanted:
-        print(f"{name}: {planned_steps(name, source, flags)} steps", file=sys.stderr)
-    for name in wanted:
-        results["recipes"][name] = searched(name, source, flags)
+
+    def keep(name: str, row: dict[str, Any]) -> None:
+        results["recipes"][name] = row
         turns.write(flags.output, results)
         print(table(results["recipes"]), file=sys.stderr)
+
+    failed = tune_all(wanted, flags, keep) if wanted else []
     print(table(results["recipes"]))
     print(f"written: {flags.output}")
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 if __name__ == "__main__":
