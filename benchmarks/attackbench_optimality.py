@@ -4,6 +4,7 @@ A propagation is a forward or a backward pass of one image, as AttackBench count
 (arXiv 2404.19460). This module needs NumPy only.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -158,6 +159,12 @@ def local(rows: Sequence[Mapping[str, Any]], budget: int) -> dict[tuple[str, str
     return found
 
 
+def models_of(rows: Sequence[Mapping[str, Any]], budget: int) -> list[str]:
+    """The models on which at least three quarters of the attacks were run for a budget."""
+    counts = Counter(row["model"] for row in rows if row["budget"] == budget)
+    return [model for model, count in counts.items() if 4 * count >= 3 * max(counts.values())]
+
+
 def compiled(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
     """One record for each (model, attack), as AttackBench's site is made of.
 
@@ -181,12 +188,22 @@ def compiled(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> list[d
     return list(records.values())
 
 
-def overall(found: Mapping[tuple[str, str], float]) -> dict[str, float]:
-    """Global optimality: the mean over all models, of attacks that ran on every one."""
-    models = {model for model, _ in found}
-    means = {}
-    for attack in dict.fromkeys(attack for _, attack in found):
-        values = [value for (_, name), value in found.items() if name == attack]
-        if len(values) == len(models):
-            means[attack] = float(np.mean(values))
-    return means
+def overall(
+    rows: Sequence[Mapping[str, Any]], models: Sequence[str], budget: int, kept: int
+) -> dict[str, float]:
+    """Global optimality: the mean over models.
+
+    Args:
+        rows: the results.
+        models: which; an attack must have been run for the budget on each of them.
+        budget: the one that attacks were run for.
+        kept: the propagations that they are judged by, at most `budget`.
+    """
+    found = local(rows, kept)
+    run = {(row["model"], row["attack"]) for row in rows if row["budget"] == budget}
+    names = dict.fromkeys(row["attack"] for row in rows)
+    return {
+        name: float(np.mean([found[model, name] for model in models]))
+        for name in names
+        if all((model, name) in run for model in models)
+    }

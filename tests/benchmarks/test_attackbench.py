@@ -64,10 +64,17 @@ def test_local_takes_the_best_run_and_the_envelope_of_all(bench: ModuleType) -> 
     # The envelope is (1, 2): its area 1.5, that of no attack 2.
     assert bench.local(rows, 25) == {("m", "a"): 0, ("m", "b"): 1 - (2 - 1.5) / 0.5}
     assert bench.local(rows, 200) == {("m", "a"): 1, ("m", "b"): 0}
+    # Two attacks were run for 25 on one network, and one of them on the other: too few.
+    other = {**rows[0], "model": "n"}
+    assert bench.models_of([*rows, other], 25) == bench.models_of([*rows, other], 200) == ["m"]
+    more = [*rows, other, {**rows[2], "model": "n", "distances": {"25": [2.0, 4.0]}}]
+    assert bench.models_of(more, 25) == ["m", "n"]
+    # There both found (2, 4), so that both are the envelope.
+    assert bench.overall(more, ["m", "n"], 25, 25) == {"a": (0 + 1) / 2, "b": (0 + 1) / 2}
+    assert bench.overall(more, ["m"], 200, 200) == {"a": 1}
     records = bench.compiled(rows, ["model", "attack", "budget"])
     assert [one["budget"] for one in records] == [200, 25]
     assert [one["optimality"] for one in records] == [1, 0]
-    assert bench.overall({("m", "a"): 1.0, ("n", "a"): 0.5, ("m", "b"): 1.0}) == {"a": 0.75}
 
 
 def test_a_trail_counts_each_image_and_keeps_the_smallest(bench: ModuleType) -> None:
