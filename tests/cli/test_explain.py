@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfrobust.cli.explain import checked_sizes, chosen_class
+from tfrobust.cli.asked import chosen_class
+from tfrobust.cli.explain import checked_sizes
 from tfrobust.cli.pictures import readable
 from tfrobust.errors import InputError
 

@@ -16,6 +16,7 @@ PROGRAMS = (
     "predict",
     "evidence",
     "serve",
+    "annotate",
     "check_server",
 )
 
@@ -90,6 +91,10 @@ BEFORE_TENSORFLOW = [
     ("train --dataset folder:. --group patient", "expected --group to be column:NAME"),
     ("train --dataset folder:. --labels /nowhere.csv", "expected a CSV in UTF-8"),
     ("evaluate --model . --dataset folder:. --group column:x", "is one of its columns"),
+    ("annotate --model . --image x.png --methods lrp", "--methods of attention, grad_cam"),
+    ("annotate --model . --image x.png --output tools/train.py", "to be a folder of marks"),
+    ("train --annotations /nowhere", "there is none at /nowhere"),
+    ("train --annotations_weight 2", "expected --annotations where there is"),
     ("explain --model . --dataset mnistt", "Nearest names: mnist"),
     ("explain --model . --dataset mnist --images 0", "--images"),
     ("explain --model . --image x.png --html --output x.html", "writes its page beside x.html"),

@@ -20,6 +20,7 @@ from .pages import PAGES, ROOT, blocks, name_of
 # Pages that train, export, or evaluate more than once: a minute or more.
 SLOW = {
     "docs/guides/coming_from.md",
+    "docs/guides/contest.md",
     "docs/guides/evidence.md",
     "docs/guides/explain.md",
     "docs/guides/export.md",

@@ -151,7 +151,9 @@ import sys
 import keras, numpy as np, tensorflow as tf
 from tfrobust.errors import InputError
 from tfrobust.models import resnet_cifar
-from tfrobust.training import InputGradientPenalty, Madry, PsiController, RobustClassifier
+from tfrobust.training import (
+    EvidencePenalty, InputGradientPenalty, Madry, PsiController, RobustClassifier,
+)
 from tfrobust.runs import distribution
 from tfrobust.training.optimizer import L2SGD
 
@@ -171,6 +173,7 @@ def train(devices):
         classifier = RobustClassifier(
             network, penalty=InputGradientPenalty(), psi=PsiController(loss_target=3.0),
             adversarial=Madry(norm="l2", steps=2, share=0.5),
+            evidence=EvidencePenalty(np.uint8(255 * images[:3]), images[:3, ..., 0] > 0.5),
         )
         optimizer = L2SGD(0.05)
         optimizer.build(network.trainable_variables)

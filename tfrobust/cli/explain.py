@@ -1,6 +1,5 @@
 """Explains a network's decisions about pictures, and draws the explanations."""
 
-import importlib.util
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from tfrobust.cli import network, program, reading
+from tfrobust.cli import asked, program
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,52 +26,13 @@ instance:
   PROGRAM --model … --image folder/of/pictures --methods grad_cam,smooth_grad,smallest_change
   PROGRAM --model … --dataset fashion_mnist_mini --images 4 --animation gif"""
 
-# The class in tfrobust.explanations that each name stands for.
-METHODS = {
-    "attention": "Attention",
-    "grad_cam": "GradCAM",
-    "gradients": "VanillaGradients",
-    "gradients_inputs": "GradientsInputs",
-    "integrated_gradients": "IntegratedGradients",
-    "lime": "LIME",
-    "occlusion": "Occlusion",
-    "rise": "RISE",
-    "score_cam": "ScoreCAM",
-    "shap": "PartitionSHAP",
-    "smallest_change": "SmallestChange",
-    "smooth_grad": "SmoothGrad",
-    "sparse_change": "SparseChange",
-}
-MOST_IMAGES = 64
 MOST_SIZES = 8  # beside one another
 # Sizes on the page with a slider, RMSE of pixels from 0 to 1; the largest of --sizes is another.
 SLIDER_SIZES = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2)
 FRAMES = 12  # of an animation, after the image itself
 
 FLAGS = flags.FlagValues()
-network.define(FLAGS)
-flags.DEFINE_string("image", None, "a picture file, or a folder of them", flag_values=FLAGS)
-reading.define(FLAGS)
-flags.DEFINE_string("labels", None, program.LABELS, flag_values=FLAGS)
-flags.DEFINE_string("group", None, program.GROUP, flag_values=FLAGS)
-flags.DEFINE_string(
-    "dataset", None, "test images of this data set, instead of --image", flag_values=FLAGS
-)
-flags.DEFINE_string("data_dir", None, program.DATA_DIR, flag_values=FLAGS)
-flags.DEFINE_integer(
-    "images",
-    8,
-    "how many images of a folder or data set to take, the first ones",
-    flag_values=FLAGS,
-    lower_bound=1,
-    upper_bound=MOST_IMAGES,
-)
-flags.DEFINE_string(
-    "target",
-    None,
-    "the class or label to explain, name or number; default: the predicted class",
-    flag_values=FLAGS,
-)
+asked.define(FLAGS)
 flags.DEFINE_list(
     "sizes",
     ["0.1"],
@@ -81,7 +41,7 @@ flags.DEFINE_list(
 )
 flags.DEFINE_alias("rho", "sizes", flag_values=FLAGS)
 flags.DEFINE_list(
-    "methods", ["grad_cam"], f"other methods to show: {', '.join(METHODS)}", flag_values=FLAGS
+    "methods", ["grad_cam"], f"other methods to show: {', '.join(asked.METHODS)}", flag_values=FLAGS
 )
 flags.DEFINE_bool(
     "html",
@@ -108,53 +68,23 @@ def explain(values: Any) -> None:
     """Checks the flags, then draws."""
     from tfrobust.cli import pictures
 
-    network.check(values)
-    if (values.image is None) == (values.dataset is None):
-        raise InputError("expected either --image, a file or folder, or --dataset, a data set")
-    check_methods(values.methods)
+    asked.check(values)
+    asked.check_methods(values.methods)
     sizes = checked_sizes(values.sizes)
     output = Path(values.output or f"{_stem(values)}-explained.png")
     if values.html and output.suffix == ".html":
         raise InputError(f"expected --output to be a PNG; --html writes its page beside {output}")
     pictures.check_output(output, [values.image or ""])
     program.check_writable(output.resolve().parent)
-    paths: list[Path] = []
-    if values.dataset is None:
-        paths = pictures.readable(Path(values.image), values.images, values.frame)
-    else:
-        from tfrobust.datasets.groups import read_labels
-        from tfrobust.datasets.names import validate
-
-        validate(values.dataset, values.data_dir)
-        read_labels(values.labels, values.group)
+    paths = asked.paths_of(values)
     program.import_tensorflow()
     from tfrobust import explanations
     from tfrobust.cli import explained
     from tfrobust.core.files import write_atomically
-    from tfrobust.core.images import GREY_OR_COLOUR
     from tfrobust.reports.animation import animate
 
-    classifier = network.read(values)
-    channels = classifier.image_shape[-1]
-    if channels not in GREY_OR_COLOUR:
-        raise InputError(
-            f"expected a network of pictures, which have 1 or 3 channels, but {values.model} takes "
-            f"{channels}. Give arrays in Python: tfrobust.explain(network, images)"
-        )
-    known = network.class_names(values)
-    for text in reading.settle(values, values.dataset):
-        pictures.note(f"warning: {text}")
-    found = (
-        explained.of_files(paths, classifier.image_shape, values)
-        if paths
-        else explained.of_data_set(values, classifier)
-    )
-    names = known or [str(number) for number in range(classifier.check(found.images))]
-    target = chosen_class(values.target, names)
-    if classifier.task == "multi-label":
-        classifier, found, names = explained.about_label(classifier, found, names, target)
-        target = 1
-    methods = [getattr(explanations, METHODS[name])() for name in values.methods]
+    classifier, found, names, target = asked.read(values, paths)
+    methods = [getattr(explanations, asked.METHODS[name])() for name in values.methods]
     several = len(found.images) > 1
     rows = range(len(found.images))
     for row in tqdm(rows, desc="explaining", unit="picture", disable=not several):
@@ -246,49 +176,11 @@ def checked_sizes(words: list[str]) -> list[float]:
     return sizes
 
 
-def check_methods(methods: list[str]) -> None:
-    """Refuses unknown names of methods, and those whose package is not installed.
-
-    Raises:
-        InputError: says which there are, or what to install.
-    """
-    for name in methods:
-        if name not in METHODS:
-            raise InputError(f"expected --methods of {', '.join(METHODS)}, got {name!r}")
-    if len(set(methods)) < len(methods):
-        raise InputError(f"expected each of --methods once, got {','.join(methods)}")
-    if "shap" in methods and importlib.util.find_spec("shap") is None:
-        raise InputError(
-            "--methods shap needs the package shap, which is not installed: "
-            "pip install 'tfrobust[shap]', or 'shap>=0.48,<1'"
-        )
-
-
 def _stem(values: Any) -> str:
     """The name of the written files by default."""
     if values.dataset is None:
         return Path(values.image).resolve().stem
     return str(values.dataset).rstrip("/").split("/")[-1].replace(":", "_")
-
-
-def chosen_class(target: str | None, names: list[str]) -> int:
-    """The class that --target names: by its name or its number from 0. −1 for None.
-
-    Raises:
-        InputError: no such class.
-    """
-    if target is None:
-        return -1
-    lowered = [name.lower() for name in names]
-    if target.lower() in lowered:
-        return lowered.index(target.lower())
-    if target.isdecimal() and int(target) < len(names):
-        return int(target)
-    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    raise InputError(
-        f"expected --target to be a class, from 0 to {len(names) - 1} or one of {listed}; "
-        f"got {target!r}"
-    )
 
 
 def main() -> None:

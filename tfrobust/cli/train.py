@@ -128,6 +128,7 @@ def _train(values: Any) -> None:
     validate(config.data.name, config.data.data_dir)
     read_labels(config.data.labels, config.data.group)
     network_files.check(config.network)
+    config.annotations.check()
     hosts = cluster.read()
     if hosts is not None and values.cpu_devices > 1:
         raise InputError("expected --cpu_devices 1 with TF_CONFIG: it is for one host")

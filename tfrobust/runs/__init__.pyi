@@ -1,4 +1,5 @@
 from . import recipes as recipes
+from .annotations_section import AnnotationsConfig as AnnotationsConfig
 from .config import Config as Config
 from .network_section import NetworkConfig as NetworkConfig
 from .sections import AdversarialConfig as AdversarialConfig

@@ -1,14 +1,17 @@
 """From a configuration to a classifier that is ready to be trained."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets import DatasetInfo, DataSource
+from tfrobust.datasets import DatasetInfo, DataSource, annotations
 from tfrobust.errors import InputError
 from tfrobust.runs import distribution, network
+from tfrobust.runs.annotations_section import AnnotationsConfig
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
@@ -16,6 +19,7 @@ from tfrobust.training import optimizer
 from tfrobust.training.adversarial import L2MinWalk, L2Walk
 from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.classifier import RobustClassifier
+from tfrobust.training.evidence import EvidencePenalty
 from tfrobust.training.margin import MarginLoss
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
@@ -88,6 +92,7 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
         penalty=penalty,
         psi=psi,
         multi_label=info.multi_label,
+        evidence=evidence(config.annotations),
         adversarial=perturber(config.adversarial, with_penalty=config.penalty.on),
         growth_steps=round((config.adversarial.growth or 0) * steps),
         seed=config.seed,
@@ -111,6 +116,24 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
     classifier.compile(sgd, margin_loss(config.margin), jit_compile=replicas == 1)
     return classifier
+
+
+def evidence(config: AnnotationsConfig) -> EvidencePenalty | None:
+    """The penalty on what is seen where people marked no evidence; None without marks.
+
+    Raises:
+        InputError: the folder has no marks, they are damaged, or of pictures of several sizes.
+    """
+    if config.folder is None:
+        return None
+    found = annotations.read_folder(Path(config.folder))
+    if len(shapes := {one.image.shape for one in found}) > 1:
+        raise InputError(
+            f"expected marked pictures of one size in {config.folder}, got {sorted(shapes)}"
+        )
+    images, outside = np.stack([one.image for one in found]), [one.outside for one in found]
+    given = {} if config.weight is None else {"weight": config.weight}
+    return EvidencePenalty(images, np.stack(outside), **given)
 
 
 def margin_loss(config: MarginConfig) -> MarginLoss | None:

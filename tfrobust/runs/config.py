@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 
 from tfrobust.errors import InputError
 from tfrobust.runs import fields
+from tfrobust.runs.annotations_section import AnnotationsConfig
 from tfrobust.runs.fields import Flat, record
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.network_section import NetworkConfig
@@ -49,6 +50,7 @@ class Config:
     penalty: Annotated[PenaltyConfig, Flat(prefix="penalty_")] = PenaltyConfig()
     psi: Annotated[PsiConfig, Flat(prefix="psi_")] = PsiConfig()
     adversarial: Annotated[AdversarialConfig, Flat(prefix="adversarial_")] = AdversarialConfig()
+    annotations: Annotated[AnnotationsConfig, Flat(prefix="annotations_")] = AnnotationsConfig()
     measure: Annotated[MeasureConfig, Flat(prefix="eval_")] = MeasureConfig()
     watch: WatchConfig = WatchConfig()
 

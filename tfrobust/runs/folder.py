@@ -159,7 +159,10 @@ def _fingerprint(config: Config, source: DataSource) -> dict[str, Any]:
     }
     if info.digest is not None:
         data["digest"] = info.digest
-    return {"data": data, "network": network_files.digests(config.network)}
+    found: dict[str, Any] = {"data": data, "network": network_files.digests(config.network)}
+    if (marks := config.annotations.digest()) is not None:
+        found["annotations"] = marks
+    return found
 
 
 def _file(folder: Path) -> Path:
@@ -205,6 +208,8 @@ def _changed(folder: Path, fingerprint: dict[str, Any]) -> str:
     # Version 0.1 noted no digest.
     if not kept or {**data, **kept} != data:
         return "other images: the data's classes, numbers of images, labels or splits have changed"
+    if content.get("annotations") != fingerprint.get("annotations"):
+        return "other marks: the folder of `annotations.folder` has changed"
     network = content.get("network", {})
     if files := [field for field in network if network[field] != fingerprint["network"].get(field)]:
         return f"another network: the file of `{'`, `'.join(files)}` has changed"

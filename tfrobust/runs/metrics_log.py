@@ -21,6 +21,7 @@ COLUMNS = (
     "penalty",
     "psi",
     "integral",
+    "evidence",
     "learning_rate",
     "val_accuracy",
 )

@@ -5,28 +5,22 @@ import base64
 import functools
 import json
 import logging
-import math
 import re
-import socket
-import ssl
 import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import uvicorn
 from anyio import CapacityLimiter, to_thread
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tfrobust.errors import ReportedError
 from tfrobust.serving import rest_json
-from tfrobust.serving.browser_guard import BrowserGuard
 from tfrobust.serving.budget import Budget, Counted
-from tfrobust.serving.connections import impatient_protocol
 from tfrobust.serving.engine import Announced, Engine
+from tfrobust.serving.http_thread import POLICY, HttpThread
 from tfrobust.serving.models import AVAILABLE, END, LOADING
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
@@ -50,10 +44,6 @@ HTTP = {
     "RESOURCE_EXHAUSTED": 429,
     "CANCELLED": 499,
 }
-POLICY = (
-    "default-src 'none'; img-src data: blob:; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 # TF Serving's kPredictionApiRegex and kModelStatusApiRegex. "labels" and "samples" alone are ours,
 # for the page.
 WHICH = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -76,30 +66,12 @@ class RestServer:
         self._threads = CapacityLimiter(settings.threads)
         # Parsed JSON takes many times its bytes, so only one body is parsed at a time.
         self._parsing = threading.Lock()
-        listening = _listening(settings)
-        self.port: int = listening.getsockname()[1]
-        config = uvicorn.Config(
-            BrowserGuard(self._app, settings.allowed_hosts, settings.token, open_paths=PAGE_FILES),
-            http=impatient_protocol(),
-            ws="none",
-            lifespan="off",
-            log_level="error",
-            timeout_graceful_shutdown=math.ceil(settings.grace),
-            ssl_certfile=settings.certificate,
-            ssl_keyfile=settings.key,
-            ssl_ca_certs=None if settings.client_ca is None else str(settings.client_ca),
-            ssl_cert_reqs=ssl.CERT_REQUIRED if settings.client_ca else ssl.CERT_NONE,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
-        )
-        self._thread.start()
+        self._http = HttpThread(self._app, settings, open_paths=PAGE_FILES)
+        self.port = self._http.port
 
     def close(self) -> None:
         """Lets the requests that came end, and stops."""
-        self._server.should_exit = True
-        self._thread.join()
+        self._http.close()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -185,27 +157,6 @@ async def _watch(request: Request, left: threading.Event) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     left.set()
-
-
-def _listening(settings: Settings) -> socket.socket:
-    """A socket on the REST port, of whichever family the host is.
-
-    Raises:
-        ReportedError: the port is taken, or the host is not this machine's.
-    """
-    host = settings.bare_host
-    try:
-        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-        # As gRPC does, "::" listens to IPv4 as well.
-        both = host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(
-            (host, settings.rest_port or 0), family=family, dualstack_ipv6=both
-        )
-    except OSError as error:
-        raise ReportedError(
-            f"cannot listen on {settings.address}:{settings.rest_port}: {error}; name another "
-            "rest_port, or another host"
-        ) from None
 
 
 def _which(told: re.Match[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from .adversarial import L2Walk as L2Walk
 from .ball import Madry as Madry
 from .ball import Trades as Trades
 from .classifier import RobustClassifier as RobustClassifier
+from .evidence import EvidencePenalty as EvidencePenalty
 from .margin import MarginLoss as MarginLoss
 from .penalty import InputGradientPenalty as InputGradientPenalty
 from .perturber import Perturber as Perturber

@@ -12,13 +12,14 @@ from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
 from tfrobust.training.base_rates import BaseRates
 from tfrobust.training.checked_model import CheckedModel, check_network
-from tfrobust.training.logged import StepMeans
+from tfrobust.training.evidence import EvidencePenalty
+from tfrobust.training.logged import StepMeans, values_of_steps
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
 # Of the arguments those that are objects of Keras.
-PARTS = ("network", "penalty", "psi", "adversarial")
+PARTS = ("network", "penalty", "psi", "adversarial", "evidence")
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -45,12 +46,11 @@ class RobustClassifier(CheckedModel):
         multi_label: whether the network's outputs are labels that may hold together: K sigmoids,
             or the logits of such. Labels are then (B, K) of 0 and 1, the classification loss is the
             mean binary cross-entropy, and the penalty follows the logit of one label an image.
+        evidence: the penalty on what is seen outside of marked evidence; None for none.
         growth_steps: in how many steps the perturbations grow from nothing to the whole of what
             `adversarial` finds. At first the network learns faster from small ones.
         seed: of the random numbers. Those of a batch depend on the seed and the iteration only.
-        name: as any Keras model takes it.
-        dtype: as any Keras model takes it; None for the network's own policy.
-        trainable: as any Keras model takes it.
+        name, dtype, trainable: as any Keras model takes them; dtype None for the network's own.
 
     Raises:
         InputError: the network is no classifier, or brings a training of its own.
@@ -67,6 +67,7 @@ class RobustClassifier(CheckedModel):
         psi: PsiController | None = None,
         adversarial: Perturber | None = None,
         multi_label: bool = False,
+        evidence: EvidencePenalty | None = None,
         growth_steps: int = 0,
         seed: int = 0,
         name: str | None = None,
@@ -91,7 +92,9 @@ class RobustClassifier(CheckedModel):
         # Without a penalty both are there and do nothing, so that all checkpoints are alike.
         self.psi = psi or PsiController()
         self.base_rates = BaseRates(self.num_classes)
-        self.adversarial = adversarial
+        self.adversarial, self.evidence = adversarial, evidence
+        if evidence is not None:
+            evidence.check(inside.image_shape)
         self.growth_steps, self.seed = growth_steps, seed
         self.step_means = StepMeans()
         self._own_metrics = True
@@ -166,12 +169,7 @@ class RobustClassifier(CheckedModel):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        shown = []
-        if loss is None or self.penalty is not None or self.adversarial is not None:
-            shown.append(self.loss_name)  # else it is what Keras calls loss
-        if self.penalty is not None:
-            shown += ["penalty", "psi", "integral"]
-        self.step_means.show(*shown)
+        self.step_means.show(*values_of_steps(self))
 
     def compute_loss(
         self,
@@ -281,7 +279,7 @@ class RobustClassifier(CheckedModel):
     ) -> "RobustClassifier":
         """The inverse of `get_config`."""
         load = keras.saving.deserialize_keras_object
-        parts = {name: load(config.pop(name), custom_objects) for name in PARTS}
+        parts = {name: load(config.pop(name, None), custom_objects) for name in PARTS}
         # Older files have other words. The network that was saved takes pixels from 0 to 1 already.
         form = config.pop("form", (config.pop("output_activation", "linear"),))
         input_range = tuple(config.pop("input_range", UNIT))

@@ -1,13 +1,16 @@
 """What a step of training came to, as Keras' metrics, so that callbacks can watch it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 # Callbacks know the direction of compiled metrics only, and this is their type.
 from keras.src.trainers.compile_utils import MetricsList
+
+if TYPE_CHECKING:
+    from tfrobust.training.classifier import RobustClassifier
 
 # By name, and whether more of it is better ("up"), for callbacks that are told no `mode`.
 DIRECTIONS = {
@@ -16,7 +19,21 @@ DIRECTIONS = {
     "penalty": "down",
     "psi": "up",
     "integral": "up",
+    "evidence": "down",
 }
+
+
+def values_of_steps(classifier: "RobustClassifier") -> list[str]:
+    """The names of what the steps of a compiled classifier come to, beside Keras' loss."""
+    found = []
+    parts = (classifier.penalty, classifier.adversarial, classifier.evidence)
+    if classifier.loss is None or any(part is not None for part in parts):
+        found.append(classifier.loss_name)  # else it is what Keras calls loss
+    if classifier.penalty is not None:
+        found += ["penalty", "psi", "integral"]
+    if classifier.evidence is not None:
+        found.append("evidence")
+    return found
 
 
 class StepMeans:

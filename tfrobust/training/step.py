@@ -1,5 +1,6 @@
 """One step of training: the loss with its penalty and its perturbed images, and its gradient."""
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from tfrobust.training.classifier import RobustClassifier
 
 # Random numbers have a stream for each purpose, so that one purpose does not change the other's.
-PENALTY_DRAWS, PERTURBATION_DRAWS = range(2)
+PENALTY_DRAWS, PERTURBATION_DRAWS, EVIDENCE_DRAWS = range(3)
 
 
 def take(
@@ -66,6 +67,14 @@ def take(
         loss += psi * penalty
         if adversarial is not None and not adversarial.replaces:
             loss += adversarial.loss(logits, _logits(classifier, attacked))
+        if classifier.evidence is not None:
+            unsupported = classifier.evidence(
+                functools.partial(_forgotten, classifier),
+                images,
+                draws(classifier, classes, stream=EVIDENCE_DRAWS),
+                several=several,
+            )
+            loss += unsupported
         # The optimizer sums the gradients of all devices.
         shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
         scaled_loss = classifier.optimizer.scale_loss(shared_loss)
@@ -80,6 +89,8 @@ def take(
         values["penalty"] = mean_penalty
         values["psi"] = psi
         values["integral"] = tf.convert_to_tensor(classifier.psi.integral)
+    if classifier.evidence is not None:
+        values["evidence"] = over_replicas(unsupported)
     return values, outputs
 
 
@@ -140,14 +151,18 @@ def _logits(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
     return tf.cast(classifier.network(images, training=True), images.dtype)
 
 
+def _forgotten(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
+    """`_logits` without what the pass would write, such as moving averages."""
+    with keras.StatelessScope():
+        return _logits(classifier, images)
+
+
 def perturbed(classifier: "RobustClassifier", images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """The batch after the classifier's perturber; the network stays as it is."""
     adversarial: Any = classifier.adversarial
 
     def model(images: tf.Tensor) -> tf.Tensor:
-        # The scope forgets what the pass would write, such as moving averages.
-        with keras.StatelessScope():
-            return _logits(classifier, images)
+        return _forgotten(classifier, images)
 
     columns = adversarial.draws_per_image(images.shape[1:])
     drawn = draws(classifier, classes, columns, PERTURBATION_DRAWS)
