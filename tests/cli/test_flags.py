@@ -87,7 +87,7 @@ BEFORE_TENSORFLOW = [
     ("predict --model . --image /nowhere.csv", "expected a CSV in UTF-8"),
     ("explain --model .", "either --image"),
     ("explain --model . --image x.png --dataset mnist", "either --image"),
-    ("explain --model . --image x.png --methods lrp", "--methods of grad_cam, gradients"),
+    ("explain --model . --image x.png --methods lrp", "--methods of attention, grad_cam"),
     ("train --dataset folder:. --group patient", "expected --group to be column:NAME"),
     ("train --dataset folder:. --labels /nowhere.csv", "expected a CSV in UTF-8"),
     ("evaluate --model . --dataset folder:. --group column:x", "is one of its columns"),
