@@ -156,7 +156,7 @@ def main() -> None:
         {
             "command": f"python benchmarks/serving.py --model {flags.model} "
             f"--requests {flags.requests} --seconds {flags.seconds:g}"
-            + (f" --before {flags.before}" if flags.before else ""),
+            + (" --before PATH" if flags.before else ""),
             "machine": {**machine, "tensorflow": tf.__version__},
             "rows": rows,
             **compared,
