@@ -129,6 +129,7 @@ class RestServer:
                     raise Refused("INVALID_ARGUMENT", f"a request of more than {self._most} bytes")
             zipped = request.headers.get("content-encoding", "").lower() == "gzip"
             work = functools.partial(self._answer, bytes(body), zipped, which, left)
+            body.clear()  # Only the copy is counted.
             watching = asyncio.create_task(_watch(request, left))
             try:
                 return await to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
