@@ -8,6 +8,7 @@ block in variables.
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from tfrobust.attacks.fixed_size import NORMS, FixedSizeAttack
 from tfrobust.core.classifier import Classifier, compiled
 from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip, per_image
+from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
 
 
@@ -83,11 +85,28 @@ class UnitBalls:
         return (self.model, self.criterion, self.images.shape) == (model, criterion, shape)
 
     def _logits(self, offset: tf.Tensor) -> tf.Tensor:
-        return _rising(self.model, self.criterion, self.images, self.classes, self.radius, offset)
+        """Both logits are 0. The first falls as the criterion's loss rises."""
+
+        @tf.custom_gradient
+        def falling(offset: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+            slope = _slope(
+                self.model, self.criterion, self.images, self.classes, self.radius, offset
+            )
+
+            def gradient(upstream: tf.Tensor, variables: Any = ()) -> Any:
+                found = -per_image(upstream) * slope
+                return (found, [None] * len(variables)) if variables else found
+
+            return tf.zeros_like(offset[:, 0, 0, 0]), gradient
+
+        first = falling(offset)
+        return tf.stack([first, tf.zeros_like(first)], axis=-1)
 
 
+# One program computes the loss and its gradient. Taken by CleverHans' own tape they were two, which
+# hand each other all that is in between.
 @compiled
-def _rising(
+def _slope(
     model: Classifier,
     criterion: Criterion,
     images: tf.Tensor,
@@ -95,11 +114,14 @@ def _rising(
     radius: tf.Tensor,
     offset: tf.Tensor,
 ) -> tf.Tensor:
-    loss = criterion.loss(model(images + per_image(radius) * offset), classes)
-    # This is 0, and half of its gradient is what the cross-entropy of class 0 then has. Divided by
-    # the radius it is that of the pixels, which CleverHans takes for 0 when it is tiny.
-    rise = 2.0 / radius * (loss - tf.stop_gradient(loss))
-    return tf.stack([-rise, tf.zeros_like(rise)], axis=-1)
+    """Twice the gradient of the criterion's loss.
+
+    Half of it is what the cross-entropy of class 0 has, where both logits are 0. It is that of the
+    pixels, and not of offsets, which CleverHans takes for 0 when it is tiny.
+    """
+    moved = images + per_image(radius) * offset
+    _, gradient = input_gradient(model, moved, lambda logits: criterion.loss(logits, classes))
+    return 2.0 * gradient
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
