@@ -8,9 +8,12 @@ counts them as they are computed; no attack asks for more or fewer on another ne
 are those of the compiled attacks, warmed up on one image. The paper's attack is one of them.
 
 Prints a table, and writes benchmarks/results/ara_presets.json and docs/images/ara_presets.png.
+With `--only` the rows of other attacks stay as they were. Each row tells its date, and is kept as
+soon as it is measured.
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -102,14 +105,14 @@ def sets_of(images: np.ndarray, sweep: bool) -> dict[str, Any]:
 
 
 _KINDS = {
-    "fast": ("projection", " (fast)"),
-    "standard": ("projection", " (standard)"),
-    "thorough": ("thorough: projection, PGD, L2,min", ""),
+    "fast": ("linearized margin", " (fast)"),
+    "standard": ("linearized margin", " (standard)"),
+    "thorough": ("thorough: linearized margin, PGD, L2,min", ""),
     "the paper's, L2,min 450": ("the paper's L2,min", ""),
 }
 _MARKERS = {
-    "projection": "o-b",
-    "thorough: projection, PGD, L2,min": "Dg",
+    "linearized margin": "o-b",
+    "thorough: linearized margin, PGD, L2,min": "Dg",
     "the paper's L2,min": "sr",
 }
 
@@ -121,7 +124,7 @@ def drawn(rows: dict[str, Any], path: Path) -> None:
         kinds: dict[str, list[tuple[float, float, str]]] = {}
         for name, row in rows.items():
             at, area = row[goal]["gradients"], row[goal]["ara"]
-            kind, note = _KINDS.get(name, ("projection", ""))
+            kind, note = _KINDS.get(name, ("linearized margin", ""))
             kinds.setdefault(kind, []).append((at, area, f"{at}{note}"))
         for kind, points in kinds.items():
             points.sort()
@@ -167,11 +170,23 @@ def main() -> None:
         images = file["images"][: flags.images].astype(np.float32) / 255
         labels = file["labels"][: flags.images].astype(np.int32)
     logits = network.predict(images, verbose=0)
+    results = {
+        "command": f"python benchmarks/ara_presets.py --images {len(images)}",
+        "network": "published ResNet-44, robust loss + L2,min adversarial training",
+        "images": f"the {len(images)} of ../shared/reference: CIFAR-10 (JPEG copy) test images; "
+        "without a box",
+        "machine": {**machine, "tensorflow": tf.__version__},
+    }
     rows: dict[str, Any] = {}
+    if flags.only and flags.output.exists():
+        former = json.loads(flags.output.read_text())
+        if former["images"] != results["images"]:
+            sys.exit(f"{flags.output} is of {former['images']}; measure all of it anew")
+        rows = former["attacks"]
     for name, make in sets_of(images, flags.sweep).items():
         if flags.only not in name:
             continue
-        rows[name] = {}
+        rows[name] = {"date": machine["date"]}
         for goal_name, goal in GOALS.items():
             gradients = counted(make(), images, goal)
             for attack in make():
@@ -193,24 +208,17 @@ def main() -> None:
                 row["met"] = area.value <= reach and (most is None or gradients <= most)
             rows[name][goal_name] = row
             print(name, goal_name, row, file=sys.stderr, flush=True)
+        turns.write(flags.output, {**results, "attacks": rows})
     print("| attacks | goal | gradients per image | ARA | not found | seconds | mark |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, goals in rows.items():
-        for goal_name, row in goals.items():
+        for goal_name in GOALS:
+            row = goals[goal_name]
             verdict = "" if "met" not in row else "met" if row["met"] else "MISSED"
             print(
                 f"| {name} | {goal_name} | {row['gradients']} | {row['ara']:.5f} | "
                 f"{row['unfound']} | {row['seconds']:.0f} | {verdict} |"
             )
-    results = {
-        "command": f"python benchmarks/ara_presets.py --images {len(images)}",
-        "network": "published ResNet-44, robust loss + L2,min adversarial training",
-        "images": f"the {len(images)} of ../shared/reference: CIFAR-10 (JPEG copy) test images; "
-        "without a box",
-        "machine": {**machine, "tensorflow": tf.__version__},
-        "attacks": rows,
-    }
-    turns.write(flags.output, results)
     drawn(rows, flags.plot)
     print(f"written: {flags.output} and {flags.plot}")
 

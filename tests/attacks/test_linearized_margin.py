@@ -1,13 +1,16 @@
-"""LinearizedMargin's plan, and one step of it by hand in NumPy."""
+"""Whose turn it is in LinearizedMargin, and one step of it by hand in NumPy."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.optimize import LinearConstraint, minimize
 
+from tfrobust.attacks.base import Block
 from tfrobust.attacks.gradient_walk import Visit
-from tfrobust.attacks.linearized_margin import LinearizedMargin, State, rounds
+from tfrobust.attacks.linearized_margin import LinearizedMargin, State, most_promising
 from tfrobust.attacks.minimum_norm import Best
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.criteria import Misclassified
 
 rng = np.random.default_rng(0)
 IMAGES = rng.uniform(0.2, 0.8, (2, 2, 3, 1)).astype(np.float32)
@@ -16,17 +19,45 @@ MARGIN = np.array([0.05, -0.02], np.float32)
 INFINITE = tf.constant([np.inf, np.inf])
 
 
-@pytest.mark.parametrize(
-    ("steps", "candidates", "plan"),
-    [
-        # Six candidates take 3 of 20 gradients each, √6 of them 10 of 20, the last what is left.
-        (60, 6, [(6, 3), (2, 10), (1, 22)]),
-        (200, 9, [(9, 7), (3, 22), (1, 71)]),
-        (1, 1, [(1, 1), (1, 1), (1, 1)]),
-    ],
-)
-def test_the_plan(steps: int, candidates: int, plan: list[tuple[int, int]]) -> None:
-    assert rounds(steps, candidates) == plan
+def test_the_most_promising() -> None:
+    nan = np.nan
+    distances = tf.constant([[1.0, 2.0, nan, 1.0], [1.1, 1.5, 3.0, 1.0], [0.9, 3.0, nan, 1.0]])
+    visits = tf.constant([[9.0, 3.0, 3.0, 3.0], [3.0, 6.0, 3.0, 3.0], [9.0, 3.0, 3.0, 3.0]])
+    # Plain distances, the first where all are equal. NaN is nobody's hope.
+    np.testing.assert_array_equal(most_promising(distances, visits, 0.0), [2, 1, 1, 0])
+    # With a doubt of 3: .75, .55, .675; and 1.0, 1.0, 1.5.
+    np.testing.assert_array_equal(most_promising(distances, visits, 3.0), [1, 0, 1, 0])
+
+
+def test_visits_go_to_the_nearest_plane() -> None:
+    weights = rng.normal(size=(6, 4)).astype(np.float32)
+    network = Classifier(lambda images: tf.reshape(images, (-1, 6)) @ weights, name="plane")
+    images = rng.uniform(size=(20, 2, 3, 1)).astype(np.float32)
+    logits = images.reshape(20, 6).astype(np.float64) @ weights
+    classes = logits.argmax(axis=1)
+    ranks = np.argsort(-logits, axis=1)[:, 1:]
+    steep = np.linalg.norm(weights[:, classes][:, :, None] - weights[:, ranks], axis=0)
+    lead = np.take_along_axis(logits, classes[:, None], 1) - np.take_along_axis(logits, ranks, 1)
+    distances = (lead / steep).T
+    block = Block(
+        images=tf.constant(images),
+        classes=tf.constant(classes, tf.int32),
+        criterion=Misclassified(),
+        start=tf.zeros_like(images),
+        numbers=tf.range(20, dtype=tf.int64),
+    )
+    attack = LinearizedMargin(steps=30, rivals=3, batch_size=20)
+    state, best = attack.init(network, block)
+    for visit in range(attack.visits):
+        state, best = attack.step(network, block, state, best, visit)
+    visits = state.visits.numpy()
+    np.testing.assert_array_equal(visits.sum(axis=0), 30)
+    # The planes are known after one visit. With a doubt of 1 at most, 3 visits make 3/4 of it.
+    nearest = distances.min(axis=0)
+    far = distances > 1.4 * nearest
+    assert far.any(axis=0).sum() > 10
+    np.testing.assert_array_equal(visits[far], 3)
+    np.testing.assert_array_equal(visits[:, far.sum(axis=0) == 2].max(axis=0), 24)
 
 
 def step(bounds, best: tf.Tensor, margin: np.ndarray = MARGIN, kept: float = 0.0) -> State:
@@ -46,6 +77,8 @@ def step(bounds, best: tf.Tensor, margin: np.ndarray = MARGIN, kept: float = 0.0
         tf.constant([1.02, 1.1]),
         tf.constant([0, -1]),
         tf.constant([0.0, 0.0]),
+        # The last planes hold nothing back.
+        tf.constant([9.0, 9.0]),
     )
     scheduled = {"pull": tf.constant(0.5), "kept": tf.constant(kept)}
     return LinearizedMargin.advance(here, state, scheduled)
@@ -77,6 +110,40 @@ def test_a_step_without_bounds(kept: float) -> None:
         np.testing.assert_allclose(found.distance[row], np.sqrt(np.mean(nearest**2)), rtol=1e-5)
         np.testing.assert_allclose(found.overshoot[row], overshoot, rtol=1e-6)
     np.testing.assert_array_equal(found.rivals, [0, -1])
+
+
+@pytest.mark.parametrize(
+    ("claimed", "goes_to"),
+    [
+        # This visit sees a plane across the first pixel, the last one saw one across the second.
+        (0.15, [-0.26, -0.2]),
+        # It claims a margin of 0.3 where one of 0.2 is seen, and is not believed.
+        (0.3, [-0.26, 0.0]),
+    ],
+)
+def test_a_step_at_a_fold(claimed: float, goes_to: list[float]) -> None:
+    first, second = np.eye(6, dtype=np.float32)[:2].reshape(2, 1, 2, 3, 1)
+    delta = np.array([-0.06, -0.05, 0.08, 0, 0, 0], np.float32)
+    images = tf.fill((1, 2, 3, 1), 0.5)
+    here = Visit(
+        images=images,
+        bounds=None,
+        value=tf.constant([0.2]),
+        gradient=tf.constant(first),
+        met=tf.constant([False]),
+        size=tf.constant([1.0]),
+        best=Best(tf.zeros_like(images), tf.constant([np.inf])),
+    )
+    state = State.at(tf.constant(delta.reshape(1, 2, 3, 1)), tf.constant([-1]))
+    state = state._replace(mean=tf.constant(second), reach=tf.constant([-0.05 - claimed]))
+    scheduled = {"pull": tf.constant(0.5), "kept": tf.constant(0.0)}
+    found = LinearizedMargin.advance(here, state, scheduled)
+    # Half of the way along the plane, at a fold 1.4 times as much.
+    share = 0.7 if goes_to[1] else 0.5
+    along = share * (np.array([*goes_to, 0, 0, 0, 0]) - delta) * [0, 1, 1, 1, 1, 1]
+    np.testing.assert_allclose(found.velocity.numpy().ravel(), along, atol=1e-6)
+    # Candidates are compared by their planes, not by edges.
+    np.testing.assert_allclose(found.distance, 0.26 / np.sqrt(6), rtol=1e-5)
 
 
 def test_the_nearest_point_of_the_plane_within_bounds() -> None:

@@ -3,17 +3,21 @@
 Each visit takes the margin for the plane that its value and its gradient describe. It steps onto
 the plane's zero, as DeepFool does (arXiv 1511.04599), and along it towards the point nearest to
 the clean image, as FAB does (arXiv 1907.02044), the second part with momentum. Unlike walks on
-the cross-entropy, this does not depend on how confident the network is. In the last round the
-plane is that of a running mean of gradients, and the pull along it fades: boundaries of ReLU
-networks are folded, and one gradient describes one fold only.
+the cross-entropy, this does not depend on how confident the network is. Boundaries of ReLU
+networks are folded, and one gradient describes one face only. So where the plane of this visit and
+that of the last one meet in an edge that is nearest, the step goes towards the edge. And in the
+last third the plane is that of a running mean of gradients, and the pull along it fades.
 
-Nobody can tell from the clean image which rival class lies nearest. So several candidates are
-followed for a few visits each, and those whose plane is nearest go on: successive halving
-(arXiv 1502.07943) with the distance to the plane as the score. No candidate walks farther from the
-clean image than the smallest perturbation that any of them has found.
+Nobody can tell from the clean image which rival class lies nearest. So several candidates begin
+with a few visits each. Then every visit goes, for each image by itself, to the candidate whose
+plane may turn out to be the nearest: its distance counts for less while it had few visits, as in
+optimistic bandits (arXiv 1204.5721, section 2.2), and for the less the more visits are left. No
+candidate walks farther from the clean image than the smallest perturbation that any of them has
+found.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +26,10 @@ import tensorflow as tf
 from tfrobust.attacks.base import Block, at_least
 from tfrobust.attacks.gradient_walk import Visit, compiled_visit
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
-from tfrobust.core.bounds import Bounds
+from tfrobust.attacks.planes import dot, length, nearest_edge, nearest_within
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.criterion import Criterion
-from tfrobust.core.distances import per_image, rmse
+from tfrobust.core.distances import clip, per_image, rmse
 
 # Aim a little beyond the boundary, or the search ends just before it.
 OVERSHOOT = 1.02
@@ -33,7 +37,10 @@ OVERSHOOT = 1.02
 BOLDER = 1.15
 # Share of the way to the plane's nearest point, and how much of the last step is added.
 PULL, MOMENTUM = 0.5, 0.5
-# In the last round: what the pull fades to, and how much of the mean gradient is kept at most,
+# At a fold the pull is so many times as strong, and no last step is added. An edge that is farther
+# away than so many times the plane is not believed.
+STRONGER, NEAR = 1.4, 4.0
+# In the last visits: what the pull fades to, and how much of the mean gradient is kept at most,
 # where the new one is at right angles to it.
 LAST_PULL, KEPT = 0.02, 0.5
 # No step ends farther than this from the clean image, or than the smallest perturbation that any
@@ -41,11 +48,13 @@ LAST_PULL, KEPT = 0.02, 0.5
 FARTHEST = 0.5
 # How many visits a criterion that no single rival decides spends on the way to a rival, so that
 # its candidates begin at different places.
-OPENING = 2
-# Candidates are dropped twice.
-ROUNDS = 3
-# Halvings that find a point of a plane within bounds. 2^−20 of the way is below float32's noise.
-HALVINGS = 20
+TOWARDS = 2
+# How many visits every candidate begins with. Planes of the first two are often far off.
+OPENING = 3
+# The share of all visits, the last ones, in which the walk settles.
+SETTLING = 1 / 3
+# A plane of n visits counts as n/(n + DOUBT·steps) of its distance, at first.
+DOUBT = 1 / 30
 
 
 class State(NamedTuple):
@@ -58,6 +67,7 @@ class State(NamedTuple):
         overshoot: float32 (B,), how far beyond the plane to aim; 1 aims at the plane.
         rivals: int32 (B,), the class whose margin is followed; −1 for the criterion's own margin.
         distance: float32 (B,), RMSE from the clean image to the last plane.
+        reach: float32 (B,), what mean·δ is on the last plane.
     """
 
     delta: tf.Tensor
@@ -66,19 +76,20 @@ class State(NamedTuple):
     overshoot: tf.Tensor
     rivals: tf.Tensor
     distance: tf.Tensor
+    reach: tf.Tensor
 
     @classmethod
     def at(cls, delta: tf.Tensor, rivals: tf.Tensor) -> "State":
         """A candidate that begins at delta, float32 (B, H, W, C), with rivals, int32 (B,)."""
         zeros, none = tf.zeros_like(delta), tf.zeros_like(rivals, tf.float32)
-        return cls(delta, zeros, zeros, none + OVERSHOOT, rivals, none)
+        return cls(delta, zeros, zeros, none + OVERSHOOT, rivals, none, none)
 
 
 class _Search(NamedTuple):
-    """The candidates that are followed, and how many of each round's visits."""
+    """Where all candidates stand, a row for each, and how many visits each had: float32 (C, B)."""
 
-    candidates: list[State]
-    plan: list[tuple[int, int]]
+    candidates: State
+    visits: tf.Tensor
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -100,7 +111,7 @@ class LinearizedMargin(MinimumNormAttack):
     """
 
     size = staticmethod(rmse)
-    # Its last round only refines what the rounds before have found.
+    # Its last visits only refine what those before have found.
     tells_late = False
 
     steps: int = 60
@@ -118,8 +129,8 @@ class LinearizedMargin(MinimumNormAttack):
 
     @property
     def visits(self) -> int:
-        """One for each round, which takes many gradients."""
-        return ROUNDS
+        """One for each gradient."""
+        return self.steps
 
     @property
     def gradients(self) -> int:
@@ -131,35 +142,49 @@ class LinearizedMargin(MinimumNormAttack):
         own = tf.fill([len(block.classes)], -1)
         ranks = block.criterion.rivals(answers(model, block.images), block.classes)
         rivals = tf.unstack(ranks, axis=1)
-        # A candidate for every three visits of a first round, or none would get anywhere.
-        most = min(self.rivals, max(1, len(rivals)), max(1, self.steps // 6))
+        # At most half of all visits are an opening, or none would get anywhere.
+        most = min(self.rivals, max(1, len(rivals)), max(1, self.steps // (2 * OPENING)))
         if not block.criterion.one_rival:
             rivals = [own, *rivals]
         candidates = [State.at(tf.zeros_like(block.images), one) for one in rivals[:most]]
         best = self.known(model, block)
         if tf.reduce_any(tf.math.is_finite(best.size)):
             candidates.append(State.at(best.delta, own))
-        return _Search(candidates, rounds(self.steps, len(candidates))), best
+        stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *candidates)
+        return _Search(stacked, tf.zeros_like(stacked.distance)), best
 
     def step(
         self, model: Classifier, block: Block, state: _Search, best: Best, visit: int
     ) -> tuple[_Search, Best]:
-        """One round: follows the candidates whose planes are nearest, one after the other."""
-        followed, each = state.plan[visit]
-        candidates = state.candidates if visit == 0 else _nearest(state.candidates, followed)
-        last = visit == ROUNDS - 1
-        pulls = np.linspace(PULL, LAST_PULL if last else PULL, each, dtype=np.float32)
-        kept = tf.constant(KEPT if last else 0.0)
-        taken = sum(visits for _, visits in state.plan[:visit])
-        followed_on = []
-        for candidate in candidates:
-            for number, pull in enumerate(pulls, taken):
-                if not block.criterion.one_rival and number == OPENING:
-                    candidate = candidate._replace(rivals=tf.fill([len(block.classes)], -1))
-                scheduled = {"pull": tf.constant(pull), "kept": kept}
-                candidate, best = compiled_visit(self, model, block, candidate, best, scheduled)
-            followed_on.append(candidate)
-        return _Search(followed_on, state.plan), best
+        """One visit, for each image of the candidate whose turn it is."""
+        count, images = state.visits.shape
+        if visit < count * OPENING:
+            turn = tf.fill([images], visit // OPENING)
+        else:
+            left = 1 - (visit - count * OPENING) / (self.steps - count * OPENING)
+            turn = most_promising(
+                state.candidates.distance, state.visits, DOUBT * self.steps * left
+            )
+        places = tf.stack([turn, tf.range(images)], axis=1)
+        candidate = tf.nest.map_structure(lambda part: tf.gather_nd(part, places), state.candidates)
+        if not block.criterion.one_rival:
+            begun = tf.gather_nd(state.visits, places) >= TOWARDS
+            candidate = candidate._replace(rivals=tf.where(begun, -1, candidate.rivals))
+        # How far the last visits are from the first of them to the last.
+        first = math.ceil((1 - SETTLING) * self.steps)
+        settled = max(0, visit - first) / max(1, self.steps - 1 - first)
+        scheduled = {
+            "pull": tf.constant(PULL + (LAST_PULL - PULL) * settled, tf.float32),
+            "kept": tf.constant(KEPT if visit >= first else 0.0),
+        }
+        candidate, best = compiled_visit(self, model, block, candidate, best, scheduled)
+        candidates = tf.nest.map_structure(
+            lambda part, new: tf.tensor_scatter_nd_update(part, places, new),
+            state.candidates,
+            candidate,
+        )
+        visits = tf.tensor_scatter_nd_add(state.visits, places, tf.ones(images))
+        return _Search(candidates, visits), best
 
     @staticmethod
     def objective(
@@ -181,85 +206,47 @@ class LinearizedMargin(MinimumNormAttack):
         """
         margin, gradient, delta = here.value, here.gradient, state.delta
         # Gradients that agree with those before need no mean.
-        agreement = _dot(gradient, state.mean) / (_length(gradient) * _length(state.mean) + 1e-20)
+        agreement = dot(gradient, state.mean) / (length(gradient) * length(state.mean) + 1e-20)
         share = per_image(scheduled["kept"] * tf.clip_by_value(1.0 - agreement, 0.0, 1.0))
-        gradient = mean = share * state.mean + (1.0 - share) * gradient
-        steepness = _dot(gradient, gradient) + 1e-20
+        gradient = share * state.mean + (1.0 - share) * gradient
+        steepness = dot(gradient, gradient) + 1e-20
         # The plane margin + g·(δ' − δ) = 0, beyond which the criterion is met, is g·δ' = reach.
-        reach = _dot(gradient, delta) - margin
+        reach = dot(gradient, delta) - margin
         if here.bounds is None:
             nearest = per_image(reach / steepness) * gradient
         else:
-            nearest = _nearest_within(here.bounds, here.images, gradient, reach)
+            nearest = nearest_within(here.bounds, here.images, gradient, reach)
         across = -per_image(margin / steepness) * gradient
-        velocity = MOMENTUM * state.velocity + scheduled["pull"] * (nearest - delta - across)
-        velocity -= per_image(_dot(gradient, velocity) / steepness) * gradient
+        distance = rmse(nearest)
+        edge, folded = nearest_edge(gradient, reach, state.mean, state.reach, nearest)
+        edge = clip(here.images, edge, here.bounds)
+        # A last plane that claims more than the margin that is seen here is not believed.
+        folded &= dot(state.mean, delta) - state.reach <= margin
+        folded &= rmse(edge) < NEAR * distance
+        nearest = tf.where(per_image(folded), edge, nearest)
+        along = scheduled["pull"] * (nearest - delta - across)
+        velocity = tf.where(per_image(folded), STRONGER * along, MOMENTUM * state.velocity + along)
+        velocity -= per_image(dot(gradient, velocity) / steepness) * gradient
         found = tf.math.is_finite(here.best.size)
         overshoot = tf.where(found, OVERSHOOT, state.overshoot * BOLDER)
         beyond = per_image((overshoot - 1.0) * reach / steepness) * gradient
         delta += across + velocity + beyond
         farthest = tf.minimum(FARTHEST, here.best.size)
         delta *= per_image(tf.minimum(1.0, farthest / (rmse(delta) + 1e-20)))
-        return State(delta, velocity, mean, overshoot, state.rivals, rmse(nearest))
+        return State(delta, velocity, gradient, overshoot, state.rivals, distance, reach)
 
 
-def rounds(steps: int, candidates: int) -> list[tuple[int, int]]:
-    """How many candidates each round follows, for how many gradients each.
+def most_promising(distances: tf.Tensor, visits: tf.Tensor, doubt: float) -> tf.Tensor:
+    """Which candidate's plane may turn out to be the nearest, for each image.
 
     Args:
-        steps: gradients in all.
-        candidates: at first.
+        distances: float32 (C, B), from the clean image to each candidate's last plane.
+        visits: float32 (C, B), how many each candidate had.
+        doubt: a distance counts for half after so many visits; 0 takes distances as they are.
 
     Returns:
-        (candidates, gradients each) of every round. A round takes a third of all gradients, but
-        at least one for each candidate; the last one takes what is left.
+        int32 (B,), the candidate's number, the first of several.
     """
-    plan = []
-    left = steps
-    for number in range(ROUNDS - 1):
-        kept = max(1, round(candidates ** (1 - number / (ROUNDS - 1))))
-        each = max(1, steps // ROUNDS // kept)
-        plan.append((kept, each))
-        left -= kept * each
-    return [*plan, (1, max(1, left))]
-
-
-def _nearest(candidates: list[State], kept: int) -> list[State]:
-    """For each image the candidates whose planes are nearest, the nearest first."""
-    distances = np.stack([state.distance for state in candidates])
-    order = np.argsort(np.nan_to_num(distances, nan=np.inf), axis=0, kind="stable")
-    columns = np.arange(order.shape[1])
-    stacked = tf.nest.map_structure(lambda *parts: np.stack(parts), *candidates)
-    return [
-        tf.nest.map_structure(lambda part, row=row: tf.constant(part[row, columns]), stacked)
-        for row in order[:kept]
-    ]
-
-
-def _dot(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(one * other, axis=(1, 2, 3))
-
-
-def _length(vectors: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(_dot(vectors, vectors))
-
-
-def _nearest_within(
-    bounds: Bounds, images: tf.Tensor, gradient: tf.Tensor, reach: tf.Tensor
-) -> tf.Tensor:
-    """The smallest δ with gradient·δ = reach and images + δ within bounds, or as close as it gets.
-
-    It has the form clip(λ·gradient) for one λ for each image, and gradient·δ grows with λ.
-    """
-    low, high = bounds[0] - images, bounds[1] - images
-    steep = tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3)) + 1e-20
-    plain = reach / (_dot(gradient, gradient) + 1e-20)
-    # From the λ that would do without bounds to one that moves all pixels to an end, nearly.
-    inner, outer = plain, tf.sign(reach) * tf.maximum(tf.abs(plain) * 1e3, 1.0 / steep)
-    for _ in range(HALVINGS):
-        # Geometric, as the two ends lie decades apart.
-        middle = tf.sign(reach) * tf.sqrt(tf.abs(inner * outer))
-        moved = _dot(gradient, tf.clip_by_value(per_image(middle) * gradient, low, high))
-        short = tf.abs(moved) < tf.abs(reach)
-        inner, outer = tf.where(short, middle, inner), tf.where(short, outer, middle)
-    return tf.clip_by_value(per_image(outer) * gradient, low, high)
+    hoped = distances * visits / (visits + doubt)
+    hoped = tf.where(tf.math.is_nan(hoped), np.float32(np.inf), hoped)
+    return tf.argmin(hoped, axis=0, output_type=tf.int32)

@@ -29,7 +29,7 @@ PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
         LinearizedMargin(steps=24, rivals=4, bounds=bounds, batch_size=batch_size)
     ],
     "standard": lambda bounds, batch_size: [
-        LinearizedMargin(steps=60, rivals=5, bounds=bounds, batch_size=batch_size),
+        LinearizedMargin(steps=60, rivals=6, bounds=bounds, batch_size=batch_size),
         SecondOpinion(bounds=bounds, batch_size=batch_size),
     ],
     # The published figures come from L2,min with 450 steps.
