@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.criterion import Criterion
-from tfrobust.errors import ReportedError
+from tfrobust.core.extras import imported
 
 
 def import_foolbox() -> Any:
@@ -15,13 +15,7 @@ def import_foolbox() -> Any:
     Raises:
         ReportedError: it is not installed; the message says how to install it.
     """
-    try:
-        import foolbox
-    except ImportError as error:
-        raise ReportedError(
-            "this attack is Foolbox's, which is not installed: "
-            "pip install 'tfrobust[foolbox]', or 'foolbox>=3.3.4,<4'"
-        ) from error
+    foolbox = imported("foolbox", needed_by="this attack")
     if not hasattr(np, "find_common_type"):
         # Foolbox 3.3.4's tensors ask NumPy for a function that version 2 no longer has.
         np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 from tfrobust.cli import network, program, reading
+from tfrobust.core.extras import missing
 from tfrobust.errors import InputError
 
 if TYPE_CHECKING:
@@ -154,10 +155,7 @@ def check_methods(methods: list[str]) -> None:
     if len(set(methods)) < len(methods):
         raise InputError(f"expected each of --methods once, got {','.join(methods)}")
     if "shap" in methods and importlib.util.find_spec("shap") is None:
-        raise InputError(
-            "--methods shap needs the package shap, which is not installed: "
-            "pip install 'tfrobust[shap]', or 'shap>=0.48,<1'"
-        )
+        raise InputError(missing("shap", "--methods shap"))
 
 
 def chosen_class(target: str | None, names: list[str]) -> int:

@@ -63,15 +63,9 @@ class Mirror:
         Raises:
             InputError: it cannot be read.
         """
-        if self._system is None:
-            return
-        with self._lock, _in_words(f"read {self.place}"):
-            self._system.invalidate_cache()
-            for one in self._system.find(self._root):
-                name = PurePosixPath(one).relative_to(self._root)
+        with self._listed() as found:
+            for name, one in found.items():
                 path = self.path / name
-                if ".." in name.parts:
-                    raise InputError(f"expected files within {self.place}, got one called {name}")
                 if path.exists():
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,14 +80,10 @@ class Mirror:
         Raises:
             InputError: it cannot be read.
         """
-        if self._system is None:
-            return
-        with self._lock, _in_words(f"read {self.place}"):
-            self._system.invalidate_cache()
-            for one in self._system.find(self._root):
-                for folder in PurePosixPath(one).relative_to(self._root).parents:
-                    if folder.name.isdecimal() and ".." not in folder.parts:
-                        (self.path / folder).mkdir(parents=True, exist_ok=True)
+        with self._listed() as found:
+            for folder in {folder for name in found for folder in name.parents}:
+                if folder.name.isdecimal():
+                    (self.path / folder).mkdir(parents=True, exist_ok=True)
 
     def send(self) -> None:
         """Brings there what is new here, and takes away there what was taken away here.
@@ -122,6 +112,23 @@ class Mirror:
         """Takes the folder away, if it is not the place itself."""
         if self._system is not None:
             shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _listed(self) -> Iterator[dict[PurePosixPath, str]]:
+        """The files that are there: name within the folder → path in the storage."""
+        if self._system is None:
+            yield {}
+            return
+        with self._lock, _in_words(f"read {self.place}"):
+            self._system.invalidate_cache()
+            found = {
+                PurePosixPath(one).relative_to(self._root): one
+                for one in self._system.find(self._root)
+            }
+            for name in found:
+                if ".." in name.parts:
+                    raise InputError(f"expected files within {self.place}, got one called {name}")
+            yield found
 
     def _put(self, name: str) -> None:
         path, target = self.path / name, f"{self._root}/{name}"

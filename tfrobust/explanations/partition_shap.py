@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.core.classifier import Classifier, logits_of
-from tfrobust.errors import InputError, ReportedError
+from tfrobust.core.extras import imported
+from tfrobust.errors import InputError
 from tfrobust.explanations.base import MapMethod
 
 
@@ -53,7 +54,7 @@ class PartitionSHAP(MapMethod):
     def check_model(self, model: Classifier) -> None:
         """Says what to install where `shap` is missing."""
         super().check_model(model)
-        import_shap()
+        imported("shap", needed_by=self.name)
 
     def passes(self, images: np.ndarray) -> int:
         """A batch or more for each image, so that one image is explained at a time."""
@@ -84,7 +85,7 @@ class PartitionSHAP(MapMethod):
 @functools.lru_cache(maxsize=4)
 def _explainer(method: PartitionSHAP, network: Classifier, shape: tuple[int, ...]) -> Any:
     """What explains images of a shape. Making it takes longer than many questions."""
-    shap = import_shap()
+    shap = imported("shap", needed_by="PartitionSHAP")
 
     def shares(images: np.ndarray) -> np.ndarray:
         logits = logits_of(network, images, method.batch_size)
@@ -112,19 +113,3 @@ def _own_random_numbers() -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)
-
-
-def import_shap() -> Any:
-    """The package `shap`.
-
-    Raises:
-        ReportedError: it is not installed; the message says how to install it.
-    """
-    try:
-        import shap
-    except ImportError as error:
-        raise ReportedError(
-            "this method is that of the package shap, which is not installed: "
-            "pip install 'tfrobust[shap]', or 'shap>=0.48,<1'"
-        ) from error
-    return shap
