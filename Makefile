@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
 	bench-training bench-gpu bench-input bench-black-box bench-attacks bench-presets \
-	bench-explanations bench-attackbench bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
+	bench-explanations bench-attackbench bench-ground-truth bench-explanation-speed bench-serving leaderboard reexport reproduce install format clean
 
 train: $(VENV)/installed
 	$(BIN)/python tools/train.py
@@ -63,6 +63,10 @@ $(VENV)-attackbench/installed: setup.cfg pyproject.toml
 # Explanations' fidelity and attacks on their maps, on the two networks of `make measure`.
 bench-explanations: $(VENV)/installed
 	$(BIN)/python benchmarks/explanations.py
+
+# Whether explanations find planted lesions and a planted short cut, also under attack.
+bench-ground-truth: $(VENV)/installed
+	$(BIN)/python benchmarks/ground_truth.py
 
 # g_explain+ beside PyTorch's (--torch_python: a Python that has it) and tf-explain's methods.
 bench-explanation-speed: $(VENV)/installed

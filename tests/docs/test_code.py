@@ -24,6 +24,7 @@ SLOW = {
     "docs/guides/evidence.md",
     "docs/guides/explain.md",
     "docs/guides/export.md",
+    "docs/guides/gallery.md",
     "docs/guides/judge.md",
     "docs/guides/labels.md",
     "docs/guides/own_data.md",
