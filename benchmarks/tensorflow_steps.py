@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from tfrobust import RobustClassifier
 
-KINDS = ("plain", "plain_relu", "penalty", "adversarial", "stock_fit")
+# The penalty's variants, and what each differs in from the published recipe.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "penalty_part": {"penalty.fraction": 0.25},
+    "penalty_differences": {"penalty.method": "finite_differences"},
+    "penalty_differences_part": {"penalty.method": "finite_differences", "penalty.fraction": 0.25},
+    "penalty_loss": {"penalty.of": "loss", "penalty.exponent": 1.0},
+}
+KINDS = ("plain", "plain_relu", "penalty", "adversarial", "stock_fit", *VARIANTS)
 
 
 def main() -> None:
@@ -61,7 +68,8 @@ def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
         "penalty": recipes.cifar10_published_robust,
         "plain_relu": recipes.cifar10_published_standard,
     }.get(kind, recipes.cifar10_published_robust)()
-    config = config.replace({"network.depth": depth, "training.batch_size": batch_size})
+    changes = {"network.depth": depth, "training.batch_size": batch_size}
+    config = config.replace({**changes, **VARIANTS.get(kind, {})})
     if kind in ("plain", "stock_fit"):
         # The same network as with the penalty: HHReLU.
         config = config.replace({"penalty.on": False})

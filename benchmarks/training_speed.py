@@ -7,6 +7,8 @@ shape. The processes take turns. The configurations are
 
 - plain, penalty, adversarial: ResNet-44 with Half-Huber ReLU by the recipe cifar10_published_all.
   The last two have the penalty, the last also "L2,min" on half of the images;
+- penalty_part, penalty_differences, penalty_differences_part, penalty_loss: the penalty on a
+  quarter of the batch, by finite differences, both, and of the norm of the loss's gradient;
 - plain_relu: the plain one with ReLU;
 - stock_fit: the plain one by Keras' own `fit`, compiled as Keras chooses;
 - torch_plain, torch_penalty: the same steps in PyTorch, which cannot compile them (torch_twin.py).
@@ -37,6 +39,10 @@ CONFIGURATIONS = (
     "plain_uncompiled",
     "penalty_uncompiled",
     "adversarial_uncompiled",
+    "penalty_part_uncompiled",
+    "penalty_differences_uncompiled",
+    "penalty_differences_part_uncompiled",
+    "penalty_loss_uncompiled",
 )
 # A configuration, another one, and the largest share of its time that the first may take.
 LIMITS = (
@@ -45,6 +51,10 @@ LIMITS = (
     # On CPUs Keras' own fit does not use XLA, so it is compared with an uncompiled step.
     ("plain_uncompiled", "stock_fit", 1.0),
     ("penalty_uncompiled", "torch_penalty", 0.75),
+    # What is there to be cheaper than the paper's penalty.
+    ("penalty_part_uncompiled", "penalty_uncompiled", 0.8),
+    ("penalty_differences_uncompiled", "penalty_uncompiled", 1.0),
+    ("penalty_differences_part_uncompiled", "penalty_uncompiled", 0.8),
 )
 
 

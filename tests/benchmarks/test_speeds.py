@@ -81,7 +81,19 @@ def test_of_two_turns_the_second_runs_backwards_and_adversarial_steps_are_a_quar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["plain", "plain_relu", "penalty", "adversarial", "stock_fit"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "plain",
+        "plain_relu",
+        "penalty",
+        "adversarial",
+        "stock_fit",
+        "penalty_part",
+        "penalty_differences_part",
+        "penalty_loss",
+    ],
+)
 def test_every_kind_of_step_is_measured(kind: str, benchmark: Callable[[str], ModuleType]) -> None:
     training_speed, turns = benchmark("training_speed"), benchmark("turns")
     flags = training_speed.flags_of(["--depth=8", "--batch_size=4", "--warmup=1"])

@@ -133,6 +133,8 @@ def test_psi_is_fitted_to_a_network_of_its_own_unless_it_is_said() -> None:
     assert chosen("--architecture", "resnet_imagenet").psi.initial_share is None
     own = chosen("--network", "keras:VGG16")  # another name of --architecture
     assert own.network.architecture == "keras:VGG16" and own.psi.initial_share == 0.05
+    assert chosen("--penalty_of=loss").psi.initial_share == 0.05
+    assert chosen("--penalty_of=loss", "--psi_initial=1").psi.initial_share is None
     assert chosen("--network", "keras:VGG16", "--psi_initial", "3").psi.initial_share is None
     said = chosen("--network", "keras:VGG16", "--psi_initial_share", "0.5")
     assert said.psi.initial_share == 0.5

@@ -7,12 +7,20 @@ import pytest
 from tfrobust.datasets import DatasetInfo
 from tfrobust.datasets.arrays import ArraySource
 from tfrobust.runs import fields
-from tfrobust.runs.build import learning_rate, margin_loss, perturber, total_epochs, total_steps
+from tfrobust.runs.build import (
+    gradient_penalty,
+    learning_rate,
+    margin_loss,
+    perturber,
+    total_epochs,
+    total_steps,
+)
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
+from tfrobust.runs.penalty_section import PenaltyConfig
 from tfrobust.runs.recipes import folder
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
-from tfrobust.training import L2MinWalk, L2Walk, Madry, Trades
+from tfrobust.training import InputGradientPenalty, L2MinWalk, L2Walk, Madry, Trades
 from tfrobust.training.perturber import Perturber
 
 
@@ -56,6 +64,16 @@ def test_a_radius_makes_the_margin_loss() -> None:
     assert loss is not None and (loss.epsilon, loss.temperature) == (0.5, 0.25)
     loss = margin_loss(MarginConfig(epsilon=0.5, temperature=0.1))
     assert loss is not None and loss.temperature == 0.1
+
+
+def test_the_penalty_is_the_configured_one_with_a_step_for_its_precision() -> None:
+    default = gradient_penalty(PenaltyConfig(), "float32")
+    assert default.get_config() == InputGradientPenalty().get_config()
+    given: dict[str, typing.Any] = {"of": "loss", "exponent": 1.0, "fraction": 0.25}
+    given["method"] = "finite_differences"
+    assert gradient_penalty(PenaltyConfig(**given), "bfloat16").step == 0.3
+    found = gradient_penalty(PenaltyConfig(**given, step=0.05), "bfloat16")
+    assert found.get_config() == InputGradientPenalty(**given, step=0.05).get_config()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ WRONG = [
     ({"optimizer.learning_rate_drops": (1.5,)}, "`optimizer.learning_rate_drops` to be asc"),
     ({"optimizer.learning_rate_drops": ("a",)}, "`optimizer.learning_rate_drops` to be a valid n"),
     ({"optimizer.learning_rate_warmup": 0.1}, "`optimizer.learning_rate_schedule` to be 'cosine'"),
+    ({"penalty.step": 0.1}, "`penalty.method` to be 'finite_differences' where there is"),
+    (
+        {"penalty.method": "finite_differences", "penalty.exponent": 1.0},
+        "`penalty.exponent` to be 2 with 'finite_differences' of 'logits'",
+    ),
     ({"penalty.tandem": 1.5}, "`penalty.tandem` to be less than or equal to 1, got 1.5"),
     ({"data.augmentation": "mixup"}, "`data.augmentation` to be 'none', .* got 'mixup'"),
     ({"data.image_size": 7}, "`data.image_size` to be greater than or equal to 8, got 7"),

@@ -1,13 +1,14 @@
 import csv
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
-from marks import quick
+import tensorflow as tf
 from small_runs import Interrupt
 
 from tfrobust import datasets
@@ -16,7 +17,7 @@ from tfrobust.datasets.arrays import ArraySource
 from tfrobust.errors import InputError
 from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.config import Config
-from tfrobust.runs.loop import fit
+from tfrobust.runs.loop import LOG_EVERY, fit
 from tfrobust.runs.metrics_log import DivergedError, read_metrics
 from tfrobust.runs.recipes import fashion_mnist_mini
 from tfrobust.training import RobustClassifier
@@ -37,28 +38,60 @@ def source() -> DataSource:
 
 
 def trained(
-    config: Config, source: DataSource, folder: Path, interrupt: int = 0, jit: bool | None = None
+    config: Config,
+    source: DataSource,
+    folder: Path,
+    interrupt: int = 0,
+    jit: bool | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RobustClassifier:
     folder.mkdir(exist_ok=True)
     classifier = build(config, source.info, total_steps(config, source))
-    callbacks = [Interrupt(interrupt)] if interrupt else []
+    callbacks = [*callbacks, *([Interrupt(interrupt)] if interrupt else [])]
     fit(classifier, source, config, folder, callbacks=callbacks, jit=jit)
     return classifier
 
 
 class Finished(NamedTuple):
-    """A run's folder and its trained network's variables."""
+    """A run's folder, its trained network's variables, and how often a step read a tensor."""
 
     folder: Path
     weights: list[np.ndarray]
+    reads: list[int]
+
+
+class Reads(keras.callbacks.Callback):
+    """How often each step fetches a tensor from its device."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.count, self.of_steps = 0, list[int]()
+        # What numpy(), float(), bool(), int() and NumPy's functions all call.
+        tensor = type(tf.zeros(())).__mro__[1]
+        read = tensor._numpy
+
+        def counted(value: tf.Tensor) -> np.ndarray:
+            self.count += 1
+            return read(value)
+
+        patch.setattr(tensor, "_numpy", counted)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self.count = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.of_steps.append(self.count)
 
 
 @pytest.fixture(scope="module")
 def whole(source: DataSource, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A finished run, compiled without XLA. No test changes it."""
     folder = tmp_path_factory.mktemp("whole")
-    classifier = trained(CONFIG, source, folder, jit=False)
-    return Finished(folder, [variable.numpy() for variable in classifier.network.variables])
+    with pytest.MonkeyPatch.context() as patch:
+        reads = Reads(patch)
+        classifier = trained(CONFIG, source, folder, jit=False, callbacks=[reads])
+    weights = [variable.numpy() for variable in classifier.network.variables]
+    return Finished(folder, weights, reads.of_steps)
 
 
 @pytest.fixture
@@ -67,15 +100,32 @@ def finished(whole: Finished, tmp_path: Path) -> Finished:
     return whole._replace(folder=shutil.copytree(whole.folder, tmp_path / "run"))
 
 
-@pytest.mark.parametrize("jit", quick([False, True], False))
+PART = {
+    "penalty.of": "loss",
+    "penalty.exponent": 1.0,
+    "penalty.method": "finite_differences",
+    "penalty.fraction": 0.25,
+    "psi.initial": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("jit", "changes"),
+    [
+        (False, {}),
+        pytest.param(True, {}, marks=pytest.mark.slow),
+        pytest.param(True, PART, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_training_ends_in_the_same_bytes(
-    jit: bool, source: DataSource, tmp_path: Path
+    jit: bool, changes: dict, source: DataSource, tmp_path: Path
 ) -> None:
-    whole = trained(CONFIG, source, tmp_path / "whole", jit=jit)
+    config = CONFIG.replace(changes)
+    whole = trained(config, source, tmp_path / "whole", jit=jit)
     with pytest.raises(KeyboardInterrupt):
-        trained(CONFIG, source, tmp_path / "cut", interrupt=7, jit=jit)
+        trained(config, source, tmp_path / "cut", interrupt=7, jit=jit)
     assert [row["step"] for row in read_metrics(tmp_path / "cut" / "metrics.csv")][-1] == 7
-    cut = trained(CONFIG, source, tmp_path / "cut", jit=jit)
+    cut = trained(config, source, tmp_path / "cut", jit=jit)
     for ours, theirs in zip(whole.variables, cut.variables, strict=True):
         if "mean" not in ours.path or "batch_norm" in ours.path:  # trackers are of one call only
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
@@ -146,6 +196,11 @@ def test_the_run_folder_holds_a_row_a_step_two_checkpoints_and_logs(whole: Finis
     kept = sorted(path.name for path in (whole.folder / "checkpoints").glob("*.index"))
     assert kept == ["step-10.index", "step-12.index"]
     assert list((whole.folder / "tensorboard").rglob("*.tfevents.*"))
+
+
+def test_a_step_reads_nothing_from_its_device_but_where_the_log_looks(whole: Finished) -> None:
+    looks = [step for step in range(12) if step % LOG_EVERY == 0]
+    assert [step for step, count in enumerate(whole.reads) if count] == looks
 
 
 def test_a_truncated_checkpoint_is_passed_over(

@@ -18,9 +18,9 @@ from tfrobust.training import (
     RobustClassifier,
     Trades,
 )
+from tfrobust.training.draws import draws
 from tfrobust.training.optimizer import L2SGD
 from tfrobust.training.perturber import Perturber
-from tfrobust.training.step import draws
 from tfrobust.training.step import perturbed as perturbed_by
 
 PERTURBERS = {

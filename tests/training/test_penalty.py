@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfrobust.models import HalfHuberReLU
 from tfrobust.training import InputGradientPenalty, RobustClassifier
-from tfrobust.training.step import draws
+from tfrobust.training.draws import draws
 
 # float64 throughout: central differences of a second derivative need the digits.
 

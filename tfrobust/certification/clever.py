@@ -27,6 +27,7 @@ from tfrobust.core.ara import accuracy_robustness_area
 from tfrobust.core.classifier import Classifier, Model, answers, compiled
 from tfrobust.core.distances import per_image
 from tfrobust.core.gradients import input_gradient
+from tfrobust.core.progress import speed
 from tfrobust.errors import InputError
 
 
@@ -139,6 +140,8 @@ def clever_score(
         disable=not progress,
     ) as bar:
         for row, (image, label, number) in enumerate(zip(images, labels, numbers, strict=True)):
+            if row:
+                bar.set_postfix_str(speed(bar, row, "images"))
             # Two images, as in `Classifier.check`.
             logits = answers(network, tf.constant(np.stack([image, image]))).numpy()[0]
             others = np.argsort(-logits, kind="stable")

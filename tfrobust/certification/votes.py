@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from tfrobust.certification.sampling import Use, draw_seed, noise, portion
 from tfrobust.core.classifier import Classifier, compiled
+from tfrobust.core.progress import speed
 from tfrobust.errors import InputError
 
 
@@ -27,6 +28,7 @@ class Poll:
         self, network: Classifier, sigma: float, seed: int, total: int, words: str, progress: bool
     ) -> None:
         self.network, self.seed = network, seed
+        self.images = 0
         self.sigma = tf.constant(sigma, tf.float32)
         self.bar = tqdm(
             total=total,
@@ -74,6 +76,9 @@ class Poll:
             parts.append(votes)
             all_finite.append(finite)
             self.bar.update(wanted)
+        if use is Use.ESTIMATE:  # an image's last draws
+            self.images += 1
+            self.bar.set_postfix_str(speed(self.bar, self.images, "images"))
         if not np.all(np.array(all_finite)):
             raise InputError(
                 f"expected finite logits, got NaN or infinity under noise for image {number}; "

@@ -109,7 +109,8 @@ def chosen_config(values: Any) -> Config:
         config = dataclasses.replace(config, adversarial=AdversarialConfig())
     given = config_flags.given(values)
     own = given.get("network.architecture", ARCHITECTURES[0]) not in ARCHITECTURES
-    if own and not {"psi.initial", "psi.initial_share"} & given.keys():
+    of_loss = given.get("penalty.of") == "loss"
+    if (own or of_loss) and not {"psi.initial", "psi.initial_share"} & given.keys():
         given["psi.initial_share"] = recipes.SHARE_OF_OTHERS
     return config.replace(given)
 

@@ -9,7 +9,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrobust.attacks import AttackResult, BelowChance, Misclassified
 from tfrobust.attacks.ensemble import attack_in_turn, smallest, smallest_linf
@@ -21,6 +20,7 @@ from tfrobust.core.images import arrays, checked_images, checked_labels
 from tfrobust.core.input_range import check_range
 from tfrobust.core.provenance import image_hash, versions
 from tfrobust.errors import InputError
+from tfrobust.robustness.attack_progress import AttackProgress
 from tfrobust.robustness.attack_record import AttackRecord
 from tfrobust.robustness.chance import at_chance
 from tfrobust.robustness.checks import run_checks
@@ -123,13 +123,12 @@ class Evaluation:
         if not 1 <= part <= parts:
             raise InputError(f"expected a shard from 1/n to n/n, got {part}/{parts}")
         mine = self.units[part - 1 :: parts]
-        with tqdm(
-            total=len(mine) * len(self.attacks),
-            initial=sum(len(self.outcomes[unit]) for unit in mine),
-            desc="attacking",
-            unit="block",
-            file=sys.stderr,
-            disable=not self.progress,
+        with AttackProgress(
+            self.attacks,
+            [unit.stop - unit.start for unit in mine],
+            [len(self.outcomes[unit]) for unit in mine],
+            goals=len(GOALS),
+            shown=self.progress,
         ) as bar:
             for unit in mine:
                 self._run(unit, bar)
@@ -200,7 +199,7 @@ class Evaluation:
             ),
         )
 
-    def _run(self, unit: Unit, bar: tqdm) -> None:
+    def _run(self, unit: Unit, bar: AttackProgress) -> None:
         """Runs every attack that the unit still lacks."""
         done = self.outcomes[unit]
         results = attack_in_turn(
@@ -213,12 +212,12 @@ class Evaluation:
             numbers=np.arange(unit.start, unit.stop),
         )
         for number in range(len(done), len(self.attacks)):
-            bar.set_postfix_str(f"{self.attacks[number].name}, {unit.goal}")
+            bar.begin(self.attacks[number], unit.goal)
             began = time.perf_counter()
             done.append(Outcome(next(results), time.perf_counter() - began))
             if self.partials:
                 self.partials.save(unit, number, done[-1])
-            bar.update()
+            bar.end(self.attacks[number], unit.stop - unit.start)
 
     def _wrong(self, btr: AttackResult) -> AttackResult:
         """The perturbations found for BTR, as an attack that looks for misclassification.

@@ -2,11 +2,11 @@ from . import recipes as recipes
 from .annotations_section import AnnotationsConfig as AnnotationsConfig
 from .config import Config as Config
 from .network_section import NetworkConfig as NetworkConfig
+from .penalty_section import PenaltyConfig as PenaltyConfig
 from .sections import AdversarialConfig as AdversarialConfig
 from .sections import DataConfig as DataConfig
 from .sections import MeasureConfig as MeasureConfig
 from .sections import OptimizerConfig as OptimizerConfig
-from .sections import PenaltyConfig as PenaltyConfig
 from .sections import PsiConfig as PsiConfig
 from .sections import TrainingConfig as TrainingConfig
 from .sections import WatchConfig as WatchConfig

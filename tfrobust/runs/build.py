@@ -14,6 +14,7 @@ from tfrobust.runs import distribution, network
 from tfrobust.runs.annotations_section import AnnotationsConfig
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
+from tfrobust.runs.penalty_section import PenaltyConfig
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
 from tfrobust.training import optimizer
 from tfrobust.training.adversarial import L2MinWalk, L2Walk
@@ -21,7 +22,7 @@ from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.classifier import RobustClassifier
 from tfrobust.training.evidence import EvidencePenalty
 from tfrobust.training.margin import MarginLoss
-from tfrobust.training.penalty import InputGradientPenalty
+from tfrobust.training.penalty import HALF_STEP, STEP, InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
 
@@ -78,9 +79,7 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
         )
     penalty = psi = None
     if config.penalty.on:
-        penalty = InputGradientPenalty(
-            exponent=config.penalty.exponent, tandem=config.penalty.tandem
-        )
+        penalty = gradient_penalty(config.penalty, config.training.precision)
         psi = PsiController(
             loss_target=config.psi.loss_target,
             initial=config.psi.initial,
@@ -141,6 +140,19 @@ def margin_loss(config: MarginConfig) -> MarginLoss | None:
     given = {"epsilon": config.epsilon, "temperature": config.temperature}
     arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return MarginLoss(**arguments) if arguments else None
+
+
+def gradient_penalty(config: PenaltyConfig, precision: str) -> InputGradientPenalty:
+    """The penalty; where the configuration gives no step, the one for the layers' precision."""
+    default = HALF_STEP if precision == "bfloat16" else STEP
+    return InputGradientPenalty(
+        exponent=config.exponent,
+        tandem=config.tandem,
+        of=config.of,
+        method=config.method,
+        step=default if config.step is None else config.step,
+        fraction=config.fraction,
+    )
 
 
 def perturber(config: AdversarialConfig, *, with_penalty: bool) -> Perturber | None:

@@ -15,12 +15,12 @@ from tfrobust.runs.annotations_section import AnnotationsConfig
 from tfrobust.runs.fields import Flat, record
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.network_section import NetworkConfig
+from tfrobust.runs.penalty_section import PenaltyConfig
 from tfrobust.runs.sections import (
     AdversarialConfig,
     DataConfig,
     MeasureConfig,
     OptimizerConfig,
-    PenaltyConfig,
     PsiConfig,
     TrainingConfig,
     WatchConfig,

@@ -188,9 +188,7 @@ class _Loop:
                         # A step is done and in the log, or it was never begun.
                         with deferred():
                             watchers.on_train_batch_begin(step % per_epoch)
-                            rate = self.classifier.optimizer.learning_rate
-                            rate = float(tf.convert_to_tensor(rate))
-                            log.add(step + 1, epoch, rate, train(*next(batches)))
+                            log.add(step + 1, epoch, train(*next(batches)))
                             bar.update()
                             seen = log.look() if step % LOG_EVERY == 0 else {}
                             if seen:
@@ -237,7 +235,11 @@ class _Loop:
 
     def _replica_step(self, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
         ends = tf.reduce_min(batch[1]), tf.reduce_max(batch[1])
-        return {**self.classifier.optimize(*batch), LABEL_RANGE: tf.stack(ends)}
+        # The rate of this step, before the optimizer counts it. It stays on the device until the
+        # log looks, as all values do: to read one would wait for the step before.
+        rate = tf.convert_to_tensor(self.classifier.optimizer.learning_rate)
+        values = {"learning_rate": rate, **self.classifier.optimize(*batch)}
+        return {**values, LABEL_RANGE: tf.stack(ends)}
 
     def _end_epoch(
         self,

@@ -62,7 +62,7 @@ class MetricsLog:
         self.path, self.strategy, self.num_classes = path, strategy, num_classes
         self.more_columns = tuple(more_columns)
         self.columns = (*COLUMNS, *more_columns)
-        self.pending: list[tuple[int, int, float, dict[str, Any]]] = []
+        self.pending: list[tuple[int, int, dict[str, Any]]] = []
         kept: list[dict[str, Any]] = []
         if path is not None and first:
             kept = [row for row in read_metrics(path) if row["step"] <= first]
@@ -86,9 +86,9 @@ class MetricsLog:
                 writer.writerows(kept)
             temporary.replace(path)
 
-    def add(self, step: int, epoch: int, rate: float, values: dict[str, Any]) -> None:
+    def add(self, step: int, epoch: int, values: dict[str, Any]) -> None:
         """Takes the values of a step as `strategy.run` gives them, without fetching them."""
-        self.pending.append((step, epoch, rate, values))
+        self.pending.append((step, epoch, values))
         self.last = step
 
     def look(self) -> dict[str, Any]:
@@ -102,8 +102,8 @@ class MetricsLog:
             InputError: a label is no class.
         """
         while self.pending:
-            step, epoch, rate, values = self.pending[0]
-            row: dict[str, Any] = {"step": step, "epoch": epoch, "learning_rate": rate}
+            step, epoch, values = self.pending[0]
+            row: dict[str, Any] = {"step": step, "epoch": epoch}
             for name, value in values.items():
                 local = self.strategy.experimental_local_results(value)
                 if name == LABEL_RANGE:

@@ -6,12 +6,12 @@ from pathlib import Path
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.network_section import NetworkConfig
+from tfrobust.runs.penalty_section import PenaltyConfig
 from tfrobust.runs.sections import (
     AdversarialConfig,
     DataConfig,
     MeasureConfig,
     OptimizerConfig,
-    PenaltyConfig,
     PsiConfig,
     TrainingConfig,
 )

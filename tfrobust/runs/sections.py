@@ -131,21 +131,6 @@ class OptimizerConfig:
             )
 
 
-@record("penalty")
-class PenaltyConfig:
-    """The gradient penalty of the robust loss (arXiv 1906.02896)."""
-
-    on: Annotated[bool, Flat("penalty")] = True
-    """Whether there is a penalty. Without it the other fields here, and psi, have no effect."""
-
-    exponent: Positive = 2.0
-    """z, the power to which the entries of the input gradient are raised."""
-
-    tandem: Annotated[Share, Flat("tandem")] = 0.2
-    """ζ, the probability with which the penalty takes an image's margin instead of one of its
-    logits drawn at random."""
-
-
 @record("psi")
 class PsiConfig:
     """The controller of ψ, the weight of the penalty."""
@@ -156,7 +141,7 @@ class PsiConfig:
     initial_share: Annotated[float | None, Field(gt=0, lt=1)] = None
     """The most that the penalty may be of the loss at the start: in the first 20 steps ψ0 is
     lowered to it. Default: ψ0 stays as it is; tfrobust-train takes 0.05 for a network that is not
-    of this package."""
+    of this package, and for the penalty of the loss."""
 
     gain: Annotated[float, Field(ge=0)] = 0.02
     """k in ψ = ψ0·exp(k·r), where r rises while the loss is better than its target."""

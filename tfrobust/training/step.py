@@ -7,12 +7,11 @@ import keras
 import tensorflow as tf
 
 from tfrobust.training import losses
+from tfrobust.training.draws import EVIDENCE_DRAWS, PERTURBATION_DRAWS, draws, iteration
+from tfrobust.training.passes import PenalisedBatch, answers, forgotten
 
 if TYPE_CHECKING:
     from tfrobust.training.classifier import RobustClassifier
-
-# Random numbers have a stream for each purpose, so that one purpose does not change the other's.
-PENALTY_DRAWS, PERTURBATION_DRAWS, EVIDENCE_DRAWS = range(3)
 
 
 def take(
@@ -45,20 +44,17 @@ def take(
             images = attacked
     with tf.GradientTape() as tape:
         if penalty_of is None:
-            logits = _logits(classifier, images)
+            logits = answers(classifier, images)
             penalty = psi = tf.zeros((), images.dtype)
         else:
-            with tf.GradientTape(watch_accessed_variables=False) as input_tape:
-                input_tape.watch(images)
-                logits = _logits(classifier, images)
-                scalar = penalty_of.scalar(logits, classes, draws(classifier, classes))
-                total = tf.reduce_sum(scalar)
-            penalty = penalty_of(input_tape.gradient(total, images))
+            penalised = PenalisedBatch(classifier, images, classes)
+            logits = penalised.logits
         outputs = classifier.outputs_of(logits)
         # Before another pass: it would put its layers' losses in the place of this one's.
         loss = whole(classifier.compute_loss(images, labels, outputs, weights, training=True))
         mean_classification = over_replicas(without(classifier.losses, loss))
         if penalty_of is not None:
+            penalty = penalised.penalty()
             guess = _loss_of_guess(classifier, labels, classes, logits, weights)
             mean_penalty = over_replicas(penalty)
             psi = classifier.psi.update(
@@ -66,10 +62,10 @@ def take(
             )
         loss += psi * penalty
         if adversarial is not None and not adversarial.replaces:
-            loss += adversarial.loss(logits, _logits(classifier, attacked))
+            loss += adversarial.loss(logits, answers(classifier, attacked))
         if classifier.evidence is not None:
             unsupported = classifier.evidence(
-                functools.partial(_forgotten, classifier),
+                functools.partial(forgotten, classifier),
                 images,
                 draws(classifier, classes, stream=EVIDENCE_DRAWS),
                 several=several,
@@ -146,57 +142,17 @@ def over_replicas(value: tf.Tensor) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
-def _logits(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
-    """The logits in training mode, in the images' dtype whatever the layers compute in."""
-    return tf.cast(classifier.network(images, training=True), images.dtype)
-
-
-def _forgotten(classifier: "RobustClassifier", images: tf.Tensor) -> tf.Tensor:
-    """`_logits` without what the pass would write, such as moving averages."""
-    with keras.StatelessScope():
-        return _logits(classifier, images)
-
-
 def perturbed(classifier: "RobustClassifier", images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """The batch after the classifier's perturber; the network stays as it is."""
     adversarial: Any = classifier.adversarial
 
     def model(images: tf.Tensor) -> tf.Tensor:
-        return _forgotten(classifier, images)
+        return forgotten(classifier, images)
 
     columns = adversarial.draws_per_image(images.shape[1:])
     drawn = draws(classifier, classes, columns, PERTURBATION_DRAWS)
     found = adversarial(model, images, classes, drawn)
     if classifier.growth_steps:
-        grown = tf.cast(_iteration(classifier), images.dtype) / classifier.growth_steps
+        grown = tf.cast(iteration(classifier), images.dtype) / classifier.growth_steps
         found = images + tf.minimum(grown, 1.0) * (found - images)
     return found
-
-
-def draws(
-    classifier: "RobustClassifier",
-    classes: tf.Tensor,
-    columns: int = 2,
-    stream: int = PENALTY_DRAWS,
-) -> tf.Tensor:
-    """Uniform random numbers (B, columns), by an image's place in the batch of all devices."""
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync if context else 1
-    count = tf.shape(classes)[0]
-    # The stream is in the upper 32 bits, where no seed reaches.
-    first = tf.constant(classifier.seed + (stream << 32), tf.int64)
-    seed = tf.stack([first, _iteration(classifier)])
-    uniform = tf.random.stateless_uniform([count * replicas, columns], seed)
-    if replicas == 1:
-        return uniform
-    start = count * context.replica_id_in_sync_group
-    return uniform[start : start + count]
-
-
-def _iteration(classifier: "RobustClassifier") -> tf.Tensor:
-    """How many batches the optimizer has seen."""
-    optimizer: Any = classifier.optimizer
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # behind a scaled loss
-    # Not `iterations`, which counts updates: where gradients are accumulated, batches between two
-    # of them would draw the same.
-    return tf.cast(tf.convert_to_tensor(optimizer._iterations), tf.int64)
