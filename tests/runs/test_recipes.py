@@ -21,6 +21,9 @@ def test_recipes_have_the_values_that_they_had_in_version_0_1(name: str) -> None
     # Six of few images are too few.
     old |= {"epochs": None} if name in ("folder", "radiographs") else {}
     old |= {"margin_epsilon": None, "margin_temperature": None}
+    old |= {"penalty_of": "logits", "penalty_method": "double_backward"}
+    old |= {"penalty_step": None, "penalty_fraction": 1.0}
+    old |= {"annotations": None, "annotations_weight": None}
     config = recipes.RECIPES[name]().to_json()
     for path, flat in fields.flat_names(Config).items():
         section, _, field = path.rpartition(".")

@@ -4,6 +4,11 @@ import re
 from pathlib import Path
 
 from tfrobust.runs.config import Config
+from tfrobust.runs.imagenet_recipes import (
+    imagenet2012_convnext_tiny,
+    imagenet2012_resnet18,
+    imagenet2012_resnet50,
+)
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.network_section import NetworkConfig
 from tfrobust.runs.penalty_section import PenaltyConfig
@@ -159,34 +164,6 @@ def cifar10() -> Config:
     )
 
 
-def imagenet2012_resnet50() -> Config:
-    """The robust loss on ImageNet with a ResNet-50; for a machine with several GPUs.
-
-    Paper: arXiv 1906.02896, the robust loss. We do not know the paper's constants for ImageNet:
-    those here are our choice.
-    Command: ``python tools/train.py --dataset imagenet2012 --data_dir …``.
-    Result: the paper reports ARA .0053.
-    """
-    return Config(
-        name="imagenet2012_resnet50",
-        data=DataConfig(name="imagenet2012", augmentation="imagenet"),
-        network=NetworkConfig(architecture="resnet_imagenet", depth=50),
-        training=TrainingConfig(epochs=90, batch_size=256, checkpoint_every=500),
-        optimizer=OptimizerConfig(learning_rate_drops=(0.33, 0.67, 0.89)),
-        measure=MeasureConfig(images=500),
-    )
-
-
-def imagenet2012_resnet18() -> Config:
-    """The same with a ResNet-18; for one GPU, or for large photographs of your own.
-
-    Command: ``python tools/train.py --recipe imagenet2012_resnet18 --data_dir …``, for your own
-    photographs with ``--dataset folder:/path/to/images``.
-    Result: we know of no figure.
-    """
-    return imagenet2012_resnet50().replace({"name": "imagenet2012_resnet18", "network.depth": 18})
-
-
 def folder() -> Config:
     """Your own folder of small images, with one sub-folder per class, by the small network.
 
@@ -237,6 +214,7 @@ RECIPES = {
         cifar10,
         imagenet2012_resnet50,
         imagenet2012_resnet18,
+        imagenet2012_convnext_tiny,
         folder,
         radiographs,
     )
