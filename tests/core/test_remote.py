@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -93,9 +93,14 @@ def test_what_has_the_hash_is_fetched_once(web: str) -> None:
 
 def test_what_was_changed_in_the_cache_is_fetched_anew(web: str) -> None:
     found = fetch(f"{web}#sha256={HASH}")
-    found.write_bytes(b"another")
-    fetch.cache_clear()
-    assert fetch(f"{web}#sha256={HASH}").read_bytes() == KERAS
+    for spoil in (lambda: found.write_bytes(b"another"), found.unlink, beside(found)):
+        spoil()
+        fetch.cache_clear()
+        assert fetch(f"{web}#sha256={HASH}").read_bytes() == KERAS
+
+
+def beside(path: Path) -> Callable[[], None]:
+    return lambda: (path.parent / ".DS_Store").touch()
 
 
 def test_another_hash_is_refused_and_nothing_is_kept(web: str, cache: Path) -> None:
@@ -120,10 +125,10 @@ def test_a_saved_model_is_a_program_and_needs_the_hash() -> None:
 
 
 def test_a_folders_hash_is_that_of_the_shell(tmp_path: Path) -> None:
-    for name in ("network.keras", "assets/names.txt", "assets/B.txt", "assets.txt"):
+    for name in ("network.keras", "assets/names.txt", "assets/B.txt", "assets.txt", ".git keep"):
         (tmp_path / "net" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "net" / name).write_text(name)
-    line = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    line = "find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum"
     told = subprocess.check_output(line, shell=True, cwd=tmp_path / "net", text=True)
     assert told.split()[0] == hash_of(tmp_path / "net")
 

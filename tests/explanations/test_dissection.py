@@ -124,3 +124,17 @@ def test_what_cannot_be_dissected_is_refused(change: dict[str, object], words: s
 def test_units_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match=r"units of units from 0 to 3, got \[4\]"):
         switched_off(network(MIXING), layer="units", units=[0, 4])
+    for units, draws in (([], 1), ([0, 1, 2], 1), ([0], 0)):
+        with pytest.raises(
+            InputError, match="from 1 to 2 units of units, which has 4, and at least"
+        ):
+            ablate(network(MIXING), IMAGES, LABELS, layer="units", units=units, draws=draws)
+
+
+def test_units_of_a_sum_are_switched_off_as_those_of_a_layer() -> None:
+    images = keras.Input((16, 16, 3))
+    both = images + images  # an operation, and no layer
+    made = keras.Model(images, keras.layers.GlobalMaxPooling2D()(both))
+    name = next(one.name for one in made.operations if type(one).__name__ == "Add")
+    found = np.asarray(switched_off(made, layer=name, units=[1])(IMAGES))
+    np.testing.assert_array_equal(found, np.asarray(made(IMAGES)) * [1, 0, 1])

@@ -50,18 +50,28 @@ def test_psi_compares_with_the_loss_of_the_rates(
     np.testing.assert_allclose(psi.integral, 50 - np.log(own / (0.65 * guess)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [None, keras.losses.SparseCategoricalCrossentropy(True)])
+@pytest.mark.parametrize(
+    ("loss", "single"),
+    [
+        (None, False),
+        (keras.losses.SparseCategoricalCrossentropy(True), False),
+        (None, True),
+        (keras.losses.BinaryCrossentropy(True), True),
+    ],
+)
 def test_a_network_that_knows_only_how_often_classes_come_earns_no_penalty(
-    loss: keras.losses.Loss | None,
+    loss: keras.losses.Loss | None, single: bool
 ) -> None:
     """Its loss is .1 where one in fifty is of the other class: far below 0.65·ln 2."""
-    labels = np.zeros(400, np.int32)
+    labels = np.zeros(100, np.int32)
     labels[::50] = 1
     psi = PsiController()
     network = constant(np.log([0.98, 0.02]).astype(np.float32))
+    if single:
+        network = constant(np.log([0.02 / 0.98]).astype(np.float32))
     robust = RobustClassifier(network, penalty=InputGradientPenalty(), psi=psi)
     robust.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, run_eagerly=True)
-    images = np.zeros((400, 4, 4, 1), np.float32)
+    images = np.zeros((100, 4, 4, 1), np.float32)
     robust.fit(images, labels, batch_size=50, epochs=3, shuffle=False, verbose=0)
     assert float(psi.integral) == 0.0
 

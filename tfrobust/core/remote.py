@@ -74,23 +74,27 @@ def fetch(address: str) -> Path:
             f"in small letters, got #{fragment}"
         )
     wanted = fragment.removeprefix("sha256=")
-    kept = _cache() / wanted
-    if wanted and kept.is_dir():
-        [found] = kept.glob("*/*")
-        if hash_of(found) == wanted:
-            return found
-        shutil.rmtree(kept)  # somebody wrote in it
+    if wanted and (known := _kept(wanted)):
+        return known
     files = _listed(place)
     with versions.staging(_cache()) as folder:
         _copy(files, folder)
         [found] = folder.glob("*/*")
         hashed = hash_of(found)
         _check(place, found, hashed, wanted)
-        kept = _cache() / hashed
-        if kept.exists():
-            shutil.rmtree(kept)  # what is here now was hashed a moment ago
-        os.rename(folder, kept)
-    return kept / found.relative_to(folder)
+        # Another process may have been faster, and reads it already.
+        if known := _kept(hashed):
+            shutil.rmtree(folder)
+            return known
+        shutil.rmtree(_cache() / hashed, ignore_errors=True)  # somebody wrote in it
+        os.rename(folder, _cache() / hashed)
+    return _cache() / hashed / found.relative_to(folder)
+
+
+def _kept(hashed: str) -> Path | None:
+    """The file or folder of this hash, if it is here whole."""
+    found = list((_cache() / hashed).glob("*/*"))
+    return found[0] if len(found) == 1 and hash_of(found[0]) == hashed else None
 
 
 def hash_of(path: Path) -> str:
@@ -101,7 +105,7 @@ def hash_of(path: Path) -> str:
 
     Returns:
         64 hexadecimal digits: a file's SHA-256; for a folder that of the lines which
-        `find * -type f | LC_ALL=C sort | xargs sha256sum` prints within it.
+        `find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum` prints in it.
     """
     hashes = file_hashes(path)
     if path.is_file():

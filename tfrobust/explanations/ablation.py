@@ -48,8 +48,8 @@ def ablate(
         images: float (N, H, W, C) in [0, 1], or uint8.
         labels: int (N,), the classes.
         layer: the name of a layer with output (B, h, w, units).
-        units: which channels, from 0; fewer than there are.
-        draws: how many sets of other units are tried.
+        units: which channels, from 0; at most half of them, so that there are as many others.
+        draws: how many sets of other units are tried, at least 1.
         batch_size: images that the network sees at a time.
         seed: of the draws.
 
@@ -64,9 +64,15 @@ def ablate(
     classifier = as_classifier(model)
     images = checked_images(images, classifier, at_least_one=True)
     labels = checked_labels(labels, len(images), classifier.num_classes)
+    without = switched_off(classifier, layer=layer, units=units)
     _, found = feature_layers(classifier, [layer])
-    others = np.setdiff1d(np.arange(found[layer].shape[-1]), units)
-    count = min(len(units), len(others))
+    channels, count = found[layer].shape[-1], len(set(units))
+    if not 1 <= count <= channels // 2 or draws < 1:
+        raise InputError(
+            f"expected from 1 to {channels // 2} units of {layer}, which has {channels}, and at "
+            f"least one draw, got {count} and {draws}"
+        )
+    others = np.setdiff1d(np.arange(channels), units)
     rng = np.random.default_rng(seed)
     sets = [rng.choice(others, count, replace=False) for _ in range(draws)]
 
@@ -79,7 +85,7 @@ def ablate(
 
     return Ablation(
         before=right(classifier.network),
-        after=right(switched_off(classifier, layer=layer, units=units)),
+        after=right(without),
         at_random=np.array(
             [right(switched_off(classifier, layer=layer, units=one.tolist())) for one in sets]
         ),
@@ -111,8 +117,11 @@ def switched_off(model: Model, *, layer: str, units: Sequence[int]) -> keras.Mod
     def ablated(operation: Any) -> Any:
         if operation.name != layer:
             return operation
-        return lambda *values, **named: (
-            operation(*values, **named) * tf.cast(kept, operation.compute_dtype)
-        )
+
+        def call(*values: Any, **named: Any) -> Any:
+            features = operation(*values, **named)
+            return features * tf.cast(kept, features.dtype)
+
+        return call
 
     return run_through(network, ablated)

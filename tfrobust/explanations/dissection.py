@@ -31,7 +31,7 @@ class Unit(NamedTuple):
         concept: the one of the largest overlap.
         iou: intersection over union of the unit's active places and the concept's, over all
             images, from 0 to 1.
-        by_chance: the same with the concept's places in other images.
+        by_chance: the largest overlap with any concept's places in other images.
     """
 
     layer: str
@@ -63,7 +63,7 @@ class Dissection(Presented):
     def units(self) -> list[Unit]:
         """Each unit with the concept that it fits best, in the network's order."""
         return [
-            Unit(layer, unit, self.concepts[best], float(row[best]), float(chance[best]))
+            Unit(layer, unit, self.concepts[best], float(row[best]), float(chance.max()))
             for layer, rows in self.iou.items()
             for unit, (row, chance) in enumerate(zip(rows, self.by_chance[layer], strict=True))
             for best in [int(row.argmax())]

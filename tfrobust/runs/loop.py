@@ -131,6 +131,7 @@ class _Loop:
             with deferred():
                 restored = checkpoints.restore() if checkpoints else 0
             state = [*classifier.network.variables, *classifier.psi.variables]
+            state += classifier.base_rates.variables
             state += classifier.optimizer.variables
             (self.first,) = distribution.from_chief(strategy, state, [restored])
         before = folder / SECONDS_FILE

@@ -51,6 +51,11 @@ class BaseRates(keras.layers.Layer):
         counts = tf.convert_to_tensor(self.counts)
         return tf.math.log(counts) - tf.math.log(tf.reduce_sum(counts))
 
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the counts; files of before there were any have none."""
+        if len(store.keys()):
+            super().load_own_variables(store)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same layer."""
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -138,16 +138,17 @@ def check_target(loss: Any, activation: str, num_classes: int, target: float | N
         )
 
 
-def of_guess(loss: Any, rates: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def of_guess(loss: Any, rates: tf.Tensor, logits: tf.Tensor, *, single: bool = False) -> tf.Tensor:
     """The logits of a network that knows how often each class comes, and says so of every image.
 
     Args:
         loss: as Keras takes it.
         rates: the logarithms of the classes' rates, float (K,).
         logits: float (B, K), of the shape and dtype that are wanted.
+        single: whether the network's own output is one, the difference of two logits.
     """
     name, _ = kind(loss)
-    if name.startswith("binary"):  # one of K independent answers is right
+    if name.startswith("binary") and not single:  # one of K independent answers is right
         answer = rates - tf.math.log1p(-tf.exp(rates))
     else:
         # Losses of other kinds than the cross-entropy take 0 for "all classes are as likely".

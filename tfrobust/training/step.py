@@ -112,7 +112,7 @@ def _loss_of_guess(
         guess = losses.of_base_rates(labels, logits)
     else:
         rates = classifier.base_rates.update(classes, weights)
-        guess = losses.of_guess(classifier.loss, rates, logits)
+        guess = losses.of_guess(classifier.loss, rates, logits, single=classifier.form.single)
     outputs = classifier.outputs_of(guess)
     if compiled is None:
         each = losses.cross_entropy(outputs, labels, classifier.form)
