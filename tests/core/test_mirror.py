@@ -148,6 +148,26 @@ def test_what_is_new_is_sent_while_the_work_goes_on(monkeypatch: pytest.MonkeyPa
             time.sleep(0.01)
 
 
+def test_a_sending_that_is_late_takes_nothing_away(place: str) -> None:
+    mirror = Mirror(place)
+    (mirror.path / "result.json").write_text("found")
+    mirror.send()
+    mirror.close()
+    mirror.send()  # by a thread that was not scheduled for a while
+    assert there(place) == {"result.json": b"found"}
+
+
+def test_what_another_took_away_is_away(place: str) -> None:
+    one, other = Mirror(place), Mirror(place)
+    (one.path / "result.json").write_text("found")
+    one.send()
+    other.fetch()
+    for each in (one, other):
+        (each.path / "result.json").unlink()
+        each.send()
+    assert not there(place)
+
+
 def test_what_cannot_be_sent_is_kept_here_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError("quota exceeded")

@@ -142,6 +142,9 @@ def test_a_folders_hash_is_that_of_the_shell(tmp_path: Path) -> None:
         ("zip://x.keras::memory://net.zip", "a chain of addresses"),
         ("http://127.0.0.1:9/x.keras", "http://127.0.0.1:9/x.keras, but it cannot be read"),
         ("memory://x.keras#sha256=ABC", "64 hexadecimal digits"),
+        ("https://me:secret@host/x.keras", "without a user's name and password"),
+        ("zip://nowhere.zip", "zip://nowhere.zip cannot be read"),
+        ("reference://x", "reference://x cannot be read"),
         ("memory://x.keras#md5=0", "64 hexadecimal digits"),
     ],
 )

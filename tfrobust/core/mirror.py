@@ -94,6 +94,8 @@ class Mirror:
         if self._system is None:
             return
         with self._lock, _in_words(f"write {self.place}; what was found is kept in {self.path}"):
+            if not self.path.is_dir():
+                return  # closed, or taken away: what is there is not to be taken away with it
             found = {}
             for path in self.path.rglob("*"):
                 name = path.relative_to(self.path).as_posix()
@@ -105,13 +107,15 @@ class Mirror:
                     self._put(name)
                     self._sent[name] = found[name]
             for name in [name for name in self._sent if name not in found]:
-                self._system.rm_file(f"{self._root}/{name}")
+                with contextlib.suppress(FileNotFoundError):  # another was faster
+                    self._system.rm_file(f"{self._root}/{name}")
                 del self._sent[name]
 
     def close(self) -> None:
         """Takes the folder away, if it is not the place itself."""
         if self._system is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            with self._lock:
+                shutil.rmtree(self.path, ignore_errors=True)
 
     @contextlib.contextmanager
     def _listed(self) -> Iterator[dict[PurePosixPath, str]]:
@@ -183,14 +187,21 @@ def mirrored(place: str | Path, *, versions: bool = False) -> Iterator[Mirror]:
             except ReportedError as error:
                 print(f"warning: {error}; tried again in {EVERY:.0f} s", file=sys.stderr)
 
-    mirror.fetch_numbers() if versions else mirror.fetch()
+    try:
+        mirror.fetch_numbers() if versions else mirror.fetch()
+    except BaseException:
+        mirror.close()
+        raise
+    sender = threading.Thread(target=send, daemon=True)
     if remote.is_address(place):
         print(f"{mirror.place} is in {mirror.path} meanwhile", file=sys.stderr)
-        threading.Thread(target=send, daemon=True).start()
+        sender.start()
     try:
         yield mirror
     finally:
         over.set()
+        if remote.is_address(place):
+            sender.join()
         mirror.send()
         mirror.close()
 

@@ -167,6 +167,11 @@ def storage_of(place: str) -> tuple[Any, str]:
     Raises:
         InputError: nothing reads such addresses, or a package for it is missing; it is named.
     """
+    if _scheme(place) in UNPROVEN and "@" in place.split("/")[2]:
+        raise InputError(
+            "expected an address without a user's name and password, which files would keep and "
+            f"everybody read; got one of {place.split('/')[2].rpartition('@')[2]}"
+        )
     if "::" in place:
         raise InputError(f"expected {EXPECTED}; got a chain of addresses, {place}")
     try:
@@ -178,8 +183,9 @@ def storage_of(place: str) -> tuple[Any, str]:
         raise InputError(
             f"expected the packages that read {place}: pip install fsspec {package} ({error})"
         ) from None
-    except ValueError as error:
-        raise InputError(f"expected {EXPECTED}; {place} cannot be read: {error}") from None
+    except Exception as error:  # each storage has errors of its own
+        said = str(error) or type(error).__name__
+        raise InputError(f"expected {EXPECTED}; {place} cannot be read: {said}") from None
 
 
 def is_object_store(place: str) -> bool:
