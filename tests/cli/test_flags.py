@@ -93,6 +93,8 @@ BEFORE_TENSORFLOW = [
     ("evaluate --model . --dataset folder:. --group column:x", "is one of its columns"),
     ("annotate --model . --image x.png --methods lrp", "--methods of attention, grad_cam"),
     ("annotate --model . --image x.png --output tools/train.py", "to be a folder of marks"),
+    ("annotate --model . --image x.png --output gs://lab/marks", "a folder of this machine"),
+    ("annotate --model . --image x.png --output /proc/marks", "a folder that can be written to"),
     ("train --annotations /nowhere", "there is none at /nowhere"),
     ("train --annotations_weight 2", "expected --annotations where there is"),
     ("explain --model . --dataset mnistt", "Nearest names: mnist"),

@@ -57,6 +57,17 @@ def test_the_same_picture_is_replaced_and_another_of_its_name_is_not(tmp_path: P
     assert len(annotations.read_folder(tmp_path)) == 2
 
 
+def test_marks_are_taken_away_with_all_their_files(tmp_path: Path) -> None:
+    one, other = annotation(), annotation()
+    for each in (one, other):
+        annotations.write(tmp_path, each)
+    assert annotations.remove(tmp_path, one.name, one.image)
+    assert not annotations.remove(tmp_path, one.name, one.image)
+    (left,) = annotations.read_folder(tmp_path)
+    np.testing.assert_array_equal(left.image, other.image)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_what_is_no_evidence() -> None:
     one = annotation()
     np.testing.assert_array_equal(one.outside, one.marks == NO_EVIDENCE)

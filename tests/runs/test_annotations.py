@@ -17,10 +17,10 @@ from tfrobust.runs.metrics_log import read_metrics
 from tfrobust.runs.recipes import fashion_mnist_mini
 
 
-def mark(into: Path, shape: tuple[int, int, int], seed: int = 0) -> None:
-    """Marks a random picture: its upper half is the evidence."""
+def mark(into: Path, shape: tuple[int, int, int], seed: int = 0, rows: int | None = None) -> None:
+    """Marks a random picture: its upper half, or so many rows, are the evidence."""
     marks = np.zeros(shape[:2], np.uint8)
-    marks[: shape[0] // 2] = EVIDENCE
+    marks[: rows or shape[0] // 2] = EVIDENCE
     image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     annotations.write(
         into,
@@ -38,6 +38,9 @@ def test_the_folder_becomes_a_penalty(tmp_path: Path) -> None:
     assert found is not None and found.weight == 2.0
     assert found.images.shape == (3, 6, 4, 3) and found.outside[:, 3:].all()
     assert not found.outside[:, :3].any()
+    mark(tmp_path / "all", (6, 4, 3), rows=6)
+    with pytest.raises(InputError, match="x has none: mark it anew"):
+        build.evidence(AnnotationsConfig(folder=str(tmp_path / "all")))
     mark(tmp_path, (8, 4, 3))
     with pytest.raises(InputError, match="of one size"):
         build.evidence(AnnotationsConfig(folder=str(tmp_path)))

@@ -67,6 +67,7 @@ def sent(marks: np.ndarray, who: str = "Zoë") -> dict[str, str]:
     return {"who": who, "marks": base64.b64encode(marks.tobytes()).decode()}
 
 
+@pytest.mark.slow
 def test_marks_are_kept_with_who_and_for_which_network(server, desk, tmp_path: Path) -> None:
     status, found = ask(server, "/pictures/1")
     assert status == 200 and found["name"] == NAMES[1] and found["marks"] is None
@@ -82,6 +83,10 @@ def test_marks_are_kept_with_who_and_for_which_network(server, desk, tmp_path: P
     assert [one["marked"] for one in ask(server, "/pictures")[1]["pictures"]] == [0, 1, 0]
     again = ask(server, "/pictures/1")[1]
     assert base64.b64decode(again["marks"]) == MARKS.tobytes() and again["who"] == "Zoë M."
+    # Marks that are wiped off are taken away, whoever does it; of another picture there are none.
+    assert ask(server, "/pictures/1", sent(0 * MARKS, "")) == (200, {"kept": None})
+    assert not list((tmp_path / "marks").iterdir())
+    status, answer = ask(server, "/pictures/1", sent(MARKS))
     # What is damaged is marked anew.
     (tmp_path / "marks" / answer["kept"]).write_text("{")
     assert ask(server, "/pictures/1")[1]["marks"] is None
@@ -102,6 +107,7 @@ def test_marks_are_kept_with_who_and_for_which_network(server, desk, tmp_path: P
         ("/pictures/0", sent(MARKS, "  "), 400, "who marks the picture"),
         ("/pictures/0", sent(MARKS, 201 * "a"), 400, "who marks the picture"),
         ("/pictures/0", sent(MARKS[:-1]), 400, "marks of 80 bytes, got 70"),
+        ("/pictures/0", sent(0 * MARKS, " "), 400, "who marks the picture"),
         ("/pictures/0", sent(MARKS + 1), 400, "marks of 255, 128 and 0"),
         ("/pictures/0", sent(0 * MARKS), 400, "nothing is marked"),
         ("/pictures/0", {"who": "a", "marks": 9000 * "A"}, 400, "at most 4256 bytes"),
@@ -197,6 +203,14 @@ def test_a_person_marks_by_hand_and_by_keys(server, chromium, axe, tmp_path: Pat
         page.wait("state.number === 0 && !at('note').textContent")
         np.testing.assert_array_equal(marks(page), expected)
         assert "Marked by Zoë" in page.run("at('said').textContent") and not axe(page)
+        # What is wiped off is gone, also when the person goes on at once; and while the next
+        # picture is asked for, nothing can be painted that would be lost.
+        page.run("at('clear').click(); at('after').click()")
+        page.wait("state.marks === null")
+        page.run(DRAG)
+        page.wait("state.number === 1 && state.marks && !at('note').textContent")
+        assert not marks(page).any() and not list((tmp_path / "marks").iterdir())
+        assert page.run("at('progress').textContent") == "0 of 3 are marked"
         before = page.run("at('paper').toDataURL()")
         page.run("at('method').value = -1; at('method').dispatchEvent(new Event('input'))")
         assert page.run("at('paper').toDataURL()") != before

@@ -44,6 +44,7 @@ def test_the_penalty_is_the_papers_between_marked_pictures_and_the_batch(several
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_adds_it_to_the_loss_and_leaves_moving_averages_alone() -> None:
     def made() -> keras.Model:
         keras.utils.set_random_seed(1)
@@ -82,13 +83,21 @@ def test_it_survives_its_configuration() -> None:
         ({"images": IMAGES / 255}, "marked images as uint8"),
         ({"images": IMAGES[:0], "outside": OUTSIDE[:0]}, "marked images as uint8"),
         ({"outside": OUTSIDE[:, :2]}, "no evidence as bool"),
-        ({"outside": np.zeros_like(OUTSIDE)}, "in every marked image"),
+        ({"outside": OUTSIDE & (np.arange(5) != 3)[:, None, None]}, "number 3 of 5 has none"),
         ({"weight": 0.0}, "a weight above 0"),
     ],
 )
 def test_refuses(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EvidencePenalty(**{"images": IMAGES, "outside": OUTSIDE, **arguments})
+
+
+def test_more_than_a_graph_should_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfrobust.training.evidence.LARGEST", IMAGES.nbytes + OUTSIDE.nbytes)
+    EvidencePenalty(IMAGES, OUTSIDE)
+    more = np.concatenate([IMAGES, IMAGES[:1]]), np.concatenate([OUTSIDE, OUTSIDE[:1]])
+    with pytest.raises(InputError, match="0 MiB, got 6"):
+        EvidencePenalty(*more)
 
 
 def test_images_of_another_size_are_refused() -> None:

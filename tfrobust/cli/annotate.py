@@ -12,6 +12,7 @@ from typing import Any
 from absl import flags
 
 from tfrobust.cli import asked, program
+from tfrobust.core.remote import is_address
 from tfrobust.errors import InputError
 
 ABOUT = """Opens a page on this machine on which a person marks, in pictures with their
@@ -47,10 +48,15 @@ def annotate(values: Any) -> None:
     asked.check_methods(values.methods)
     if importlib.util.find_spec("uvicorn") is None:
         raise InputError("the page needs the extra serving: pip install 'tfrobust[serving]'")
+    if is_address(values.output):
+        raise InputError(
+            f"expected --output to be a folder of this machine, got {values.output}; copy it there "
+            "once the pictures are marked"
+        )
     folder = Path(values.output)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected --output to be a folder of marks; {folder} is a file")
-    program.check_writable(folder.resolve().parent)
+    program.check_writable(folder)
     paths = asked.paths_of(values)
     program.import_tensorflow()
     from tfrobust import explanations

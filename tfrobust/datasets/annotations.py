@@ -140,6 +140,28 @@ def write(folder: Path, annotation: Annotation) -> Path:
     return path
 
 
+def remove(folder: Path, name: str, image: np.ndarray) -> bool:
+    """Takes the marks of a picture away; → whether there were any.
+
+    Args:
+        folder: of marks.
+        name: of the picture.
+        image: uint8 (H, W, C).
+
+    Raises:
+        InputError: the files cannot be taken away.
+    """
+    path = path_of(folder, name, image)
+    found = path.is_file()
+    try:
+        # Without its JSON a picture does not count as marked.
+        for one in (path, path.with_suffix(".png"), path.with_suffix(".marks.png")):
+            one.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"expected to take {path} away, got: {error.strerror}") from error
+    return found
+
+
 def read(path: Path) -> Annotation:
     """Reads the marks of one picture.
 

@@ -126,6 +126,11 @@ def evidence(config: AnnotationsConfig) -> EvidencePenalty | None:
     if config.folder is None:
         return None
     found = annotations.read_folder(Path(config.folder))
+    if all_evidence := [one.name for one in found if not one.outside.any()]:
+        raise InputError(
+            f"expected in every marked picture of {config.folder} pixels that are no evidence; "
+            f"{all_evidence[0]} has none: mark it anew"
+        )
     if len(shapes := {one.image.shape for one in found}) > 1:
         raise InputError(
             f"expected marked pictures of one size in {config.folder}, got {sorted(shapes)}"

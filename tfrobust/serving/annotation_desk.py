@@ -82,8 +82,8 @@ class Desk:
             **self._answer(number),
         }
 
-    def keep(self, number: int, who: str, marks: bytes) -> Path:
-        """Writes the marks of a picture.
+    def keep(self, number: int, who: str, marks: bytes) -> Path | None:
+        """Writes the marks of a picture. Where nothing is marked any more, takes them away.
 
         Args:
             number: of the picture.
@@ -91,17 +91,20 @@ class Desk:
             marks: H·W bytes of `annotations.EVIDENCE`, `NO_EVIDENCE` and `UNMARKED`.
 
         Returns:
-            The path of the JSON file.
+            The path of the JSON file; None where marks were taken away.
 
         Raises:
             InputError: nobody is named, the marks are of another size or of other values, or
-                nothing is marked.
+                nothing is marked and nothing was.
         """
+        if len(marks) != self.mask_values:
+            raise InputError(f"expected marks of {self.mask_values} bytes, got {len(marks)}")
+        picture = self._folder, self._names[number], self._images[number]
+        if not any(marks) and annotations.remove(*picture):
+            return None
         who = " ".join(who.split())
         if not who or len(who) > LONGEST_WHO:
             raise InputError(f"expected who marks the picture, in at most {LONGEST_WHO} letters")
-        if len(marks) != self.mask_values:
-            raise InputError(f"expected marks of {self.mask_values} bytes, got {len(marks)}")
         answer = self._answer(number)
         annotation = Annotation(
             image=self._images[number],

@@ -84,7 +84,7 @@ class AnnotationServer:
             return _json(await to_thread.run_sync(self._desk.shown, number))
         who, marks = _read(await self._body(request))
         kept = await to_thread.run_sync(self._desk.keep, number, who, marks)
-        return _json({"kept": kept.name})
+        return _json({"kept": kept and kept.name})
 
     async def _body(self, request: Request) -> bytes:
         """The body of a request, of which no more is read than marks can have."""

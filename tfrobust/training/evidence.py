@@ -21,6 +21,9 @@ import tensorflow as tf
 from tfrobust.core.distances import per_image
 from tfrobust.errors import InputError
 
+# The most bytes of marked images, which are part of a program's graph and of a saved classifier.
+LARGEST = 2**28
+
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class EvidencePenalty:
@@ -37,8 +40,8 @@ class EvidencePenalty:
             that makes both terms of the loss of one order of magnitude.
 
     Raises:
-        InputError: arrays of other types or shapes, no image, an image of which every pixel may
-            be evidence, or a weight not above 0.
+        InputError: arrays of other types or shapes, no image, more than 256 MiB of them, an image
+            of which every pixel may be evidence, or a weight not above 0.
 
     Source: Ross, Hughes and Doshi-Velez, arXiv 1703.03717, equation 1; the mixing is ours.
     """
@@ -55,8 +58,16 @@ class EvidencePenalty:
                 f"expected what is no evidence as bool {images.shape[:3]}, got {outside.dtype} of "
                 f"shape {outside.shape}"
             )
-        if not outside.any(axis=(1, 2)).all():
-            raise InputError("expected in every marked image pixels that are no evidence")
+        if images.nbytes + outside.nbytes > LARGEST:
+            raise InputError(
+                f"expected marked images of at most {LARGEST / 2**20:.0f} MiB, got {len(images)} "
+                f"of {images.shape[1:]}: programs and saved classifiers hold them. Take fewer"
+            )
+        if not (some := outside.any(axis=(1, 2))).all():
+            raise InputError(
+                "expected in every marked image pixels that are no evidence; number "
+                f"{np.argmin(some)} of {len(images)} has none"
+            )
         if not weight > 0:
             raise InputError(f"expected a weight above 0, got {weight}")
         self.images, self.outside, self.weight = images, outside, float(weight)

@@ -42,7 +42,17 @@ async function list() {
   at("progress").textContent = pictures.filter(({ marked }) => marked).length + " of " + pictures.length + " are marked";
 }
 
+// Until the next picture is there, nothing can be painted: it would be lost.
 async function open(number) {
+  const before = state.marks;
+  state.marks = null;
+  try { await fetched(number); } catch (error) {
+    state.marks = before;
+    throw error;
+  }
+}
+
+async function fetched(number) {
   note("asking the network …");
   const picture = await told("/pictures/" + number);
   const [image, ...maps] = await Promise.all([drawable(picture.image), ...picture.maps.map(({ map }) => coloured(map))]);
@@ -115,14 +125,15 @@ function say() {
 }
 
 async function save() {
-  if (!state.picture) return false;
-  if (!state.marks.any) { note("Nothing is marked in this picture.", true); return false; }
-  if (!at("who").value.trim()) { note("Say your name first: it is kept with the marks.", true); at("who").focus(); return false; }
-  const values = state.marks.values.slice();
+  const { marks } = state;
+  if (!marks) return false;
+  if (!marks.any && !marks.saved.some(Boolean)) { note("Nothing is marked in this picture.", true); return false; }
+  if (marks.any && !at("who").value.trim()) { note("Say your name first: it is kept with the marks.", true); at("who").focus(); return false; }
+  const values = marks.values.slice();
   const { kept } = await told("/pictures/" + state.number, { who: at("who").value, marks: toBase64(values) });
-  state.marks.saved = values;
+  marks.saved = values;
   await list();
-  note("Saved as " + kept + ".");
+  note(kept ? "Saved as " + kept + "." : "The marks of this picture are taken away.");
   return true;
 }
 
@@ -130,13 +141,14 @@ async function save() {
 async function go(number) {
   const count = at("picture").options.length;
   number = (number + count) % count;
-  if (state.marks && state.marks.changed && state.marks.any && !(await save())) { at("picture").value = state.number; return; }
+  // What is painted while it is being saved is saved, too.
+  while (state.marks && state.marks.changed) if (!(await save())) { at("picture").value = state.number; return; }
   await open(number);
 }
 
 // One thing at a time; what fails is said, and nothing is lost.
 let busy = Promise.resolve();
-const later = (work) => { busy = busy.then(work).catch((error) => note(error.message, true)); return busy; };
+const later = (work) => { busy = busy.then(work).catch((error) => { note(error.message, true); at("picture").value = state.number; }); return busy; };
 const ready = (work) => (event) => { if (state.marks) work(event); };
 
 const change = (work) => ready(() => { work(); draw(); say(); });
