@@ -32,7 +32,7 @@ import tensorflow as tf
 import turns
 
 from tfrobust import as_classifier, datasets, explanations, metrics
-from tfrobust.cli.explain import METHODS
+from tfrobust.cli.asked import METHODS
 from tfrobust.core.classifier import Classifier
 from tfrobust.explanations.masked import MaskMethod
 from tfrobust.metrics import table
