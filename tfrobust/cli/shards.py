@@ -7,6 +7,8 @@ from absl import flags
 
 from tfrobust.errors import InputError
 
+GROUP = "shards: parts that several processes do"
+
 
 def define(values: flags.FlagValues) -> None:
     """Makes the flags --shard and --merge.
@@ -14,15 +16,10 @@ def define(values: flags.FlagValues) -> None:
     Args:
         values: where to.
     """
-    flags.DEFINE_string(
-        "shard", None, "do one part, such as 3/8, and write no report", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "merge",
-        False,
-        "write the report of all parts, which are done; with --shard, if they are",
-        flag_values=values,
-    )
+    common: dict[str, Any] = {"flag_values": values, "module_name": GROUP}
+    flags.DEFINE_string("shard", None, "do one part, such as 3/8, and write no report", **common)
+    merge = "write the report of all parts, which are done; with --shard, if they are"
+    flags.DEFINE_bool("merge", False, merge, **common)
 
 
 def given(values: Any) -> tuple[int, int] | None:

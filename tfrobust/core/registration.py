@@ -12,8 +12,10 @@ import wrapt
 
 # Each class that `register_keras_serializable` registers, and the module that defines it.
 CLASSES = {
-    "AttentionPooling": "tfrobust.models.attention",
     "AsLogits": "tfrobust.core.outputs",
+    "AttentionPooling": "tfrobust.models.attention",
+    "BaseRates": "tfrobust.training.base_rates",
+    "EvidencePenalty": "tfrobust.training.evidence",
     "InputGradientPenalty": "tfrobust.training.penalty",
     "L2MinWalk": "tfrobust.training.adversarial",
     "L2SGD": "tfrobust.training.optimizer",
