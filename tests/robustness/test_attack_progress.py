@@ -1,8 +1,11 @@
 """How far an evaluation is, by what its attacks ask of the network."""
 
+from typing import Any, ClassVar
+
 import pytest
 
 from tfrobust.attacks import DDN, LinearizedMargin, Square
+from tfrobust.core.progress import speed
 from tfrobust.robustness.attack_progress import AttackProgress, work
 
 
@@ -29,3 +32,18 @@ def test_the_bar_is_as_long_as_the_work_and_tells_its_speeds(
 def test_answers_count_for_a_third_of_a_gradient() -> None:
     square = Square(steps=300)
     assert square.queries and work(square) == pytest.approx(square.queries / 3)
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [(0, "0 gradients/s"), (24.68, "12.3 gradients/s"), (2500, "1,250 gradients/s")],
+)
+def test_speeds_are_said_in_plain_digits(done: float, said: str) -> None:
+    bar: Any = Elapsed()
+    assert speed(bar, done, "gradients") == said
+
+
+class Elapsed:
+    """A bar that has been shown for two seconds."""
+
+    format_dict: ClassVar[dict[str, float]] = {"elapsed": 2.0}

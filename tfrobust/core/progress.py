@@ -12,4 +12,6 @@ def speed(bar: tqdm, done: float, what: str) -> str:
         what: the plural of what is counted.
     """
     elapsed = bar.format_dict["elapsed"]
-    return f"{done / elapsed if elapsed else 0.0:.3g} {what}/s"
+    rate = done / elapsed if elapsed else 0.0
+    # From a thousand on, three digits would be written as 1.07e+03.
+    return f"{rate:,.0f} {what}/s" if rate >= 999.5 else f"{rate:.3g} {what}/s"
