@@ -98,6 +98,7 @@ def test_every_name_of_the_api_resolves_from_the_wheel(from_wheel: Path, tmp_pat
     assert where.is_relative_to(from_wheel.parents[1])
 
 
+@pytest.mark.slow
 def test_mypy_finds_a_misspelt_argument_and_nothing_else(from_wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(SCRIPT.format(rho="rho"))
     (tmp_path / "wrong.py").write_text(SCRIPT.format(rho="roh"))

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 FUNCTION = """
 import numpy as np
 
@@ -38,6 +40,7 @@ def test_an_onnx_file_is_attacked_without_gradients(
     assert any("without gradients" in warning for warning in report["warnings"])
 
 
+@pytest.mark.slow
 def test_a_python_function_is_attacked(program: Callable, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FUNCTION)
     done = evaluate(program, "python:mine:answer", tmp_path / "out", cwd=tmp_path)

@@ -46,6 +46,7 @@ def test_a_folder_with_page_animation_and_methods(
     assert f"picture {tmp_path / 'out-b.png'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) -> None:
     model = tiny_run / "saved_models" / "fashion_mnist_mini-smoke"
     arguments = (

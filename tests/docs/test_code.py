@@ -19,8 +19,10 @@ from .pages import PAGES, ROOT, blocks, name_of
 
 # Pages that train, export, or evaluate more than once: a minute or more.
 SLOW = {
+    "docs/get_started.md",
     "docs/guides/coming_from.md",
     "docs/guides/contest.md",
+    "docs/guides/dissect.md",
     "docs/guides/evidence.md",
     "docs/guides/explain.md",
     "docs/guides/export.md",
@@ -32,6 +34,7 @@ SLOW = {
     "docs/guides/predict.md",
     "docs/guides/radiographs.md",
     "docs/guides/read_a_report.md",
+    "docs/guides/serve.md",
     "docs/guides/train.md",
 }
 RUNNABLE = {"python", "sh"}

@@ -35,6 +35,7 @@ def test_an_export_comes_back_as_keras(network, version, images, form):
     assert class_names(path) == CLASSES
 
 
+@pytest.mark.slow
 def test_a_saved_model_alone_can_be_attacked(network, bare, images):
     model = load(bare)
     assert isinstance(model, Classifier) and model.has_gradient

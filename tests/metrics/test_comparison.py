@@ -10,6 +10,7 @@ from tfrobust.metrics import Manipulation, compare, compare_manipulated
 IMAGES = np.random.default_rng(1).random((4, 8, 8, 1), np.float32)
 
 
+@pytest.mark.slow
 def test_the_table_of_methods(network) -> None:
     methods = [Adversarial(rho=0.1), VanillaGradients(), GradCAM()]
     found = compare(network, IMAGES, methods, rhos=(0.05,))

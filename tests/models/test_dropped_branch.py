@@ -38,6 +38,7 @@ def test_shake_drop_goes_one_way_forward_and_another_back() -> None:
     np.testing.assert_allclose(layer(ONES), 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drop", ["stochastic_depth", "shake_drop"])
 def test_later_blocks_are_dropped_more_often_and_a_rate_of_zero_drops_none(drop: str) -> None:
     shape = (8, 8, 1)

@@ -30,6 +30,7 @@ def twins() -> list[Classifier]:
     return made
 
 
+@pytest.mark.slow
 def test_equal_areas(twins) -> None:
     labels = twins[0](IMAGES).numpy().argmax(axis=1)
     labels[:2] = 1 - labels[:2]  # two images are classified wrongly

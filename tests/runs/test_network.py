@@ -190,6 +190,7 @@ def config_of(function: str, steps: int) -> Config:
     )
 
 
+@pytest.mark.slow
 def test_a_function_s_network_trains_with_the_robust_loss(here: Path, tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
     config = config_of("small", steps=2)

@@ -54,6 +54,7 @@ def test_one_step_is_near_the_one_in_float32() -> None:
     assert {layer.compute_dtype for layer in half.network.layers} == {"float32", "bfloat16"}
 
 
+@pytest.mark.slow
 def test_what_ships_is_float32_on_the_trained_weights(tmp_path: Path) -> None:
     source = datasets.load("fashion_mnist_mini")
     with distribution.choose().scope():

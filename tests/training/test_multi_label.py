@@ -129,6 +129,7 @@ def test_perturbed_images_are_harder(perturber) -> None:
         assert wrong[moved].all()
 
 
+@pytest.mark.slow
 def test_it_learns_is_saved_and_goes_on(tmp_path) -> None:
     robust = RobustClassifier(
         network(),
