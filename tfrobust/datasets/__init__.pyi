@@ -1,3 +1,4 @@
+from . import annotations as annotations
 from .concepts import Concepts as Concepts
 from .concepts import load_concepts as load_concepts
 from .info import DatasetInfo as DatasetInfo
