@@ -39,10 +39,11 @@ class RISE(MaskMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.samples >= 1 and self.cells >= 1 and 0 < self.shown < 1):
-            asked = f"{self.samples}, {self.cells}, {self.shown}"
-            expected = "samples and cells of at least 1 and shown between 0 and 1"
-            raise InputError(f"expected {expected}, got {asked}")
+        if min(self.samples, self.cells) < 1 or not 0 < self.shown < 1:
+            raise InputError(
+                "expected samples and cells of at least 1 and shown between 0 and 1, got "
+                f"{self.samples}, {self.cells}, {self.shown}"
+            )
 
     def plan(self, model: Classifier, images: tf.Tensor) -> Plan:
         """Which cells are shown, float32 (N, h, w), and where each mask is cut, int32 (N, 2)."""

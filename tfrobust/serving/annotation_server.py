@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from tfrobust.errors import InputError
 from tfrobust.serving.annotation_desk import Desk
-from tfrobust.serving.http_thread import POLICY, HttpThread
+from tfrobust.serving.http_thread import HttpThread, page_file
 from tfrobust.serving.settings import Settings
 
 PAGE = Path(__file__).with_name("annotate_page")
@@ -72,8 +72,7 @@ class AnnotationServer:
         method, path = request.method, request.url.path
         if method in ("GET", "HEAD") and path in PAGE_FILES:
             name, kind = PAGE_FILES[path]
-            policy = {"Content-Security-Policy": POLICY}
-            return Response((PAGE / name).read_text(), media_type=kind, headers=policy)
+            return page_file(PAGE / name, kind)
         if method == "GET" and path == "/pictures":
             return _json({"pictures": await to_thread.run_sync(self._desk.listed)})
         told = PICTURE.fullmatch(path)

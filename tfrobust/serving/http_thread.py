@@ -5,8 +5,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import uvicorn
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tfrobust.errors import ReportedError
@@ -19,6 +21,17 @@ POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+def page_file(path: Path, kind: str) -> Response:
+    """A file of a page, which the browser lets load nothing from elsewhere.
+
+    Args:
+        path: of the file.
+        kind: its media type.
+    """
+    policy = {"Content-Security-Policy": POLICY}
+    return Response(path.read_text(), media_type=kind, headers=policy)
 
 
 class HttpThread:

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from tfrobust.serving import rest_json
 from tfrobust.serving.budget import Budget, Counted
 from tfrobust.serving.engine import Announced, Engine
-from tfrobust.serving.http_thread import POLICY, HttpThread
+from tfrobust.serving.http_thread import HttpThread, page_file
 from tfrobust.serving.models import AVAILABLE, END, LOADING
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
@@ -90,8 +90,7 @@ class RestServer:
         method = "GET" if request.method == "HEAD" else request.method
         if method == "GET" and path in PAGE_FILES:
             name, kind = PAGE_FILES[path]
-            policy = {"Content-Security-Policy": POLICY}
-            return Response((PAGE / name).read_text(), media_type=kind, headers=policy)
+            return page_file(PAGE / name, kind)
         if method == "GET" and path == "/v1/models":  # TF Serving does not have it.
             return _json({"models": self._engine.models.names()})
         told = {"GET": GET, "POST": POST}.get(method, GET).fullmatch(path)
