@@ -6,8 +6,9 @@ import tensorflow as tf
 from scipy.optimize import LinearConstraint, minimize
 
 from tfrobust.attacks.base import Block
+from tfrobust.attacks.candidates import most_promising
 from tfrobust.attacks.gradient_walk import Visit
-from tfrobust.attacks.linearized_margin import LinearizedMargin, State, most_promising
+from tfrobust.attacks.linearized_margin import LinearizedMargin, State
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.criteria import Misclassified

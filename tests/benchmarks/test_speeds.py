@@ -1,12 +1,15 @@
-"""The benchmarks of training steps and of the input pipeline: arguments, tables, one small run."""
+"""The benchmarks of steps, presets and the input pipeline: arguments, tables, one small run."""
 
+import json
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 WRONG = [
     ("training_speed --rounds 0", "expected --rounds of at least 1, got 0"),
     ("training_speed --steps 0", "expected --steps of at least 1, got 0"),
@@ -14,6 +17,8 @@ WRONG = [
     ("training_speed --configurations plain,fast", "got fast"),
     ("training_speed --batch_size many", "invalid int value: 'many'"),
     ("tensorflow_steps fast", "invalid choice: 'fast'"),
+    ("preset_speed --before . --images 0", "expected --images of at least 1, got 0"),
+    ("preset_speed --before /nowhere", "expected --before to be an older checkout, got /nowhere"),
     ("input_speed --rounds 0", "expected --rounds of at least 1, got 0"),
     ("input_speed --batches 0", "expected --batches of at least 1, got 0"),
     ("input_speed --data_dir /nowhere", "there is no imagenet2012 in /nowhere"),
@@ -32,6 +37,21 @@ def test_bad_arguments_are_refused_at_once(line: str, said: str, program: Callab
     assert "Traceback" not in done.stderr
     # TensorFlow alone takes some four seconds to import.
     assert min(seconds) < 1
+
+
+@pytest.mark.slow
+def test_presets_beside_an_older_checkout(program: Callable, tmp_path: Path) -> None:
+    output = tmp_path / "preset_speed.json"
+    few = ("--images", 2, "--rounds", 2, "--only", "fast", "--network", "fashion_mnist_mini")
+    done = program("preset_speed", "--before", ROOT, *few, "--output", output)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(output.read_text())
+    (row,) = told["presets"].values()
+    # The same checkout twice finds the same, and its turns are counted.
+    assert row["before"]["mean_btr_rmse"] == row["now"]["mean_btr_rmse"] > 0
+    assert row["now"]["steps"] == 2
+    assert row["met"] == (row["now / before"]["median"] <= 1.03)
+    assert "| fast | " in done.stdout
 
 
 def test_a_missed_limit_is_called_so(benchmark: Callable[[str], ModuleType]) -> None:

@@ -20,11 +20,11 @@ import dataclasses
 import math
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks.base import Block, at_least
-from tfrobust.attacks.gradient_walk import Visit, compiled_visit
+from tfrobust.attacks.candidates import Search, compiled_turn
+from tfrobust.attacks.gradient_walk import Visit
 from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
 from tfrobust.attacks.planes import dot, length, nearest_edge, nearest_within
 from tfrobust.core.classifier import Classifier, answers
@@ -46,9 +46,6 @@ LAST_PULL, KEPT = 0.02, 0.5
 # No step ends farther than this from the clean image, or than the smallest perturbation that any
 # candidate has found: a flat margin's zero is nowhere near.
 FARTHEST = 0.5
-# How many visits a criterion that no single rival decides spends on the way to a rival, so that
-# its candidates begin at different places.
-TOWARDS = 2
 # How many visits every candidate begins with. Planes of the first two are often far off.
 OPENING = 3
 # The share of all visits, the last ones, in which the walk settles.
@@ -83,13 +80,6 @@ class State(NamedTuple):
         """A candidate that begins at delta, float32 (B, H, W, C), with rivals, int32 (B,)."""
         zeros, none = tf.zeros_like(delta), tf.zeros_like(rivals, tf.float32)
         return cls(delta, zeros, zeros, none + OVERSHOOT, rivals, none, none)
-
-
-class _Search(NamedTuple):
-    """Where all candidates stand, a row for each, and how many visits each had: float32 (C, B)."""
-
-    candidates: State
-    visits: tf.Tensor
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -137,7 +127,7 @@ class LinearizedMargin(MinimumNormAttack):
         """The steps of all candidates together."""
         return self.steps
 
-    def init(self, model: Classifier, block: Block) -> tuple[_Search, Best]:
+    def init(self, model: Classifier, block: Block) -> tuple[Search, Best]:
         """Every candidate at the clean image, and what is known as one more candidate."""
         own = tf.fill([len(block.classes)], -1)
         ranks = block.criterion.rivals(answers(model, block.images), block.classes)
@@ -151,40 +141,24 @@ class LinearizedMargin(MinimumNormAttack):
         if tf.reduce_any(tf.math.is_finite(best.size)):
             candidates.append(State.at(best.delta, own))
         stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *candidates)
-        return _Search(stacked, tf.zeros_like(stacked.distance)), best
+        return Search(stacked, tf.zeros_like(stacked.distance)), best
 
     def step(
-        self, model: Classifier, block: Block, state: _Search, best: Best, visit: int
-    ) -> tuple[_Search, Best]:
+        self, model: Classifier, block: Block, state: Search, best: Best, visit: int
+    ) -> tuple[Search, Best]:
         """One visit, for each image of the candidate whose turn it is."""
-        count, images = state.visits.shape
-        if visit < count * OPENING:
-            turn = tf.fill([images], visit // OPENING)
-        else:
-            left = 1 - (visit - count * OPENING) / (self.steps - count * OPENING)
-            turn = most_promising(
-                state.candidates.distance, state.visits, DOUBT * self.steps * left
-            )
-        places = tf.stack([turn, tf.range(images)], axis=1)
-        candidate = tf.nest.map_structure(lambda part: tf.gather_nd(part, places), state.candidates)
-        if not block.criterion.one_rival:
-            begun = tf.gather_nd(state.visits, places) >= TOWARDS
-            candidate = candidate._replace(rivals=tf.where(begun, -1, candidate.rivals))
+        opening = len(state.visits) * OPENING
+        left = 1 - (visit - opening) / max(1, self.steps - opening)
         # How far the last visits are from the first of them to the last.
         first = math.ceil((1 - SETTLING) * self.steps)
         settled = max(0, visit - first) / max(1, self.steps - 1 - first)
         scheduled = {
+            "turn": tf.constant(visit // OPENING if visit < opening else -1),
+            "doubt": tf.constant(DOUBT * self.steps * left, tf.float32),
             "pull": tf.constant(PULL + (LAST_PULL - PULL) * settled, tf.float32),
             "kept": tf.constant(KEPT if visit >= first else 0.0),
         }
-        candidate, best = compiled_visit(self, model, block, candidate, best, scheduled)
-        candidates = tf.nest.map_structure(
-            lambda part, new: tf.tensor_scatter_nd_update(part, places, new),
-            state.candidates,
-            candidate,
-        )
-        visits = tf.tensor_scatter_nd_add(state.visits, places, tf.ones(images))
-        return _Search(candidates, visits), best
+        return compiled_turn(self, model, block, state, best, scheduled)
 
     @staticmethod
     def objective(
@@ -234,19 +208,3 @@ class LinearizedMargin(MinimumNormAttack):
         farthest = tf.minimum(FARTHEST, here.best.size)
         delta *= per_image(tf.minimum(1.0, farthest / (rmse(delta) + 1e-20)))
         return State(delta, velocity, gradient, overshoot, state.rivals, distance, reach)
-
-
-def most_promising(distances: tf.Tensor, visits: tf.Tensor, doubt: float) -> tf.Tensor:
-    """Which candidate's plane may turn out to be the nearest, for each image.
-
-    Args:
-        distances: float32 (C, B), from the clean image to each candidate's last plane.
-        visits: float32 (C, B), how many each candidate had.
-        doubt: a distance counts for half after so many visits; 0 takes distances as they are.
-
-    Returns:
-        int32 (B,), the candidate's number, the first of several.
-    """
-    hoped = distances * visits / (visits + doubt)
-    hoped = tf.where(tf.math.is_nan(hoped), np.float32(np.inf), hoped)
-    return tf.argmin(hoped, axis=0, output_type=tf.int32)

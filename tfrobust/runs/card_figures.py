@@ -17,7 +17,19 @@ def figures_of(measured: Measured) -> dict[str, Any]:
     figures: dict[str, Any] = {"temperature of the probabilities": measured.temperature.told}
     if isinstance(report, LabelsReport):
         return figures | _figures_of_labels(report)
-    figures |= {
+    figures |= report_figures(report)
+    if twin is not None:
+        figures["plain twin"] = {
+            "clean accuracy": twin.clean_accuracy,
+            "attack ARA": twin.attack_ara.value,
+            "BTR ARA": twin.btr_ara.value,
+        }
+    return figures
+
+
+def report_figures(report: AraReport) -> dict[str, Any]:
+    """Accuracy, areas, attacks and checks, as a card has them."""
+    figures: dict[str, Any] = {
         "images": report.data,
         "clean accuracy": report.clean_accuracy,
         "attack ARA": dataclasses.asdict(report.attack_ara),
@@ -41,12 +53,6 @@ def figures_of(measured: Measured) -> dict[str, Any]:
         }
     if report.smoke:
         figures["note"] = "smoke run, not a measurement"
-    if twin is not None:
-        figures["plain twin"] = {
-            "clean accuracy": twin.clean_accuracy,
-            "attack ARA": twin.attack_ara.value,
-            "BTR ARA": twin.btr_ara.value,
-        }
     return figures
 
 
@@ -92,6 +98,25 @@ def full_figures_of(
 
 
 def _full_figures(box: AraReport, certificate: Certificate) -> dict[str, Any]:
+    return {
+        **box_figures(box),
+        "certified ARA of the smoothed network": {
+            **dataclasses.asdict(certificate.ara),
+            "accuracy": certificate.accuracy,
+            "sigma": certificate.sigma,
+            "draws": certificate.n,
+            "choosing_draws": certificate.n0,
+            "alpha": certificate.alpha,
+        },
+    }
+
+
+def box_figures(box: AraReport) -> dict[str, Any]:
+    """The robust accuracy at customary sizes, and the attacks that it was measured by.
+
+    Args:
+        box: with perturbed pixels kept in [0, 1].
+    """
     robust = {}
     for size in L2_SIZES:
         share = box.robust_accuracy(size)
@@ -101,12 +126,4 @@ def _full_figures(box: AraReport, certificate: Certificate) -> dict[str, Any]:
         "robust accuracy in [0, 1] at L2": robust,
         "attacks in [0, 1]": list(box.attack_names),
         "gradients in [0, 1], for each image at most": box.attack_gradients,
-        "certified ARA of the smoothed network": {
-            **dataclasses.asdict(certificate.ara),
-            "accuracy": certificate.accuracy,
-            "sigma": certificate.sigma,
-            "draws": certificate.n,
-            "choosing_draws": certificate.n0,
-            "alpha": certificate.alpha,
-        },
     }
