@@ -24,7 +24,6 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np
 import turns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,8 +40,10 @@ KINDS: dict[str, tuple[str, int | None]] = {
 MOST = 1.03
 
 
-def subject(network: str, images: int) -> tuple[Any, np.ndarray, np.ndarray]:
+def subject(network: str, images: int) -> tuple[Any, Any, Any]:
     """The network, images float32 (N, H, W, C) in [0, 1] and labels int32 (N,)."""
+    import numpy as np
+
     import tfrobust
     from tfrobust.models import published
 
