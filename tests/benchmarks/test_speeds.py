@@ -40,18 +40,24 @@ def test_bad_arguments_are_refused_at_once(line: str, said: str, program: Callab
 
 
 @pytest.mark.slow
-def test_presets_beside_an_older_checkout(program: Callable, tmp_path: Path) -> None:
+def test_presets_beside_an_older_checkout(
+    benchmark: Callable[[str], ModuleType],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output = tmp_path / "preset_speed.json"
-    few = ("--images", 2, "--rounds", 2, "--only", "fast", "--network", "fashion_mnist_mini")
-    done = program("preset_speed", "--before", ROOT, *few, "--output", output)
-    assert done.returncode == 0, done.stderr
+    few = "--images 2 --rounds 2 --only fast --network fashion_mnist_mini"
+    line = f"preset_speed --before {ROOT} {few} --output {output}"
+    monkeypatch.setattr("sys.argv", line.split())
+    benchmark("preset_speed").main()
     told = json.loads(output.read_text())
     (row,) = told["presets"].values()
     # The same checkout twice finds the same, and its turns are counted.
     assert row["before"]["mean_btr_rmse"] == row["now"]["mean_btr_rmse"] > 0
     assert row["now"]["steps"] == 2
     assert row["met"] == (row["now / before"]["median"] <= 1.03)
-    assert "| fast | " in done.stdout
+    assert "| fast | " in capsys.readouterr().out
 
 
 def test_a_missed_limit_is_called_so(benchmark: Callable[[str], ModuleType]) -> None:
