@@ -89,7 +89,8 @@ def test_a_network_that_could_not_be_explained_is_refused_before_the_training(
     tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "strange", sys.modules[__name__])
-    config = CONFIG.replace({"network.architecture": "python:strange:runs_python"})
+    changes = {"network.architecture": "python:strange:runs_python", "training.max_steps": None}
+    config = CONFIG.replace(changes)
     with pytest.raises(
         InputError, match=r"explained and exported once it is trained, but `network"
     ):

@@ -164,7 +164,10 @@ def check(
             faults[forms.EXPLAINER_FILE if name == "onnx" else name].append(fault)
         robustness = {"saved_model": python["robustness"], "session": session["robustness"]}
         several = as_whole(network).thresholds is not None
-        for name, fault in explanation_parity.contradictions(robustness, images, several=several):
+        large = network.count_params() > explanation_parity.LARGE
+        for name, fault in explanation_parity.contradictions(
+            robustness, images, several=several, large=large
+        ):
             faults[name].append(fault)
     figures = Parity(
         images=len(images),

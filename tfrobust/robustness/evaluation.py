@@ -30,7 +30,7 @@ from tfrobust.robustness.examples import pick_examples
 from tfrobust.robustness.options import DEFAULT, Options
 from tfrobust.robustness.partials import MissingShards, Outcome, Partials, Unit
 from tfrobust.robustness.predictions import UNKNOWN, Predictions, checked_names
-from tfrobust.robustness.presets import PRESETS, check_attacks, preset_attacks
+from tfrobust.robustness.presets import PRESETS, chosen_attacks
 from tfrobust.robustness.probes import probe
 from tfrobust.robustness.report import AraReport
 
@@ -61,8 +61,8 @@ class Evaluation:
     def __init__(
         self, network: Model, images: Any, labels: Any = None, options: Options = DEFAULT
     ) -> None:
-        preset, attacks, class_names = options.preset, options.attacks, options.class_names
-        if attacks is None and preset not in PRESETS:
+        preset, class_names = options.preset, options.class_names
+        if options.attacks is None and preset not in PRESETS:
             raise InputError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         bounds = checked_bounds(options.bounds)
         self.network = as_classifier(network, input_range=options.input_range)
@@ -71,13 +71,7 @@ class Evaluation:
         labels = checked_labels(labels, len(self.images))
         self.num_classes = self.network.check(self.images)
         self.labels = checked_labels(labels, len(self.images), self.num_classes)
-        pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
-        self.attacks = (
-            preset_attacks(preset, self.images, bounds, self.network.has_gradient, pool)
-            if attacks is None
-            else list(attacks)
-        )
-        check_attacks(self.attacks, bounds)
+        self.attacks = chosen_attacks(options, self.network, self.images, bounds)
         if class_names and len(class_names) != self.num_classes:
             raise InputError(
                 f"expected {self.num_classes} class names, as many as the network tells apart, "

@@ -16,6 +16,9 @@ from tfrobust.errors import InputError
 class Options:
     """What is said of an evaluation besides its network and images; see `evaluate`.
 
+    Args:
+        batch_size: images attacked at a time by a preset; None for what suits the device.
+
     Raises:
         InputError: a seed below 0, or a pool beside attacks, which would not be used.
     """
@@ -31,6 +34,7 @@ class Options:
     groups: Sequence[str] = ()
     pool: np.ndarray | None = None
     temperature: float | None = None
+    batch_size: int | None = None
     partial_dir: str | Path | None = None
     progress: bool = True
     smoke: bool = False

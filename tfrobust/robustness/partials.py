@@ -176,6 +176,19 @@ class Partials:
             )
 
 
+def kept_batch_size(directory: str | Path | None) -> int | None:
+    """How many images were attacked at a time in the evaluation that a folder keeps.
+
+    Returns:
+        None where there is no folder, or it keeps no evaluation.
+    """
+    try:
+        manifest = json.loads((Path(directory or "") / "evaluation.json").read_text())
+        return int(manifest["attacks"][0]["batch_size"]) if directory else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def _difference(name: str, there: Any, here: Any) -> str:
     # A hash tells a reader nothing, and of images and labels the manifest has no more.
     if re.fullmatch("[0-9a-f]{16,}", str(here)):

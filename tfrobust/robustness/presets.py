@@ -1,6 +1,5 @@
 """Presets: sets of attacks with a name."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,12 +15,15 @@ from tfrobust.attacks import (
     Square,
 )
 from tfrobust.core.bounds import Bounds
+from tfrobust.core.classifier import Classifier
+from tfrobust.core.images import checked_images
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
+from tfrobust.robustness.block_size import batch_size_of, block_size
+from tfrobust.robustness.options import Options
+from tfrobust.robustness.partials import kept_batch_size
 
-# A batch has at most 50 images, and fewer if they are so large that memory would run out.
-MOST_IMAGES, MOST_VALUES = 50, 1_500_000
-# And a blend goes towards one of so many, in so much memory.
+# A blend goes towards one of so many, in so much memory.
 POOL, POOL_VALUES = 512, 32_000_000
 # For each name a function of bounds and batch size that gives the attacks, the cheap ones first.
 PRESETS: dict[str, Callable[[Bounds | None, int], list[Attack]]] = {
@@ -59,18 +61,6 @@ def _by_answers(
     ]
 
 
-def batch_size_of(count: int, values: int) -> int:
-    """How many images are attacked at a time.
-
-    Args:
-        count: of images, at least 1. Batches have equal sizes, so that little of the last one is
-            padding.
-        values: of an image, H × W × C.
-    """
-    most = max(1, min(MOST_IMAGES, MOST_VALUES // values))
-    return math.ceil(count / math.ceil(count / most))
-
-
 def searches(
     preset: str, bounds: Bounds | None, batch_size: int, gradients: bool = True
 ) -> list[Attack]:
@@ -89,16 +79,18 @@ def preset_attacks(
     bounds: Bounds | None,
     gradients: bool = True,
     pool: np.ndarray | None = None,
+    batch_size: int | None = None,
 ) -> list[Attack]:
     """A preset's attacks, and at last a blend with other images, which finds something for most.
 
     Args:
         preset: a name in PRESETS.
-        images: float32 (N, H, W, C), at least one. Their size and number give the batch size.
+        images: float32 (N, H, W, C), at least one.
         bounds: the lowest and highest value of an attacked pixel, as (0, 1); None for no bounds.
         gradients: whether the network gives gradients; an `Opaque` one does not.
         pool: float32 (M, H, W, C), the images to blend with, such as training images; None for the
             images themselves.
+        batch_size: images attacked at a time; None for what suits their size and number on a CPU.
 
     Raises:
         InputError: the pool's images are of another size.
@@ -110,11 +102,44 @@ def preset_attacks(
             f"expected a pool of images (M, {size}), as large as those that are measured, got "
             f"{pool.shape}"
         )
-    batch_size = batch_size_of(len(images), images[0].size)
+    batch_size = batch_size or batch_size_of(len(images), images[0].size)
     return [
         *searches(preset, bounds, batch_size, gradients),
         Blend(pool, bounds=bounds, batch_size=batch_size),
     ]
+
+
+def chosen_attacks(
+    options: Options, network: Classifier, images: np.ndarray, bounds: Bounds | None
+) -> list[Attack]:
+    """The attacks of an evaluation: those that were given, or a preset's.
+
+    A preset attacks as many images at a time as the options say, or as what is kept in the
+    partial_dir was done by, so that it can go on; or as suits the device.
+
+    Args:
+        options: of the evaluation.
+        network: what is attacked.
+        images: float32 (N, H, W, C), at least one.
+        bounds: of attacked pixels.
+
+    Raises:
+        InputError: attacks that one report cannot hold, or a pool that does not fit.
+    """
+    attacks = options.attacks
+    if attacks is None:
+        pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
+        size = options.batch_size or kept_batch_size(options.partial_dir)
+        attacks = preset_attacks(
+            options.preset,
+            images,
+            bounds,
+            network.has_gradient,
+            pool,
+            size or block_size(network, images, bounds),
+        )
+    check_attacks(attacks, bounds)
+    return list(attacks)
 
 
 def pool_of(source: DataSource) -> np.ndarray | None:

@@ -25,7 +25,8 @@ from tfrobust.datasets.headers import PictureError
 from tfrobust.datasets.pictures import read
 from tfrobust.datasets.resizing import fit
 from tfrobust.errors import InputError
-from tfrobust.robustness.presets import batch_size_of, searches
+from tfrobust.robustness.block_size import batch_size_of
+from tfrobust.robustness.presets import searches
 from tfrobust.runs.prediction_table import FilePrediction
 
 MISSING = "there is no such file"

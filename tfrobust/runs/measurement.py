@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfrobust.attacks import Attack, L2Min, LinearizedMargin
 from tfrobust.certification.certificate import Certificate
@@ -17,7 +16,7 @@ from tfrobust.robustness import AraReport, LabelsReport, first_images
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.labels_evaluation import LabelsEvaluation
 from tfrobust.robustness.options import Options
-from tfrobust.robustness.presets import pool_of, preset_attacks
+from tfrobust.robustness.presets import pool_of
 from tfrobust.runs.config import Config
 from tfrobust.runs.folder import Run
 from tfrobust.runs.recipes import RECIPES
@@ -56,7 +55,9 @@ def measure(run: Run, network: keras.Model) -> Measured:
     config, source = run.config, run.source
     sample, temperature = _sample(run), fitted(run, network)
     options = Options(
-        attacks=attacks(run, sample.images),
+        preset=config.measure.preset,
+        attacks=short_attacks() if run.is_smoke else None,
+        pool=None if run.is_smoke else pool_of(source),
         name=config.name,
         data=f"{source.info.name}, {sample.drawn}",
         class_names=source.info.class_names,
@@ -89,9 +90,9 @@ def measure_in_box(run: Run, network: keras.Model) -> AraReport | LabelsReport:
         network: as for `measure`.
     """
     images, labels = _sample(run)[:2]
-    preset = "fast" if run.is_smoke else run.config.measure.preset
     options = Options(
-        attacks=preset_attacks(preset, images, bounds=(0.0, 1.0), pool=pool_of(run.source)),
+        preset="fast" if run.is_smoke else run.config.measure.preset,
+        pool=pool_of(run.source),
         bounds=(0.0, 1.0),
         name=f"{run.config.name}, in [0, 1]",
         partial_dir=run.folder / "evaluation_box",
@@ -124,11 +125,8 @@ def certified(run: Run, network: keras.Model) -> list[Certificate]:
     return [certify(one, images, own, sigma=CERTIFIED_SIGMA, n=draws) for one, own in asked]
 
 
-def attacks(run: Run, images: np.ndarray) -> list[Attack]:
-    """The attacks that `measure` takes: the preset's, or two short ones in a smoke run."""
-    if not run.is_smoke:
-        preset = run.config.measure.preset
-        return preset_attacks(preset, images, bounds=None, pool=pool_of(run.source))
+def short_attacks() -> list[Attack]:
+    """What `measure` takes in a smoke run in place of a preset."""
     size = SMOKE_IMAGES
     return [LinearizedMargin(steps=4, rivals=1, batch_size=size), L2Min(steps=10, batch_size=size)]
 

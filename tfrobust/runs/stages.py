@@ -52,6 +52,7 @@ from tfrobust.runs.validation import ValidationAuc
 from tfrobust.training import RobustClassifier
 
 WATCHED_IMAGES = 32  # attacked while training, where `watch.ara_every` says so
+REFERENCES, SMOKE_REFERENCES = 32, 8  # images that an export's forms are compared on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +141,9 @@ def run(
         print(f"run {opened.folder}{os.sep}", file=sys.stderr)
         if few := few_steps(config, total_steps(config, source)):
             warnings.warn(few, stacklevel=2)
-        if is_risky(config) and not (opened.folder / "metrics.csv").exists():
+        # A smoke run is a rehearsal itself, and its stages come soon enough.
+        new = not opened.is_smoke and not (opened.folder / "metrics.csv").exists()
+        if new and is_risky(config):
             rehearse(opened, shipped(classifier.network, config, source.info, strategy))
         trained = train(classifier, opened, strategy=strategy, jit=jit)
         with keeping(opened, trained.network):
@@ -238,6 +241,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         The folder of the new version.
     """
     config, info = run.config, run.source.info
+    references = SMOKE_REFERENCES if run.is_smoke else REFERENCES
     figures: dict[str, Any] = {
         "training seconds": round(trained.seconds),
         "machine": machine(),
@@ -251,7 +255,7 @@ def ship(run: Run, trained: Trained, measured: Measured, saved_models: Path) -> 
         # A smoke run must not become the newest version of a measured model.
         saved_models / f"{config.name}{'-smoke' if run.is_smoke else ''}",
         class_names=info.class_names,
-        reference_images=run.source.test_arrays(32)[0],
+        reference_images=run.source.test_arrays(references)[0],
         provenance=info.provenance,
         recipe=config.to_json(),
         figures=figures,

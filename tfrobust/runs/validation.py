@@ -22,6 +22,8 @@ IMAGES = 2000
 class ValidationAccuracy:
     """The share of the first images to watch, or of their labels, that is decided rightly.
 
+    Of a smoke run they are one batch.
+
     Args:
         classifier: whose network it is.
         source: of the images: those for validation, or else the test images.
@@ -38,10 +40,11 @@ class ValidationAccuracy:
     def __call__(self) -> float:
         """The accuracy now, from 0 to 1."""
         # Whole batches only, so that no second shape is compiled.
-        watched = self.source.watched
+        watched, training = self.source.watched, self.config.training
+        batch_size = min(training.batch_size, watched.info.test_images)
         batches = watched.test(
-            min(self.config.training.batch_size, watched.info.test_images),
-            limit=IMAGES,
+            batch_size,
+            limit=IMAGES if training.max_steps is None else batch_size,
             drop_remainder=True,
         )
         right, total = 0.0, 0

@@ -1,0 +1,66 @@
+"""How many images are attacked at a time: by their size on a CPU, by trial on a GPU."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.attacks import LinearizedMargin
+from tfrobust.core.door import as_classifier
+from tfrobust.errors import InputError
+from tfrobust.robustness import block_size
+from tfrobust.robustness.block_size import TAKEN, batch_size_of, largest
+from tfrobust.robustness.evaluation import Evaluation
+from tfrobust.robustness.options import Options
+
+
+def test_a_number_is_halved_until_it_fits() -> None:
+    tried: list[int] = []
+
+    def fits(size: int) -> bool:
+        tried.append(size)
+        return size <= 30
+
+    assert largest(fits, 200) == 25 and tried == [200, 100, 50, 25]
+    with pytest.raises(InputError, match="memory for one image"):
+        largest(lambda _: False, 3)
+
+
+def test_a_gpu_takes_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).random((600, 4, 4, 1), np.float32)
+    network = as_classifier(
+        keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    )
+    assert block_size.block_size(network, images) == batch_size_of(600, 16) == 50
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    tried: list[int] = []
+
+    def limited(attack, model, block):  # type: ignore[no-untyped-def]
+        tried.append(len(block.classes))
+        if tried[-1] > 250:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+        none = np.zeros(len(block.classes), bool)
+        return np.zeros_like(block.images), none, none
+
+    monkeypatch.setattr(LinearizedMargin, "_run", limited)
+    # Of 250 that fit three quarters are taken at most: 150, in four blocks of one size.
+    assert block_size.block_size(network, images) == 150
+    assert tried == [math.ceil(size / TAKEN) for size in (600, 300, 150)]
+
+
+def test_what_is_kept_goes_on_with_as_many_images_at_a_time(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
+    network = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    labels = network(images).numpy().argmax(axis=1)
+    options = Options(preset="fast", partial_dir=tmp_path, progress=False)
+    asked = Evaluation(network, images, labels, dataclasses.replace(options, batch_size=2))
+    assert asked.batch_size == 2 and len(asked.units) == 4  # two goals, units of two blocks
+    assert Evaluation(network, images, labels, options).batch_size == 2
+    elsewhere = dataclasses.replace(options, partial_dir=tmp_path / "none")
+    assert Evaluation(network, images, labels, elsewhere).batch_size == 6
