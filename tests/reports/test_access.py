@@ -77,6 +77,7 @@ def evidence_of(report: AraReport) -> str:
         btr_ara=report.btr_ara,
         performance=Performance.of(report),
         checks={"good": (), "bad": ("a reason",)},
+        unchecked={"other": "why it was not made"},
         limits=("It was not tried elsewhere.",),
     )
     return evidence_page(evidence, "ef" * 32)

@@ -93,6 +93,10 @@ def test_a_person_looks_at_a_model(server, chromium, tmp_path: Path) -> None:
         assert not page.complaints
         assert all(url.startswith((own, "data:", "blob:")) for url in page.requests)
 
+        page.run("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+        set_to(page, "rho", 5, "input")
+        page.wait("at('note').textContent.includes('The server does not answer')")
+
         page.tell("Emulation.setDeviceMetricsOverride", **PHONE)
         assert page.run("document.documentElement.scrollWidth") == PHONE["width"]
 

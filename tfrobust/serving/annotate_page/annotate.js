@@ -10,7 +10,8 @@ const token = given.get("token");
 const note = (text, bad) => { at("note").textContent = text; at("note").className = bad ? "warn" : ""; };
 
 async function told(path, body) {
-  const reply = await fetch(path, { headers: token ? { Authorization: "Bearer " + token } : {}, ...(body && { method: "POST", body: JSON.stringify(body) }) });
+  const asked = { headers: token ? { Authorization: "Bearer " + token } : {}, ...(body && { method: "POST", body: JSON.stringify(body) }) };
+  const reply = await fetch(path, asked).catch(() => { throw new Error("The server does not answer. Is it still running?"); });
   const found = await reply.json();
   if (!reply.ok) throw new Error(found.error);
   return found;

@@ -9,7 +9,8 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const headers = token ? { Authorization: "Bearer " + token } : {};
 
 async function told(path, body) {
-  const reply = await fetch(path, { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) });
+  const asked = { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) };
+  const reply = await fetch(path, asked).catch(() => { throw new Error("The server does not answer. Is it still running?"); });
   const found = await read(reply);
   if (!reply.ok) throw new Error(found.error);
   return found;
