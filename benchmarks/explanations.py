@@ -26,20 +26,21 @@ from tfrobust import datasets, explanations, metrics
 from tfrobust.metrics import table
 
 ROOT = Path(__file__).resolve().parents[1]
+BATCH = 256  # images that the network sees at a time: it is small
 MODELS = ROOT / "runs" / "measure" / "saved_models"
 
 
 def methods() -> list[explanations.Method]:
     """The methods that the tables compare."""
     return [
-        explanations.Adversarial(rho=0.1),
-        explanations.Adversarial(rho=0.1, direction=-1),
+        explanations.Adversarial(rho=0.1, batch_size=32),
+        explanations.Adversarial(rho=0.1, direction=-1, batch_size=32),
         explanations.GradCAM(),
         explanations.VanillaGradients(),
         explanations.GradientsInputs(),
-        explanations.IntegratedGradients(),
-        explanations.SmoothGrad(),
-        explanations.Occlusion(),
+        explanations.IntegratedGradients(batch_size=BATCH),
+        explanations.SmoothGrad(batch_size=BATCH),
+        explanations.Occlusion(batch_size=BATCH),
     ]
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     machine = turns.machine()
     source = datasets.load("fashion_mnist_mini")
     images, _ = source.test_arrays(flags.images)
-    attack = metrics.Manipulation(rho=flags.rho, steps=flags.steps)
+    attack = metrics.Manipulation(rho=flags.rho, steps=flags.steps, batch_size=BATCH)
     results: dict[str, Any] = {
         "command": f"python benchmarks/explanations.py --images {flags.images} --rho {flags.rho:g} "
         f"--steps {flags.steps}",

@@ -1,5 +1,7 @@
 """Networks that learned planted lesions: robust and plain, with a scanner's label and without.
 
+Those of learned attention are the same with an attention gate in the place of the average pool.
+
 Each is trained once and kept in runs/ground_truth, so that a measurement that was stopped goes on.
 """
 
@@ -41,38 +43,24 @@ def pictures(data: str) -> Pictures:
         source = datasets.load("imagenet2012", data_dir=SHARED, image_size=48)
         name = "ImageNet photographs at 48 × 48"
     train, (test, _) = source.training_images(TRAIN_IMAGES), source.test_arrays(TEST_IMAGES)
-    return Pictures(_unit(train), _unit(test), name)
+    return Pictures(unit(train), unit(test), name)
 
 
-def _unit(images: np.ndarray) -> np.ndarray:
+def unit(images: np.ndarray) -> np.ndarray:
+    """Pixels from 0 to 1, float32."""
     return images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
 
 
-def trained(kind: str, given: Pictures, folder: Path, *, marked: bool) -> keras.Model:
+def trained(
+    kind: str, given: Pictures, folder: Path, *, marked: bool, attention: bool = False
+) -> keras.Model:
     """A network, trained now unless it was before; "facts" beside it tell how long and how well."""
-    path = folder / f"{kind}{'_marked' if marked else ''}.keras"
+    path = folder / f"{_stem(kind, marked, attention)}.keras"
     if path.exists():
         return keras.saving.load_model(path)
     began, began_cpu = time.perf_counter(), time.process_time()
     planted = datasets.plant(given.train, agreement=1.0 if marked else None, seed=1)
-    keras.utils.set_random_seed(0)
-    robust = kind == "robust"
-    network = models.resnet_cifar(
-        depth=8,
-        num_classes=len(planted.class_names),
-        input_shape=planted.images.shape[1:],
-        stem_stride=2,
-        activation="half_huber_relu" if robust else "relu",
-    )
-    wrapper = training.RobustClassifier(
-        network,
-        penalty=training.InputGradientPenalty() if robust else None,
-        psi=training.PsiController(loss_target=LOSS_TARGET) if robust else None,
-    )
-    rate = keras.optimizers.schedules.CosineDecay(0.004, STEPS, alpha=0.02)
-    wrapper.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=True)
-    order = np.random.default_rng(0).permutation(np.arange(STEPS * BATCH) % len(given.train))
-    wrapper.fit(planted.images[order], planted.labels[order], batch_size=BATCH, verbose=0)
+    network = learned(kind, planted.images, planted.labels, LOSS_TARGET, attention=attention)
     seconds = {
         "seconds": round(time.perf_counter() - began, 1),
         "cpu_seconds": round(time.process_time() - began_cpu, 1),
@@ -83,11 +71,46 @@ def trained(kind: str, given: Pictures, folder: Path, *, marked: bool) -> keras.
     return network
 
 
-def facts(kind: str, folder: Path, *, marked: bool) -> dict[str, Any]:
+def learned(
+    kind: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    loss_target: float,
+    *,
+    attention: bool = False,
+) -> keras.Model:
+    """A ResNet-8 that learned images for STEPS steps, robust by the penalty or plain."""
+    keras.utils.set_random_seed(0)
+    robust = kind == "robust"
+    network = models.resnet_cifar(
+        depth=8,
+        num_classes=int(labels.max()) + 1,
+        input_shape=images.shape[1:],
+        stem_stride=2,
+        activation="half_huber_relu" if robust else "relu",
+        attention=attention,
+    )
+    wrapper = training.RobustClassifier(
+        network,
+        penalty=training.InputGradientPenalty() if robust else None,
+        psi=training.PsiController(loss_target=loss_target) if robust else None,
+    )
+    rate = keras.optimizers.schedules.CosineDecay(0.004, STEPS, alpha=0.02)
+    wrapper.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=True)
+    order = np.random.default_rng(0).permutation(np.arange(STEPS * BATCH) % len(images))
+    wrapper.fit(images[order], labels[order], batch_size=BATCH, verbose=0)
+    return network
+
+
+def facts(kind: str, folder: Path, *, marked: bool, attention: bool = False) -> dict[str, Any]:
     """What is known of a trained network: seconds and accuracies."""
-    path = folder / f"{kind}{'_marked' if marked else ''}.json"
+    path = folder / f"{_stem(kind, marked, attention)}.json"
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def _stem(kind: str, marked: bool, attention: bool) -> str:
+    return kind + ("_marked" if marked else "") + ("_attention" if attention else "")
 
 
 def tested(given: Pictures, agreement: float | None) -> datasets.Planted:

@@ -68,3 +68,11 @@ def test_smooth_grad_is_the_mean_over_its_noise() -> None:
     )
     still = SmoothGrad(samples=2, noise=0.0)(model, IMAGES, TARGETS)
     np.testing.assert_allclose(still.attribution, slope(IMAGES), rtol=1e-4, atol=1e-5)
+
+
+def test_attacks_follow_integrated_gradients_at_few_steps() -> None:
+    many = IntegratedGradients(steps=64, baseline=0.5)
+    assert many.coarse() == IntegratedGradients(steps=16, baseline=0.5)
+    assert IntegratedGradients(steps=3).coarse() == IntegratedGradients(steps=3)
+    # A mean over fewer noisy copies is another map.
+    assert SmoothGrad(samples=64).coarse() == SmoothGrad(samples=64)

@@ -66,6 +66,10 @@ class Method(Configured, ABC):
         """How many images the network sees for each of the images (N, H, W, C)."""
         return 1
 
+    def coarse(self) -> "Method":
+        """A method whose maps are nearly the same for less, which attacks on this one follow."""
+        return self
+
     def pixels(self, attribution: Any) -> Any:
         """An attribution (N, H, W, C) as a map (N, H, W): the sum over the channels."""
         return tf.reduce_sum(attribution if self.signed else tf.abs(attribution), axis=-1)

@@ -5,7 +5,14 @@ import pytest
 
 from tfrobust.core.opaque import Opaque
 from tfrobust.errors import InputError
-from tfrobust.explanations import Adversarial, GradCAM, Method, Occlusion, VanillaGradients
+from tfrobust.explanations import (
+    Adversarial,
+    GradCAM,
+    IntegratedGradients,
+    Method,
+    Occlusion,
+    VanillaGradients,
+)
 from tfrobust.metrics import Manipulation, rank_correlation, top_k_overlap
 
 rng = np.random.default_rng(3)
@@ -43,6 +50,19 @@ def test_the_class_stays_the_change_is_small_and_the_map_another(network, method
     assert found.by_gradient.all() and found.surrogate == "the network with softplus"
     # Noise of the same size changes it less.
     assert found.rank_correlation.mean() < found.noise_rank_correlation.mean() - 0.05
+
+
+@pytest.mark.slow
+def test_followed_at_fewer_steps_the_attack_is_as_strong(
+    network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = IntegratedGradients(steps=32)
+    fewer = ATTACK(network, method, IMAGES)
+    monkeypatch.setattr(IntegratedGradients, "coarse", lambda self: self)
+    whole = ATTACK(network, method, IMAGES)
+    # On the scale of what the attack does beyond noise.
+    done = whole.noise_rank_correlation.mean() - whole.rank_correlation.mean()
+    assert fewer.rank_correlation.mean() < whole.rank_correlation.mean() + 0.1 * done
 
 
 def test_a_map_that_cannot_change_is_left(linear) -> None:

@@ -4,7 +4,8 @@ What the attacker wants, a goal, is followed step by step along its own gradient
 around the image, as in Ghorbani et al., arXiv 1710.10547. The gradient of a gradient of a ReLU
 network is zero almost everywhere, so it is taken of the same network with softplus in the place
 of ReLU, as in Dombrowski et al., arXiv 1906.07983. Where there is none even so, a random search
-stands in. What counts in the end are the maps of the network itself.
+stands in. Integrated Gradients of many steps are followed at fewer (`Method.coarse`). What counts
+in the end are the whole method's maps of the network itself.
 """
 
 import dataclasses
@@ -122,7 +123,8 @@ class Manipulation(Configured):
         before = method(network, images, targets)
         reference = goal.reference(before.map)
         surrogate = _smooth(network, self.sharpness)
-        size = max(1, min(len(images), self.batch_size // method.passes(images)))
+        followed_method = method.coarse()
+        size = max(1, min(len(images), self.batch_size // followed_method.passes(images)))
         rng, ball = np.random.default_rng(self.seed), Ball(self.rho)
         best, lowest = images.copy(), goal.loss(before.map, before.map)
         lowest = lowest if goal.keeps_class else np.full(len(images), np.inf)
@@ -133,7 +135,13 @@ class Manipulation(Configured):
             found = np.empty_like(images)
             for rows, count in batches(len(images), size):
                 walk = Walk(
-                    method, goal, network, surrogate, ball, self.steps, (self.seed, int(rows[0]))
+                    followed_method,
+                    goal,
+                    network,
+                    surrogate,
+                    ball,
+                    self.steps,
+                    (self.seed, int(rows[0])),
                 )
                 walked, followed = walk(
                     images[rows], before.target[rows], reference[rows], start[rows]

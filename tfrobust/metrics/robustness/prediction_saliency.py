@@ -67,6 +67,7 @@ class PredictionSaliencyCorrelation(MethodMeasure[PredictionSaliency]):
         rho: the largest change of an image, RMSE in units of pixels from 0 to 1.
         steps: gradients of each attack on a map.
         seed: of noise and starts.
+        batch_size: images that the network sees at a time while maps are attacked.
 
     Source: Zhang et al., Radiology: Artificial Intelligence 6 (2024), PMC10831523: the question,
     both attacks and the correlation. Which neighbours stand beside the attacked ones is our choice.
@@ -75,6 +76,7 @@ class PredictionSaliencyCorrelation(MethodMeasure[PredictionSaliency]):
     rho: float = 0.02
     steps: int = 30
     seed: int = 0
+    batch_size: int = 32
 
     def __post_init__(self) -> None:
         if not 0 < self.rho <= 1 or self.steps < 1:
@@ -90,9 +92,14 @@ class PredictionSaliencyCorrelation(MethodMeasure[PredictionSaliency]):
         noise = np.random.default_rng(self.seed).normal(0, self.rho, images.shape)
         away = explain(network, images, targets, rho=self.rho, direction=-1).explanation
         hidden, distorted = (
-            Manipulation(goal=goal, rho=self.rho, steps=self.steps, restarts=1, seed=self.seed)(
-                network, asked.method, images, targets
-            ).adversarials
+            Manipulation(
+                goal=goal,
+                rho=self.rho,
+                steps=self.steps,
+                restarts=1,
+                seed=self.seed,
+                batch_size=self.batch_size,
+            )(network, asked.method, images, targets).adversarials
             for goal in (SameMap(), RankOrder())
         )
         noisy, misled, unseen, moved = (
