@@ -1,9 +1,11 @@
 """The search of recipes by Ray Tune: a trial's row is kept, and not sought again."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +16,17 @@ def test_a_recipe_is_searched_once(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     # In a copy, so that its runs/ is not the clone's.
     (tmp_path / "benchmarks").mkdir()
-    for name in ("recipe_search.py", "turns.py"):
+    for name in ("recipe_search.py", "search_recipes.py", "search_steps.py", "turns.py"):
         (tmp_path / "benchmarks" / name).write_bytes((root / "benchmarks" / name).read_bytes())
     (tmp_path / "benchmarks" / "results").mkdir()
     command = [
         sys.executable, "benchmarks/recipe_search.py", "--dataset", "fashion_mnist_mini",
-        "--minutes", "0.02", "--images", "2", "--only", "plain",
+        "--images", "2", "--only", "first: plain",
     ]  # fmt: skip
     tables = []
-    for _ in range(2):
+    for more in (["--measure_steps"], ["--minutes", "0.02"], ["--minutes", "0.02"]):
         done = subprocess.run(
-            command,
+            [*command, *more],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -32,9 +34,36 @@ def test_a_recipe_is_searched_once(root: Path, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr[-3000:]
         tables.append(done.stdout)
-    assert tables[0].endswith(tables[1]) and "| plain |" in tables[1]
-    written = tmp_path / "benchmarks" / "results" / "recipe_search.json"
-    (row,) = json.loads(written.read_text())["recipes"].values()
+    assert tables[1].endswith(tables[2]) and "| plain |" in tables[2]
+    written = json.loads((tmp_path / "benchmarks/results/recipe_search.json").read_text())
+    (row,) = written["recipes"]["0.02"].values()
     assert row["minutes"] == 0.02 and row["steps"] >= 1 and row["images"] == 2
+    assert row["step_s"] == written["step_seconds"]["first: plain"]["seconds"] > 0
+    assert row["measured"] == "before, in turns"
     assert 0 <= row["attack_ara"]["value"] < 1
-    assert "--minutes 0.02 --images 2 --no-jit --only 'plain'" in row["command"]
+    assert "--minutes 0.02 --images 2 --no-jit --only 'first: plain'" in row["command"]
+
+
+def test_rows_of_other_minutes_stay_and_have_a_table_of_their_own(benchmark: Callable) -> None:
+    search = benchmark("recipe_search")
+    area = {"value": 0.01, "low": 0.008, "high": 0.012}
+    row = {"images_seen": 2000, "clean_accuracy": 0.5, "attack_ara": area, "btr_ara": area}
+    name = "attack of 1 step"
+    told = search.tables({"15": {name: row}, "4": {name: row, "first: plain": row}})
+    assert [line for line in told.splitlines() if line.endswith("minutes:")] == [
+        "4 minutes:", "4 minutes:", "15 minutes:",
+    ]  # fmt: skip
+    assert told.count(f"| {name} | 2,000 | 0.500 | 0.0100 [0.0080, 0.0120] |") == 2
+
+
+@pytest.mark.parametrize("part", ["attack of 1 step", "penalty", "norm", "TRADES"])
+def test_every_recipe_is_a_configuration(benchmark: Callable, part: str) -> None:
+    """A wrong field or a contradiction would else be found when its turn comes, hours later."""
+    recipes = benchmark("search_recipes")
+    flags = argparse.Namespace(dataset="cifar10", data_dir=None)
+    names = [name for name in recipes.RECIPES if part in name]
+    for name in names:
+        config = recipes.config_of(name, flags).replace(recipes.averaged(name, 200))
+        assert config.network.depth == 8 and config.data.held_out == recipes.HELD_OUT
+        assert config.optimizer.weight_average == (0.95 if name in recipes.FAIR else 0.0)
+    assert names

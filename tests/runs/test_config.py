@@ -68,6 +68,16 @@ WRONG = [
         "`optimizer.weight_average` 0 where there is `watch.keep_best`, got 0.9",
     ),
     ({"psi.initial_share": 1.0}, "`psi.initial_share` to be less than 1, got 1.0"),
+    (
+        {"network.architecture": "keras:VGG16", "network.activation": "silu"},
+        "`network.activation` with a ResNet of this package only",
+    ),
+    ({"network.mirrored_training": True}, "`network.mirrored` where there is"),
+    ({"soft_labels.share": 0.5}, "`soft_labels.teacher` where there is `soft_labels.share`"),
+    (
+        {"weight_perturbation.along": "momentum"},
+        "`weight_perturbation.gamma` where there is `weight_perturbation.along`",
+    ),
     ({"network.stem_stride": 3}, "`network.stem_stride` to be less than or equal to 2, got 3"),
     (
         {"network.architecture": "resnet_imagenet", "network.stem_stride": 2},

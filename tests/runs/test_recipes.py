@@ -24,6 +24,9 @@ def test_recipes_have_the_values_that_they_had_in_version_0_1(name: str) -> None
     old |= {"penalty_of": "logits", "penalty_method": "double_backward"}
     old |= {"penalty_step": None, "penalty_fraction": 1.0}
     old |= {"annotations": None, "annotations_weight": None}
+    old |= {"optimizer": "sgd", "mirrored_training": False}
+    old |= {"label_smoothing": 0.0, "teacher": None, "teacher_share": None}
+    old |= {"weight_perturbation_gamma": None, "weight_perturbation_along": "gradient"}
     config = recipes.RECIPES[name]().to_json()
     for path, flat in fields.flat_names(Config).items():
         section, _, field = path.rpartition(".")

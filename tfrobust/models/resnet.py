@@ -43,7 +43,7 @@ def resnet_cifar(
         width: the number of channels in the first group.
         stem_stride: of the first convolution. With 2, everything behind it costs a fourth, which
             pays for twice the width.
-        activation: "half_huber_relu" or "relu".
+        activation: "half_huber_relu", "relu", "silu" or "gelu".
         attention: whether places are weighted by `AttentionPooling` instead of equally.
         drop: what becomes of the blocks' branches at random while the network trains: "none",
             "stochastic_depth" or "shake_drop" (`StochasticDepth`, `ShakeDrop`).
@@ -168,7 +168,9 @@ class _Builder:
         )(features)
         if self.activation == "relu":
             return keras.layers.ReLU()(features)
-        return HalfHuberReLU()(features)
+        if self.activation == "half_huber_relu":
+            return HalfHuberReLU()(features)
+        return keras.layers.Activation(self.activation)(features)
 
     def basic_block(
         self, features: keras.KerasTensor, channels: int, stride: int, shortcut_size: int

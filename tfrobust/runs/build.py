@@ -10,21 +10,27 @@ import tensorflow as tf
 
 from tfrobust.datasets import DatasetInfo, DataSource, annotations
 from tfrobust.errors import InputError
+from tfrobust.models.mirror import mirrored
 from tfrobust.runs import distribution, network
 from tfrobust.runs.annotations_section import AnnotationsConfig
 from tfrobust.runs.config import Config
 from tfrobust.runs.margin_section import MarginConfig
 from tfrobust.runs.penalty_section import PenaltyConfig
 from tfrobust.runs.sections import AdversarialConfig, OptimizerConfig
+from tfrobust.runs.soft_labels_section import SoftLabelsConfig
+from tfrobust.runs.weights_section import WeightPerturbationConfig
 from tfrobust.training import optimizer
 from tfrobust.training.adversarial import L2MinWalk, L2Walk
 from tfrobust.training.ball import Madry, Trades
 from tfrobust.training.classifier import RobustClassifier
 from tfrobust.training.evidence import EvidencePenalty
 from tfrobust.training.margin import MarginLoss
+from tfrobust.training.muon import ConvMuon
 from tfrobust.training.penalty import HALF_STEP, STEP, InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
+from tfrobust.training.soft_labels import SoftLabels
+from tfrobust.training.weight_perturbation import WeightPerturbation
 
 # r rises by 1 a step at most, and reached 208 in the published trainings (arXiv 1906.02896).
 FEW_STEPS = 200
@@ -63,6 +69,8 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
     """
     keras.utils.set_random_seed(config.seed)
     made = network.make(config.network, info, precision=config.training.precision)
+    if config.network.mirrored_training:
+        made = mirrored(made)
     # Whether each of several labels holds is a choice between two.
     choices = 2 if info.multi_label else info.num_classes
     guess = math.log(choices)
@@ -92,18 +100,14 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
         psi=psi,
         multi_label=info.multi_label,
         evidence=evidence(config.annotations),
+        soft_labels=soft_labels(config.soft_labels),
+        weight_perturbation=weight_perturbation(config.weight_perturbation),
         adversarial=perturber(config.adversarial, with_penalty=config.penalty.on),
         growth_steps=round((config.adversarial.growth or 0) * steps),
         seed=config.seed,
     )
-    sgd = optimizer.L2SGD(
-        learning_rate(config.optimizer, steps),
-        momentum=config.optimizer.momentum,
-        l2=config.optimizer.weight_decay,
-        use_ema=config.optimizer.weight_average > 0,
-        ema_momentum=config.optimizer.weight_average,
-    )
-    sgd.build(made.trainable_variables)
+    stepper = step_taker(config.optimizer, steps)
+    stepper.build(made.trainable_variables)
     strategy = tf.distribute.get_strategy()
     replicas, (_, hosts) = strategy.num_replicas_in_sync, distribution.place(strategy)
     if config.training.batch_size % replicas:
@@ -113,8 +117,23 @@ def build(config: Config, info: DatasetInfo, steps: int) -> RobustClassifier:
             + f", got {config.training.batch_size}"
         )
     # XLA is faster on one device; under MirroredStrategy it fails on logical CPU devices.
-    classifier.compile(sgd, margin_loss(config.margin), jit_compile=replicas == 1)
+    classifier.compile(stepper, margin_loss(config.margin), jit_compile=replicas == 1)
     return classifier
+
+
+def soft_labels(config: SoftLabelsConfig) -> SoftLabels | None:
+    """Labels that share their weight; None where they keep it."""
+    if not config.smoothing and config.teacher is None:
+        return None
+    given = {} if config.share is None else {"share": config.share}
+    return SoftLabels(smoothing=config.smoothing, teacher=config.teacher, **given)
+
+
+def weight_perturbation(config: WeightPerturbationConfig) -> WeightPerturbation | None:
+    """What moves the weights before a gradient is taken; None for nothing."""
+    if config.gamma is None:
+        return None
+    return WeightPerturbation(gamma=config.gamma, along=config.along)
 
 
 def evidence(config: AnnotationsConfig) -> EvidencePenalty | None:
@@ -189,6 +208,25 @@ def perturber(config: AdversarialConfig, *, with_penalty: bool) -> Perturber | N
     if config.method == "l2_min":
         return L2MinWalk(**arguments)
     return Madry(norm=config.method.removeprefix("madry_"), **arguments)
+
+
+def step_taker(config: OptimizerConfig, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer, for a training of so many steps."""
+    rate = learning_rate(config, steps)
+    average: dict[str, Any] = {
+        "use_ema": config.weight_average > 0,
+        "ema_momentum": config.weight_average,
+    }
+    if config.name == "muon":
+        decay = config.weight_decay or None
+        return ConvMuon(
+            rate,
+            momentum=config.momentum,
+            weight_decay=decay,
+            adam_weight_decay=decay,
+            **average,
+        )
+    return optimizer.L2SGD(rate, momentum=config.momentum, l2=config.weight_decay, **average)
 
 
 def learning_rate(

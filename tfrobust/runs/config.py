@@ -25,6 +25,8 @@ from tfrobust.runs.sections import (
     TrainingConfig,
     WatchConfig,
 )
+from tfrobust.runs.soft_labels_section import SoftLabelsConfig
+from tfrobust.runs.weights_section import WeightPerturbationConfig
 
 
 @record()
@@ -51,6 +53,10 @@ class Config:
     psi: Annotated[PsiConfig, Flat(prefix="psi_")] = PsiConfig()
     adversarial: Annotated[AdversarialConfig, Flat(prefix="adversarial_")] = AdversarialConfig()
     annotations: Annotated[AnnotationsConfig, Flat(prefix="annotations_")] = AnnotationsConfig()
+    soft_labels: SoftLabelsConfig = SoftLabelsConfig()
+    weight_perturbation: Annotated[
+        WeightPerturbationConfig, Flat(prefix="weight_perturbation_")
+    ] = WeightPerturbationConfig()
     measure: Annotated[MeasureConfig, Flat(prefix="eval_")] = MeasureConfig()
     watch: WatchConfig = WatchConfig()
 

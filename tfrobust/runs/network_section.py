@@ -40,9 +40,9 @@ class NetworkConfig:
     costs about the same."""
 
     activation: Activation = "half_huber_relu"
-    """The nonlinearity. The penalty differentiates it twice, which suits half_huber_relu. In a
-    network of its own, half_huber_relu takes the place of every plain ReLU, and trained weights
-    need some dozens of steps to fit it; relu leaves all as it is."""
+    """The nonlinearity. The penalty differentiates it twice, which suits half_huber_relu, silu and
+    gelu. In a network of its own, half_huber_relu takes the place of every plain ReLU, and trained
+    weights need some dozens of steps to fit it; relu leaves all as it is."""
 
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     """So many epochs at the start train the last layer alone, of a network with trained weights:
@@ -64,7 +64,10 @@ class NetworkConfig:
     mirrored: bool = False
     """Whether the network that is measured and ships answers by an image and its mirror image
     together (`models.mirrored`). The ARA grows; an answer costs twice as much, training does
-    not."""
+    not, unless mirrored_training."""
+
+    mirrored_training: bool = False
+    """Whether that network is also the one that is trained. A step then costs twice as much."""
 
     def __post_init__(self) -> None:
         form, name = self.architecture.partition(":")[::2]
@@ -102,7 +105,12 @@ class NetworkConfig:
                 "expected `network.architecture` to be another than 'lipschitz' where there is "
                 "`network.mirrored`: it has no global pool, at which both views could meet"
             )
+        if self.mirrored_training and not self.mirrored:
+            raise InputError(
+                "expected `network.mirrored` where there is `network.mirrored_training`"
+            )
         of_resnets = {
+            "activation": self.activation in ("silu", "gelu"),
             "synchronized": self.synchronized,
             "attention": self.attention,
             "drop": self.drop != "none",

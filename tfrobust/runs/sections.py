@@ -92,7 +92,11 @@ class TrainingConfig:
 
 @record("optimizer")
 class OptimizerConfig:
-    """Stochastic gradient descent, and its learning rate over the training."""
+    """What takes the steps, and its learning rate over the training."""
+
+    name: Annotated[Literal["sgd", "muon"], Flat("optimizer")] = "sgd"
+    """sgd is stochastic gradient descent with momentum; muon makes each kernel's step orthogonal
+    (Muon), wants a smaller learning rate, such as 0.01, and takes Adam's steps for all else."""
 
     learning_rate: Positive = 0.1
     """The learning rate, or the largest of its schedule."""
@@ -111,7 +115,8 @@ class OptimizerConfig:
     """The momentum."""
 
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """L2 regularisation as PyTorch has it: this times the weight is added to its gradient."""
+    """L2 regularisation as PyTorch has it: this times the weight is added to its gradient. Of muon
+    it is decoupled: a step takes the learning rate times this from each weight."""
 
     weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The decay per step of a moving average of the weights. The average is what is measured and

@@ -209,7 +209,7 @@ def shipped(
         network = distribution.single(network)
     if config.training.precision != "float32":
         network = full_precision(network)
-    if config.network.mirrored:
+    if config.network.mirrored and not config.network.mirrored_training:
         network = mirrored(network)
     # Of two networks, one for the image and one for its mirror image, the mean no longer says it.
     return as_labels(network).network if info.multi_label else network

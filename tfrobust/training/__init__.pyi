@@ -5,6 +5,9 @@ from .ball import Trades as Trades
 from .classifier import RobustClassifier as RobustClassifier
 from .evidence import EvidencePenalty as EvidencePenalty
 from .margin import MarginLoss as MarginLoss
+from .muon import ConvMuon as ConvMuon
 from .penalty import InputGradientPenalty as InputGradientPenalty
 from .perturber import Perturber as Perturber
 from .psi import PsiController as PsiController
+from .soft_labels import SoftLabels as SoftLabels
+from .weight_perturbation import WeightPerturbation as WeightPerturbation

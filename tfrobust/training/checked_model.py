@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,17 @@ import tensorflow as tf
 
 from tfrobust.errors import InputError
 from tfrobust.training.batch_checks import told
+
+# Of `RobustClassifier`'s arguments those that are objects of Keras.
+PARTS = (
+    "network",
+    "penalty",
+    "psi",
+    "adversarial",
+    "evidence",
+    "soft_labels",
+    "weight_perturbation",
+)
 
 
 class CheckedModel(keras.Model):
@@ -158,3 +170,35 @@ def check_network(network: Any) -> None:
                 "keras.Model(network.inputs, network.outputs), and pass a loss and metrics to "
                 "compile"
             )
+
+
+def check_parts(classifier: Any, image_shape: tuple[int, int, int]) -> None:
+    """Refuses parts of a `RobustClassifier` that do not fit its network.
+
+    Args:
+        classifier: that has them.
+        image_shape: (H, W, C) of its network.
+
+    Raises:
+        InputError: a part is of other images, or compares classes that exclude one another where
+            labels may hold together, or labels are too soft for ψ's target.
+    """
+    adversarial, soft_labels = classifier.adversarial, classifier.soft_labels
+    if classifier.form.several:
+        if adversarial is not None and not adversarial.replaces:
+            raise InputError(
+                f"expected a perturber of labels that may hold together, but "
+                f"{type(adversarial).__name__} compares classes that exclude one another: take "
+                "L2Walk, L2MinWalk or Madry"
+            )
+        if soft_labels is not None:
+            raise InputError(
+                "expected no SoftLabels with labels that may hold together: they share one "
+                "label's weight between classes that exclude one another"
+            )
+    if classifier.evidence is not None:
+        classifier.evidence.check(image_shape)
+    if soft_labels is not None:
+        classes, psi = classifier.num_classes, classifier.psi
+        target = psi.target(classes) if classifier.penalty else math.inf
+        soft_labels.check(image_shape, classes, target)

@@ -11,15 +11,14 @@ from tfrobust.core.outputs import Form, from_logits
 from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
 from tfrobust.training.base_rates import BaseRates
-from tfrobust.training.checked_model import CheckedModel, check_network
+from tfrobust.training.checked_model import PARTS, CheckedModel, check_network, check_parts
 from tfrobust.training.evidence import EvidencePenalty
 from tfrobust.training.logged import StepMeans, values_of_steps
 from tfrobust.training.penalty import InputGradientPenalty
 from tfrobust.training.perturber import Perturber
 from tfrobust.training.psi import PsiController
-
-# Of the arguments those that are objects of Keras.
-PARTS = ("network", "penalty", "psi", "adversarial", "evidence")
+from tfrobust.training.soft_labels import SoftLabels
+from tfrobust.training.weight_perturbation import WeightPerturbation
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -47,6 +46,8 @@ class RobustClassifier(CheckedModel):
             or the logits of such. Labels are then (B, K) of 0 and 1, the classification loss is the
             mean binary cross-entropy, and the penalty follows the logit of one label an image.
         evidence: the penalty on what is seen outside of marked evidence; None for none.
+        soft_labels: labels that share their weight, smoothed or with a teacher; None for none.
+        weight_perturbation: at which worse weights a step's gradient is taken; None for none.
         growth_steps: in how many steps the perturbations grow from nothing to the whole of what
             `adversarial` finds. At first the network learns faster from small ones.
         seed: of the random numbers. Those of a batch depend on the seed and the iteration only.
@@ -68,6 +69,8 @@ class RobustClassifier(CheckedModel):
         adversarial: Perturber | None = None,
         multi_label: bool = False,
         evidence: EvidencePenalty | None = None,
+        soft_labels: SoftLabels | None = None,
+        weight_perturbation: WeightPerturbation | None = None,
         growth_steps: int = 0,
         seed: int = 0,
         name: str | None = None,
@@ -76,12 +79,6 @@ class RobustClassifier(CheckedModel):
     ) -> None:
         check_network(network)
         inside = (as_labels if multi_label else as_classifier)(network, input_range=input_range)
-        if multi_label and adversarial is not None and not adversarial.replaces:
-            raise InputError(
-                f"expected a perturber of labels that may hold together, but "
-                f"{type(adversarial).__name__} compares classes that exclude one another: take "
-                "L2Walk, L2MinWalk or Madry"
-            )
         # The policy decides whether `compile` scales the loss, and each layer casts for itself.
         dtype = network.dtype_policy if dtype is None else dtype
         super().__init__(name=name, dtype=dtype, autocast=False, trainable=trainable)
@@ -93,8 +90,8 @@ class RobustClassifier(CheckedModel):
         self.psi = psi or PsiController()
         self.base_rates = BaseRates(self.num_classes)
         self.adversarial, self.evidence = adversarial, evidence
-        if evidence is not None:
-            evidence.check(inside.image_shape)
+        self.soft_labels, self.weight_perturbation = soft_labels, weight_perturbation
+        check_parts(self, inside.image_shape)
         self.growth_steps, self.seed = growth_steps, seed
         self.step_means = StepMeans()
         self._own_metrics = True

@@ -60,8 +60,12 @@ def drawn_part(uniform: tf.Tensor, fraction: float) -> tuple[tf.Tensor, tf.Tenso
 
 def iteration(classifier: "RobustClassifier") -> tf.Tensor:
     """How many batches the optimizer has seen."""
-    optimizer: Any = classifier.optimizer
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # behind a scaled loss
+    optimizer = unscaled(classifier.optimizer)
     # Not `iterations`, which counts updates: where gradients are accumulated, batches between two
     # of them would draw the same.
     return tf.cast(tf.convert_to_tensor(optimizer._iterations), tf.int64)
+
+
+def unscaled(optimizer: Any) -> Any:
+    """The optimizer itself, which may stand behind one that scales the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -92,10 +92,7 @@ class PsiController(keras.layers.Layer):
         Returns:
             The new ψ, a float scalar. No gradient flows through it.
         """
-        if self.loss_target is not None:
-            target = self.loss_target
-        else:
-            target = TARGET_SHARE * (math.log(num_classes) if guess is None else guess)
+        target = self.target(num_classes, guess)
         # A loss of exactly 0 has no logarithm. It is as good as any other tiny one.
         loss = tf.cast(tf.stop_gradient(loss), self.integral.dtype)
         loss = tf.maximum(loss, 1e-30)
@@ -106,6 +103,17 @@ class PsiController(keras.layers.Layer):
         if self.initial_share is not None and penalty is not None:
             self._lower(loss, tf.cast(tf.stop_gradient(penalty), loss.dtype))
         return self.psi
+
+    def target(self, num_classes: int, guess: tf.Tensor | None = None) -> Any:
+        """The loss that ψ holds, in nats.
+
+        Args:
+            num_classes: K.
+            guess: float scalar: the loss of a guess; None for ln K.
+        """
+        if self.loss_target is not None:
+            return self.loss_target
+        return TARGET_SHARE * (math.log(num_classes) if guess is None else guess)
 
     def _lower(self, loss: tf.Tensor, penalty: tf.Tensor) -> None:
         """Lowers ψ0 in the first steps until ψ0·penalty is no more than its share of the loss."""

@@ -1,13 +1,20 @@
 """One step of training: the loss with its penalty and its perturbed images, and its gradient."""
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from tfrobust.training import losses
-from tfrobust.training.draws import EVIDENCE_DRAWS, PERTURBATION_DRAWS, draws, iteration
+from tfrobust.training.draws import (
+    EVIDENCE_DRAWS,
+    PERTURBATION_DRAWS,
+    draws,
+    iteration,
+    unscaled,
+)
 from tfrobust.training.passes import PenalisedBatch, answers, forgotten
 
 if TYPE_CHECKING:
@@ -38,10 +45,20 @@ def take(
     several = classifier.form.several
     classes = labels if several else losses.classes(labels, classifier.num_classes)
     penalty_of, adversarial = classifier.penalty, classifier.adversarial
+    if classifier.soft_labels is not None:
+        labels = classifier.soft_labels(images, labels, classifier.num_classes)
     if adversarial is not None:
         attacked = perturbed(classifier, images, classes)
         if adversarial.replaces:
             images = attacked
+    variables = classifier.trainable_variables
+    moved_back = None
+    if classifier.weight_perturbation is not None:
+        others = None if adversarial is None or adversarial.replaces else attacked
+        rise = functools.partial(_uphill, classifier, images, labels, weights, others)
+        optimizer = unscaled(classifier.optimizer)
+        classifier.weight_perturbation.check(optimizer)
+        moved_back = classifier.weight_perturbation.move(variables, optimizer, rise)
     with tf.GradientTape() as tape:
         if penalty_of is None:
             logits = answers(classifier, images)
@@ -74,8 +91,11 @@ def take(
         # The optimizer sums the gradients of all devices.
         shared_loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
         scaled_loss = classifier.optimizer.scale_loss(shared_loss)
-    if variables := classifier.trainable_variables:
-        classifier.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+    gradients = tape.gradient(scaled_loss, variables)
+    if moved_back is not None:
+        moved_back()
+    if variables:
+        classifier.optimizer.apply(gradients, variables)
     values = {
         "loss": over_replicas(loss),
         classifier.loss_name: mean_classification,
@@ -88,6 +108,31 @@ def take(
     if classifier.evidence is not None:
         values["evidence"] = over_replicas(unsupported)
     return values, outputs
+
+
+def _uphill(
+    classifier: "RobustClassifier",
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor | None,
+    others: tf.Tensor | None,
+    variables: Sequence[Any],
+) -> list[tf.Tensor | None]:
+    """The gradients of a batch's loss without penalties, by passes that write nothing.
+
+    Args:
+        classifier, images, labels, weights: as `take` has them.
+        others: the perturbed images where the loss compares the two.
+        variables: with respect to which.
+    """
+    with tf.GradientTape() as tape:
+        logits = forgotten(classifier, images)
+        outputs = classifier.outputs_of(logits)
+        loss = classifier.compute_loss(images, labels, outputs, weights, training=True)
+        if others is not None:
+            adversarial: Any = classifier.adversarial
+            loss += adversarial.loss(logits, forgotten(classifier, others))
+    return tape.gradient(loss, variables)
 
 
 def _loss_of_guess(
