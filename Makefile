@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
-	bench-training bench-gpu bench-input bench-black-box bench-attacks bench-presets \
+	bench-training bench-gpu bench-scaling bench-penalty bench-input bench-black-box bench-attacks bench-presets \
 	bench-explanations bench-attackbench bench-ground-truth bench-explanation-speed bench-serving leaderboard reexport \
 	remeasure reproduce install format clean
 
@@ -30,6 +30,14 @@ bench-training: $(VENV)/installed
 # All that only a GPU can show, in a quarter of an hour: tests, steps, presets, ImageNet's input.
 bench-gpu: $(VENV)/installed
 	$(BIN)/python benchmarks/gpu.py
+
+# How time and memory grow with images, classes, their size and workers.
+bench-scaling: $(VENV)/installed
+	$(BIN)/python benchmarks/scaling.py
+
+# The penalty's variants, trained for the same time and attacked.
+bench-penalty: $(VENV)/installed
+	$(BIN)/python benchmarks/penalty_options.py
 
 bench-input: $(VENV)/installed
 	$(BIN)/python benchmarks/input_speed.py

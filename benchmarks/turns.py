@@ -39,14 +39,14 @@ def serve(run: Callable[[int], list[float]], facts: dict[str, Any]) -> None:
         run: takes a number of steps and gives the seconds of each. It is compiled and warm.
         facts: what the process tells about itself, in JSON's own types.
     """
-    peak = _peak_mib()
+    peak = peak_mib()
     print(json.dumps({**facts, "process_peak_mib": peak}), flush=True)
-    _forget_peak()
+    forget_peak()
     for line in sys.stdin:
         began = time.process_time()
         seconds = run(int(line))
         cpu = (time.process_time() - began) / len(seconds)
-        peak = _peak_mib()
+        peak = peak_mib()
         print(json.dumps({"seconds": seconds, "cpu_s": cpu, "peak_mib": peak}), flush=True)
 
 
@@ -199,13 +199,33 @@ def write(path: Path, results: dict[str, Any]) -> None:
     beside.replace(path)
 
 
-def _peak_mib() -> int:
+def into_page(page: Path, name: str, text: str) -> None:
+    """Replaces what a page of the docs has between <!-- name --> and <!-- end of name -->."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = page.read_text().partition(begin)
+    _, mark, after = rest.partition(end)
+    if not mark:
+        raise ValueError(f"expected {page} to have {begin.strip()} and {end}")
+    page.write_text(f"{before}{begin}{text}\n{end}{after}")
+
+
+def measured_on(results: dict[str, Any]) -> str:
+    """A sentence on the machine of results, for a page."""
+    told = results["machine"]
+    return (
+        f"{told['date']}, {told['cpu']}, {told['cores']} cores, load {told['load_before']} at the "
+        "beginning."
+    )
+
+
+def peak_mib() -> int:
+    """The most memory that this process has held, MiB."""
     # Linux counts kibibytes, macOS bytes.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """From here on the peak is of the steps, without the compiler's (on Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
