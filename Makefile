@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
 	bench-training bench-gpu bench-scaling bench-penalty bench-input bench-black-box bench-attacks bench-presets \
-	bench-explanations bench-attackbench bench-ground-truth bench-explanation-speed bench-serving leaderboard reexport \
+	bench-explanations bench-attackbench bench-ground-truth bench-dissection bench-explanation-speed bench-serving leaderboard reexport \
 	remeasure reproduce install format clean
 
 train: $(VENV)/installed
@@ -76,6 +76,10 @@ bench-explanations: $(VENV)/installed
 # Whether explanations find planted lesions and a planted short cut, also under attack.
 bench-ground-truth: $(VENV)/installed
 	$(BIN)/python benchmarks/ground_truth.py
+
+# Which units of robust and of plain networks see which concepts, planted and real.
+bench-dissection: $(VENV)/installed
+	$(BIN)/python benchmarks/dissection.py
 
 # g_explain+ beside PyTorch's (--torch_python: a Python that has it) and tf-explain's methods.
 bench-explanation-speed: $(VENV)/installed

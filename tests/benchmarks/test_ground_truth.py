@@ -19,10 +19,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 def test_the_documentation_has_the_tables_of_the_results(
     benchmark: Callable[[str], ModuleType],
 ) -> None:
-    tables = benchmark("ground_truth_tables")
+    tables, dissection = benchmark("ground_truth_tables"), benchmark("dissection")
     made = [
         tables.section(data) for data, name in tables.FILES.items() if (RESULTS / name).exists()
     ]
+    if dissection.OUTPUT.exists():
+        made.append(dissection.section(json.loads(dissection.OUTPUT.read_text())))
     page = (ROOT / "docs" / "figures" / "explanations.md").read_text()
     assert made and [section for section in made if section not in page] == []
 
@@ -103,6 +105,24 @@ def test_every_part_fills_its_columns(
     assert "with intervals apart, by none of the measures; by" in benchmark(
         "ground_truth_findings"
     ).findings(results)
+
+
+@pytest.mark.slow
+def test_a_dissection_has_a_row_for_each_network(
+    benchmark: Callable[[str], ModuleType], network: keras.Model, planted: datasets.Planted
+) -> None:
+    dissection = benchmark("dissection")
+    concepts = dissection.planted_concepts(planted)
+    assert list(concepts) == [*planted.class_names, "label A", "label H", "label L"]
+    told = dissection.measured(
+        network, planted.images, concepts, 0.1, (planted.images, planted.labels)
+    )
+    # A ResNet of width 4 that is dissected behind its three sizes.
+    assert told["units"] == 4 + 8 + 16 and told["concepts"].keys() == concepts.keys()
+    found = sum(row["detectors"] for row in told["concepts"].values())
+    assert found > 0
+    shown = dissection.section({"networks": {"tiny": json.loads(json.dumps(told))}})
+    assert f"| tiny | {told['accuracy']:.2f} |" in shown and "of 28 units" in shown
 
 
 def test_results_that_there_are_need_no_measurement(
