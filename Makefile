@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
 	bench-training bench-gpu bench-scaling bench-penalty bench-input bench-black-box bench-attacks bench-presets \
-	bench-explanations bench-attackbench bench-ground-truth bench-dissection bench-explanation-speed bench-serving leaderboard reexport \
+	bench-explanations bench-attackbench bench-outsider bench-ground-truth bench-dissection bench-explanation-speed bench-serving leaderboard reexport \
 	remeasure reproduce install format clean
 
 train: $(VENV)/installed
@@ -60,13 +60,18 @@ bench-attacks: $(VENV)/installed
 bench-attackbench: $(VENV)-attackbench/installed
 	$(VENV)-attackbench/bin/python benchmarks/attackbench.py
 
+# Networks as an outsider measures them: AutoAttack, corruptions, calibration, certificates.
+bench-outsider: $(VENV)-attackbench/installed
+	$(VENV)-attackbench/bin/python benchmarks/outsider.py
+
 $(VENV)-attackbench/installed: setup.cfg pyproject.toml
 	test -x $(VENV)-attackbench/bin/python || $(PYTHON) -m venv $(VENV)-attackbench
 	$(VENV)-attackbench/bin/python -m pip install --quiet torch==2.13.0 numba scikit-learn \
 		--config-settings editable_mode=compat --editable .
 	$(VENV)-attackbench/bin/python -m pip install --quiet --no-deps adv-lib==0.2.8 \
 		torchattacks==3.5.1 foolbox==3.3.4 eagerpy gitpython gitdb smmap \
-		adversarial-robustness-toolbox==1.20.1
+		adversarial-robustness-toolbox==1.20.1 imagecorruptions-imaug==1.1.5 \
+		scikit-image imageio tifffile
 	touch $@
 
 # Explanations' fidelity and attacks on their maps, on the two networks of `make measure`.

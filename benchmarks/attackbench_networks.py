@@ -144,6 +144,28 @@ FIRST = {"fashion_mnist_mini": 1000, "cifar10": 5000}
 IMAGES = {"fashion_mnist_mini": 16, "cifar10": 8}
 
 
+def twins(name: str, images: np.ndarray) -> tuple[nn.Module, Callable[[np.ndarray], Any], float]:
+    """A network in PyTorch, itself, and how far apart their logits are, of the largest.
+
+    Args:
+        name: in NETWORKS; its mask is left out.
+        images: float32 (N, H, W, C), that both are asked about.
+    """
+    twin, original = NETWORKS[name][1]()
+    expected = np.asarray(original(images))
+    with torch.no_grad():
+        found = twin(torch.from_numpy(turned(images))).numpy()
+    apart = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if apart > CLOSE:
+        sys.exit(f"expected {name}'s twin to give its logits, got {apart:.1e} of the largest")
+    return twin, original, apart
+
+
+def turned(images: np.ndarray) -> np.ndarray:
+    """Images (N, H, W, C) as PyTorch takes them."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
 def scenario(name: str, data_dir: Path) -> Scenario:
     """A network with its images.
 
@@ -151,20 +173,14 @@ def scenario(name: str, data_dir: Path) -> Scenario:
         name: in NETWORKS.
         data_dir: where CIFAR-10 is, as TensorFlow Datasets keeps it.
     """
-    data, make, mask = NETWORKS[name]
+    data, _, mask = NETWORKS[name]
     count = IMAGES[data]
-    twin, original = make()
     source = tfrobust.datasets.load(data, data_dir=str(data_dir) if data == "cifar10" else None)
     images, labels = (part[FIRST[data] :] for part in source.test_arrays(FIRST[data] + 8 * count))
-    turned = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    expected = np.asarray(original(images[: 4 * count]))
+    twin, _, apart = twins(name, images[: 4 * count])
+    network, channels_first = twin if mask is None else mask(twin), turned(images)
     with torch.no_grad():
-        found = twin(torch.from_numpy(turned[: 4 * count])).numpy()
-        apart = float(np.abs(found - expected).max() / np.abs(expected).max())
-        if apart > CLOSE:
-            sys.exit(f"expected {name}'s twin to give its logits, got {apart:.1e} of the largest")
-        network = twin if mask is None else mask(twin)
-        right = network(torch.from_numpy(turned)).numpy().argmax(axis=1) == labels
+        right = network(torch.from_numpy(channels_first)).numpy().argmax(axis=1) == labels
     rows = np.flatnonzero(right)[:count]
     facts = {
         "data": "CIFAR-10 (JPEG copy)" if data == "cifar10" else data,
@@ -172,4 +188,4 @@ def scenario(name: str, data_dir: Path) -> Scenario:
         "twin_apart": float(f"{apart:.2g}"),
         "mask": mask and mask.__name__.lower(),
     }
-    return Scenario(Counted(network), turned[rows], labels[rows].astype(np.int64), facts)
+    return Scenario(Counted(network), channels_first[rows], labels[rows].astype(np.int64), facts)
