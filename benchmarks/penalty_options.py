@@ -119,18 +119,16 @@ def row(report: "AraReport", paper: "AraReport") -> dict[str, Any]:
 
 def table_of(results: dict[str, Any]) -> str:
     """Markdown, in the order of the variants."""
+    from tfrobust.core.ara import Ara, Ratio
+
     head = ("penalty", "a step", "steps", "clean", "attack ARA", "BTR ARA", "of the paper's")
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for name, found in results["variants"].items():
-        areas = [
-            f"{found[one]['value']:.4f} [{found[one]['low']:.4f}, {found[one]['high']:.4f}]"
-            for one in ("attack_ara", "btr_ara")
-        ]
-        ratio = found["attack_ratio"]
+        areas = [str(Ara(**found[one])) for one in ("attack_ara", "btr_ara")]
         lines.append(
             f"| {name} | {results['step_ratios'][name]:.2f} | {found['steps']} | "
             f"{found['clean_accuracy']:.3f} | {' | '.join(areas)} | "
-            f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] |"
+            f"{Ratio(**found['attack_ratio'])} |"
         )
     return "\n".join(lines)
 

@@ -54,3 +54,10 @@ def test_every_variant_of_the_penalty_is_a_recipe(
     configs = [options.config_of(name, 40) for name in options.VARIANTS]
     assert all(isinstance(one, Config) and one.training.max_steps == 40 for one in configs)
     assert len({json.dumps(one.to_json()) for one in configs}) == len(configs) == 7
+    area = {"value": 0.02, "low": 0.01, "high": 0.03, "unfound": 0, "images": 9}
+    none = {"value": None, "low": None, "high": None, "paired": True}
+    row = {"steps": 8, "clean_accuracy": 0.5, "attack_ara": area, "btr_ara": area}
+    results = {"step_ratios": {"none": 0.4}, "variants": {"none": {**row, "attack_ratio": none}}}
+    areas = "0.0200 [0.0100, 0.0300]"
+    last = options.table_of(results).splitlines()[-1]
+    assert last.startswith(f"| none | 0.40 | 8 | 0.500 | {areas}") and last.endswith("bounded |")
