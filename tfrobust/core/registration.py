@@ -15,6 +15,7 @@ CLASSES = {
     "AsLogits": "tfrobust.core.outputs",
     "AttentionPooling": "tfrobust.models.attention",
     "BaseRates": "tfrobust.training.base_rates",
+    "ConvMuon": "tfrobust.training.muon",
     "EvidencePenalty": "tfrobust.training.evidence",
     "InputGradientPenalty": "tfrobust.training.penalty",
     "L2MinWalk": "tfrobust.training.adversarial",
@@ -27,10 +28,12 @@ CLASSES = {
     "PsiController": "tfrobust.training.psi",
     "RobustClassifier": "tfrobust.training.classifier",
     "ShakeDrop": "tfrobust.models.dropped_branch",
+    "SoftLabels": "tfrobust.training.soft_labels",
     "SpaceToDepth": "tfrobust.models.lipschitz_layers",
     "SpatialShift": "tfrobust.models.lipschitz_layers",
     "StochasticDepth": "tfrobust.models.dropped_branch",
     "Trades": "tfrobust.training.ball",
+    "WeightPerturbation": "tfrobust.training.weight_perturbation",
 }
 # This module is imported with Keras. An activation is a function, for which nothing can stand, and
 # the module imports nothing else of ours, which may be half imported at that time.
