@@ -183,7 +183,7 @@ def real_ones(kept: Kept) -> None:
         path = FOLDER / f"{kind}_clothes.keras"
         if not path.exists():
             network = planted_networks.learned(kind, known, np.asarray(classes), LOSS_TARGET)
-            network.save(path)
+            turns.save(network, path)
         network = keras.saving.load_model(path)
         ask = functools.partial(measured, network, images, concepts, CLOTH_SHARE, (images, labels))
         kept.make(f"{kind}, clothes", ask)

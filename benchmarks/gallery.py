@@ -1,10 +1,9 @@
 """Draws the pictures of docs/guides/gallery.md, by the networks of benchmarks/ground_truth.py.
 
-    python benchmarks/gallery.py              # all; or --names lesion label
+    python benchmarks/gallery.py              # both; or --names lesion
 
 - docs/images/gallery_lesion.png: one picture with a lesion, explained on both networks;
-- docs/images/gallery_label.png: one with a scanner's label, on networks that read it;
-- docs/images/gallery_attack.png: the plain network's maps before and after an attack.
+- docs/images/gallery_label.png: one with a scanner's label, on networks that read it.
 """
 
 import argparse
@@ -30,9 +29,8 @@ from tfrobust.reports.pixels import eight_bits, heat
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "runs" / "ground_truth" / "fashion"
 IMAGES = ROOT / "docs" / "images"
-NAMES = ("lesion", "label", "attack")
+NAMES = ("lesion", "label")
 NUMBER = 3  # of the test picture that is shown
-RHO, STEPS = 0.01, 8  # of the attack
 OUTLINE = (1.0, 0.85, 0.0)
 METHODS: Sequence[explanations.Method] = (
     explanations.Adversarial(rho=0.1),
@@ -42,7 +40,6 @@ METHODS: Sequence[explanations.Method] = (
     explanations.IntegratedGradients(steps=16),
     explanations.Occlusion(),
 )
-ATTACKED = METHODS[2:4]
 
 
 def outlined(pixels: np.ndarray, region: np.ndarray, scale: int = 8) -> np.ndarray:
@@ -76,7 +73,7 @@ def write(name: str, rows: list[Row]) -> None:
 
 def explained(marked: bool, given: planted_networks.Pictures) -> list[Row]:
     """A picture by all methods on both networks: its lesion, or the label that they read."""
-    planted = pictured(given, marked)
+    planted = taken(planted_networks.tested(given, 1.0 if marked else None), np.array([NUMBER]))
     region = planted.marks if marked else planted.lesions
     kind_of = planted.class_names[planted.labels[0]]
     words = "The label, which they learned," if marked else f"The lesion, a {kind_of},"
@@ -89,12 +86,6 @@ def explained(marked: bool, given: planted_networks.Pictures) -> list[Row]:
     return rows
 
 
-def pictured(given: planted_networks.Pictures, marked: bool) -> datasets.Planted:
-    """The one picture."""
-    planted = planted_networks.tested(given, 1.0 if marked else None)
-    return taken(planted, np.array([NUMBER]))
-
-
 def main() -> None:
     """Draws what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -103,28 +94,7 @@ def main() -> None:
     # Every program runs once: to compile it would take longer.
     tf.config.run_functions_eagerly(True)
     for name in parser.parse_args().names:
-        rows = attacked(given) if name == "attack" else explained(name == "label", given)
-        write(f"gallery_{name}", rows)
-
-
-def attacked(given: planted_networks.Pictures) -> list[Row]:
-    """Maps of the plain network before and after a change that nobody sees; the class stays."""
-    planted = pictured(given, marked=False)
-    network = as_classifier(planted_networks.trained("plain", given, FOLDER, marked=False))
-    attack = metrics.Manipulation(goal=metrics.TopPixels(), rho=RHO, steps=STEPS, restarts=1)
-    before, after = [], []
-    for method in ATTACKED:
-        result = attack(network, method, planted.images, planted.labels)
-        for panels, image, found in (
-            (before, planted.images[0], result.before),
-            (after, result.adversarials[0], result.after),
-        ):
-            drawn = outlined(heat(found.map[0], image), planted.lesions[0])
-            panels.append(Panel(drawn, [method.name]))
-    return [
-        Row(["Plain network, the picture as it is"], before),
-        Row([f"Changed by RMSE {RHO:g}, which nobody sees; the class stays"], after),
-    ]
+        write(f"gallery_{name}", explained(name == "label", given))
 
 
 if __name__ == "__main__":

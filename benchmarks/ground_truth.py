@@ -83,7 +83,7 @@ class Kept:
         made = make()
         made["seconds"] = round(time.perf_counter() - began, 1)
         made["cpu_seconds"] = round(time.process_time() - began_cpu, 1)
-        path.write_text(json.dumps(made))
+        turns.write(path, made)
         print(f"{name}: {made['seconds']:.0f} s, {made['cpu_seconds']:.0f} of a core", flush=True)
 
     def get(self, name: str) -> dict[str, Any] | None:

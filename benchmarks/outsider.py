@@ -22,6 +22,7 @@ of RobustBench's model_info.
 
 import argparse
 import dataclasses
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -166,7 +167,8 @@ class Measured:
         images = attackbench_networks.turned(self.images[: self.attacked])
         labels = self.labels[: self.attacked]
         found: dict[str, Any] = {"images": len(images), "twin_apart": self.apart, **numbers}
-        found["library"] = "torchattacks 3.5.1: APGD-CE, APGD-T, FAB-T, Square, one after the other"
+        release = importlib.metadata.version("torchattacks")
+        found["library"] = f"torchattacks {release}: APGD-CE, APGD-T, FAB-T, Square, in turns"
         found["standard"] = numbers == {"steps": own.STEPS, "queries": own.QUERIES}
         for norm, size in own.SIZES.items():
             ends = own.robust(self.twin, images, labels, norm, RUNS / self.name, **numbers)
@@ -264,14 +266,12 @@ def main() -> None:
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
     results: dict[str, Any] = {
-        "command": f"python benchmarks/outsider.py --images {flags.images} --attacked "
-        f"{flags.attacked} --preset {flags.preset}",
+        "command": "python benchmarks/outsider.py",
         "data": "CIFAR-10 (JPEG copy)",
         "networks": {},
     }
     if flags.output.exists():
         results = json.loads(flags.output.read_text())
-    results["machine"] = turns.machine()
     for name in flags.networks:
         row = results["networks"].setdefault(name, {})
         network = None
@@ -279,10 +279,13 @@ def main() -> None:
             count = flags.images if part == "calibration" else flags.attacked
             if part == "certified":
                 count = min(count, CERTIFIED)
-            if row.get(part, {}).get("images", 0) >= count:
+            asked = {"images": count, "preset": flags.preset}
+            asked |= {"steps": flags.steps, "queries": flags.queries}
+            if row.get(part, {}).get("asked") == asked:
                 continue
             network = network or Measured(name, flags)
-            row[part] = getattr(network, part)()
+            machine = turns.machine()
+            row[part] = {**getattr(network, part)(), "asked": asked, "machine": machine}
             row["model_info"] = model_info(name, row)
             turns.write(flags.output, results)
             print(table(results["networks"]), file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchattacks
+import turns
 
 STEPS, QUERIES, BLOCK = 100, 5000, 50
 # The customary sizes, by their norms.
@@ -99,7 +100,7 @@ def robust(
         path = folder / f"{norm}_{told}_{part.start}_{part.stop}.json"
         if not path.exists():
             batch = torch.from_numpy(images[part]), torch.from_numpy(labels[part].astype(np.int64))
-            path.write_text(json.dumps(broken_by(network, *batch, norm, **numbers)))
+            turns.write(path, broken_by(network, *batch, norm, **numbers))
         found += json.loads(path.read_text())
     return found
 

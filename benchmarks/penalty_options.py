@@ -148,14 +148,21 @@ def main() -> None:
     from tfrobust.robustness import AraReport
 
     source = datasets.load("fashion_mnist_mini")
-    results: dict[str, Any] = {"variants": {}}
-    if flags.output.exists():
-        results = json.loads(flags.output.read_text())
-    results |= {
+    results: dict[str, Any] = {
         "command": shlex.join(["python", *sys.argv]),
         "machine": turns.machine(),
         "images": flags.images,
+        "steps": flags.steps,
+        "variants": {},
     }
+    if flags.output.exists():
+        kept = json.loads(flags.output.read_text())
+        if (kept["images"], kept["steps"]) != (flags.images, flags.steps):
+            parser.error(
+                f"expected --images {kept['images']} --steps {kept['steps']}, as {flags.output} "
+                "has them. Delete it, or name another --output and --docs"
+            )
+        results = kept
     if "step_ratios" not in results:
         results["step_ratios"] = step_ratios(source, flags.rounds)
     REPORTS.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import turns
 
 from tfrobust import datasets, models, training
 
@@ -65,9 +66,9 @@ def trained(
         "seconds": round(time.perf_counter() - began, 1),
         "cpu_seconds": round(time.process_time() - began_cpu, 1),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save(path)
-    path.with_suffix(".json").write_text(json.dumps({**seconds, **_accuracies(network, given)}))
+    # The facts first: a network that is there is not learned again.
+    turns.write(path.with_suffix(".json"), {**seconds, **_accuracies(network, given)})
+    turns.save(network, path)
     return network
 
 

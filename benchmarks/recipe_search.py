@@ -52,6 +52,8 @@ def folder_of(name: str, flags: argparse.Namespace) -> Path:
 
 def planned(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]:
     """How many steps fit into the time, and by which seconds of a step; kept once it is known."""
+    import turns
+
     path = folder_of(name, flags) / "steps.json"
     if not path.exists():
         seconds = flags.step_seconds.get(name)
@@ -59,8 +61,7 @@ def planned(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]
         if seconds is None:
             (seconds,) = in_turns([name], source, flags).values()
         steps = max(1, int(60 * flags.minutes / seconds))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"steps": steps, "step_s": seconds, "measured": measured}))
+        turns.write(path, {"steps": steps, "step_s": seconds, "measured": measured})
     return json.loads(path.read_text())
 
 

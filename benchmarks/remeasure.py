@@ -62,7 +62,7 @@ def measured(folder: Path, card: dict[str, Any], source: Any, images: int) -> di
         "class_names": card["classes"],
     }
     asked = network, *source.test_arrays(images)
-    kept = RUNS / card["name"]
+    kept = RUNS / card["name"] / str(images)
     free = tfrobust.evaluate(*asked, **common, partial_dir=kept / "free")
     if CERTIFIED in card["figures"]:
         # A report refuses an attack that found less than its certificate allows.

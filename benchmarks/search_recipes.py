@@ -142,8 +142,9 @@ def make_teacher(reference: Path) -> None:
     """
     if TEACHER.exists():
         return
+    import turns
+
     from tfrobust.models import published
 
     network = published.load(reference / "resnet44-all.npz")
-    TEACHER.parent.mkdir(parents=True, exist_ok=True)
-    network.save(TEACHER)
+    turns.save(network, TEACHER)

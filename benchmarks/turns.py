@@ -191,7 +191,15 @@ def has_module(python: str, module: str) -> bool:
         return False
 
 
-def write(path: Path, results: dict[str, Any]) -> None:
+def save(network: Any, path: Path) -> None:
+    """Saves a Keras network beside its place and moves it there, so that no half of one is kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"unfinished_{path.name}")
+    network.save(beside)
+    beside.replace(path)
+
+
+def write(path: Path, results: Any) -> None:
     """Writes the JSON beside its place and renames it into it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")

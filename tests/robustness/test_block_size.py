@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from tfrobust.robustness import block_size
 from tfrobust.robustness.block_size import TAKEN, batch_size_of, largest
 from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.options import Options
+from tfrobust.robustness.partials import claimed_batch_size
 
 
 def test_a_number_is_halved_until_it_fits() -> None:
@@ -31,11 +33,11 @@ def test_a_number_is_halved_until_it_fits() -> None:
 
 
 def test_a_gpu_takes_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = np.random.default_rng(0).random((600, 4, 4, 1), np.float32)
+    images = np.random.default_rng(0).random((9600, 4, 4, 1), np.float32)
     network = as_classifier(
         keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     )
-    assert block_size.block_size(network, images) == batch_size_of(600, 16) == 50
+    assert block_size.block_size(network, images) == batch_size_of(9600, 16) == 50
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
     tried: list[int] = []
 
@@ -47,9 +49,21 @@ def test_a_gpu_takes_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> N
         return np.zeros_like(block.images), none, none
 
     monkeypatch.setattr(LinearizedMargin, "_run", limited)
-    # Of 250 that fit three quarters are taken at most: 150, in four blocks of one size.
+    # A sixteenth of the images is tried first. Of 250 that fit three quarters are taken at most.
     assert block_size.block_size(network, images) == 150
     assert tried == [math.ceil(size / TAKEN) for size in (600, 300, 150)]
+    # Few images are still shared by several devices.
+    assert block_size.block_size(network, images[:320]) == batch_size_of(320, 16) == 46
+
+
+def test_processes_that_share_a_folder_take_the_number_of_the_first(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = range(10, 18)
+        taken = list(pool.map(lambda size: claimed_batch_size(tmp_path / "new", size), asked))
+    assert len(set(taken)) == 1 and taken[0] in asked
+    # One that was ended while it wrote leaves nothing.
+    (tmp_path / "new" / "batch_size.txt").write_text("")
+    assert claimed_batch_size(tmp_path / "new", 7) == 7 == claimed_batch_size(tmp_path / "new", 8)
 
 
 def test_what_is_kept_goes_on_with_as_many_images_at_a_time(tmp_path: Path) -> None:

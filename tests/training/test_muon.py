@@ -49,6 +49,18 @@ def test_biases_and_the_last_layer_take_adams_steps() -> None:
         np.testing.assert_allclose(old - one, 0.01 * np.sign(gradient), rtol=1e-3)
 
 
+def test_what_is_excluded_takes_adams_steps() -> None:
+    named = keras.Variable(RANDOM.normal(size=(3, 3, 2, 5)), dtype="float32", name="stem")
+    depthwise, last = variables((3, 3, 5, 1), (1, 1, 5, 4))
+    before = [np.array(one) for one in (named, depthwise)]
+    optimizer = ConvMuon(0.01, exclude_layers=["stem"], weight_decay=None, adam_weight_decay=None)
+    optimizer.build([named, depthwise, last])
+    gradients = [RANDOM.normal(size=one.shape).astype(np.float32) for one in (named, depthwise)]
+    optimizer.apply([*gradients, np.zeros(last.shape, np.float32)])
+    for one, old, gradient in zip((named, depthwise), before, gradients, strict=True):
+        np.testing.assert_allclose(old - one, 0.01 * np.sign(gradient), rtol=1e-3)
+
+
 def test_configuration_round_trip() -> None:
     optimizer = ConvMuon(0.3, momentum=0.5, weight_decay=0.2)
     assert ConvMuon.from_config(optimizer.get_config()).get_config() == optimizer.get_config()

@@ -49,7 +49,23 @@ def test_a_teacher_has_its_share(teacher: Path) -> None:
     expected = 0.4 * (0.7 * np.eye(3)[LABELS] + 0.1) + 0.6 * told
     found = soft(IMAGES, keras.ops.convert_to_tensor(LABELS), 3)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert SoftLabels.from_config(soft.get_config()).get_config() == soft.get_config()
+    named = SoftLabels.from_config(soft.get_config())
+    assert named.get_config() == soft.get_config()
+    # A file may come from a stranger: what it names is not opened.
+    with pytest.raises(InputError, match="expected an opened teacher"):
+        named(IMAGES, keras.ops.convert_to_tensor(LABELS), 3)
+    named.open()
+    np.testing.assert_array_equal(named(IMAGES, keras.ops.convert_to_tensor(LABELS), 3), found)
+
+
+def test_a_saved_file_opens_no_teacher(teacher: Path, tmp_path: Path) -> None:
+    classifier = RobustClassifier(linear(), soft_labels=SoftLabels(teacher=teacher))
+    classifier.compile(keras.optimizers.SGD(0.5))
+    classifier.save(tmp_path / "saved.keras")
+    teacher.unlink()
+    loaded = keras.saving.load_model(tmp_path / "saved.keras")
+    np.testing.assert_allclose(loaded(IMAGES), classifier(IMAGES), rtol=1e-6)
+    assert loaded.soft_labels.answers is None
 
 
 def test_a_step_takes_the_loss_of_the_shares_and_teaches_no_teacher(teacher: Path) -> None:

@@ -15,6 +15,10 @@ from tfrobust.errors import InputError
 MOST_IMAGES, MOST_VALUES = 50, 1_500_000
 # On a GPU a trial begins with so many. More would make it no faster.
 MOST_ON_GPU, MOST_VALUES_ON_GPU = 1000, 50_000_000
+# Blocks are no larger than lets processes and devices share the images, and keeps what is done.
+BLOCKS = 16
+# What a device says whose memory is full, also by XLA and cuDNN.
+FULL = (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError)
 # The share of what fits that is taken: the attacks keep several perturbations beside the network.
 TAKEN = 3 / 4
 
@@ -76,7 +80,10 @@ def block_size(network: Classifier, images: np.ndarray, bounds: Bounds | None = 
     count, values, first = len(images), images[0].size, images[:1]
     if not (network.has_gradient and tf.config.list_logical_devices("GPU")):
         return batch_size_of(count, values)
-    most = batch_size_of(count, values, most_images=MOST_ON_GPU, most_values=MOST_VALUES_ON_GPU)
+    shared = max(MOST_IMAGES, math.ceil(count / BLOCKS))
+    most = batch_size_of(
+        count, values, most_images=min(MOST_ON_GPU, shared), most_values=MOST_VALUES_ON_GPU
+    )
 
     def fits(size: int) -> bool:
         tried = math.ceil(size / TAKEN)
@@ -85,7 +92,7 @@ def block_size(network: Classifier, images: np.ndarray, bounds: Bounds | None = 
             # Copies of the image fill the block. It has the network's own answer as its label, as
             # an image that is misclassified already would not be searched.
             trial(network, first, np.argmax(network(tf.constant(first)), axis=-1))
-        except tf.errors.ResourceExhaustedError:
+        except FULL:
             return False
         return True
 

@@ -20,7 +20,8 @@ class Options:
         batch_size: images attacked at a time by a preset; None for what suits the device.
 
     Raises:
-        InputError: a seed below 0, or a pool beside attacks, which would not be used.
+        InputError: a seed below 0, or a pool or a batch size beside attacks, which would not be
+            used.
     """
 
     input_range: Range | None = None
@@ -48,6 +49,8 @@ class Options:
                 "expected a pool or attacks, got both: a preset blends with the pool. Add "
                 "Blend(pool) to the attacks"
             )
+        if self.attacks is not None and self.batch_size is not None:
+            raise InputError("expected a batch_size or attacks, got both: attacks have their own")
 
 
 DEFAULT = Options()

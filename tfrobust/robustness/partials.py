@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from tfrobust.errors import InputError
 
 _README = """The finished units of an evaluation, from which it goes on after an interruption.
 Delete them when it is done. evaluation.json says which evaluation it is. NAME.npz is what an attack
-found, and NAME.seconds is the time that it took.
+found, and NAME.seconds is the time that it took. batch_size.txt says how many images are attacked
+at a time.
 """
 
 
@@ -187,6 +189,37 @@ def kept_batch_size(directory: str | Path | None) -> int | None:
         return int(manifest["attacks"][0]["batch_size"]) if directory else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def claimed_batch_size(directory: str | Path, size: int) -> int:
+    """How many images are attacked at a time by all processes that share a folder.
+
+    Processes on several devices may start together and each find another number by trial. The first
+    one's holds for all.
+
+    Args:
+        directory: of the evaluation's parts.
+        size: what this process found.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = Path(directory) / "batch_size.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x") as file:
+            file.write(f"{size}\n")
+        return size
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    for _ in range(20):
+        if claimed := path.read_text().strip():
+            return int(claimed)
+        time.sleep(0.1)  # the first one is about to write
+    write_atomically(path, f"{size}\n".encode())  # it was ended before it wrote
+    return size
 
 
 def _difference(name: str, there: Any, here: Any) -> str:

@@ -21,7 +21,7 @@ from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
 from tfrobust.robustness.block_size import batch_size_of, block_size
 from tfrobust.robustness.options import Options
-from tfrobust.robustness.partials import kept_batch_size
+from tfrobust.robustness.partials import claimed_batch_size, kept_batch_size
 
 # A blend goes towards one of so many, in so much memory.
 POOL, POOL_VALUES = 512, 32_000_000
@@ -130,13 +130,17 @@ def chosen_attacks(
     if attacks is None:
         pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
         size = options.batch_size or kept_batch_size(options.partial_dir)
+        if size is None:
+            size = block_size(network, images, bounds)
+            if options.partial_dir is not None:
+                size = claimed_batch_size(options.partial_dir, size)
         attacks = preset_attacks(
             options.preset,
             images,
             bounds,
             network.has_gradient,
             pool,
-            size or block_size(network, images, bounds),
+            size,
         )
     check_attacks(attacks, bounds)
     return list(attacks)

@@ -125,7 +125,7 @@ def soft_labels(config: SoftLabelsConfig) -> SoftLabels | None:
     """Labels that share their weight; None where they keep it."""
     if not config.smoothing and config.teacher is None:
         return None
-    given = {} if config.share is None else {"share": config.share}
+    given: dict[str, Any] = {} if config.share is None else {"share": config.share}
     return SoftLabels(smoothing=config.smoothing, teacher=config.teacher, **given)
 
 

@@ -12,6 +12,7 @@ from tfrobust.errors import InputError
 from tfrobust.training import batch_checks, losses, step
 from tfrobust.training.base_rates import BaseRates
 from tfrobust.training.checked_model import PARTS, CheckedModel, check_network, check_parts
+from tfrobust.training.draws import unscaled
 from tfrobust.training.evidence import EvidencePenalty
 from tfrobust.training.logged import StepMeans, values_of_steps
 from tfrobust.training.penalty import InputGradientPenalty
@@ -143,7 +144,8 @@ class RobustClassifier(CheckedModel):
 
         Raises:
             InputError: the loss takes probabilities and the network gives logits, there are
-                several losses, or label smoothing keeps the loss above ψ's target.
+                several losses, label smoothing keeps the loss above ψ's target, or the optimizer
+                or the devices do not fit the weight perturbation.
         """
         loss = losses.single(loss)
         if loss is None and loss_weights is not None:
@@ -166,6 +168,8 @@ class RobustClassifier(CheckedModel):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        if self.weight_perturbation is not None:
+            self.weight_perturbation.check(unscaled(self.optimizer))
         self.step_means.show(*values_of_steps(self))
 
     def compute_loss(

@@ -1,5 +1,7 @@
 """Muon for networks of convolutions: Keras' own takes its step for matrices alone."""
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,7 +14,8 @@ class ConvMuon(keras.optimizers.Muon):
 
     A kernel (h, w, in, out) is taken for a matrix (h·w·in, out). Keras' Muon would take Adam's
     steps for it, and so for nearly all of a ResNet. Biases, scales and shifts keep Adam's steps;
-    so does the kernel of the last layer, as the source wants it: the last one in `build`.
+    so do kernels of depthwise convolutions, whose matrices would have one column, and the kernel of
+    the last layer, as the source wants it: the last one in `build`.
 
     The arguments are those of `keras.optimizers.Muon`.
 
@@ -28,9 +31,13 @@ class ConvMuon(keras.optimizers.Muon):
         super().build(var_list)
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        if len(variable.shape) == 4:
-            return variable.path == self.last_kernel
-        return super()._should_use_adamw(variable) or variable.path == self.last_kernel
+        shape, path = tuple(variable.shape), variable.path
+        if len(shape) == 4:
+            if shape[-1] == 1:
+                return True
+            shape = (math.prod(shape[:-1]), shape[-1])
+        matrix = SimpleNamespace(shape=shape, path=path)
+        return path == self.last_kernel or super()._should_use_adamw(matrix)
 
     def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
         self.assign_add(m, gradient + m * (self.momentum - 1))

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.core.classifier import Classifier
 from tfrobust.core.door import as_classifier
 from tfrobust.core.loading import load
 from tfrobust.errors import InputError
@@ -26,6 +27,8 @@ class SoftLabels:
             asked in inference mode, once for each image and step, and is not trained.
         share: of the teacher's answer in the label, above 0 and at most 1. What a label says
             besides matters where the teacher is wrong.
+        opened: whether the teacher is loaded. A saved file names a teacher, but opens none: who
+            made the file could name a program. `open` loads it.
 
     Raises:
         InputError: a number is outside its range, nothing is asked for, or there is no such
@@ -37,7 +40,12 @@ class SoftLabels:
     """
 
     def __init__(
-        self, *, smoothing: float = 0.0, teacher: str | Path | None = None, share: float = 0.8
+        self,
+        *,
+        smoothing: float = 0.0,
+        teacher: str | Path | None = None,
+        share: float = 0.8,
+        opened: bool = True,
     ) -> None:
         if not 0 <= smoothing < 1 or not 0 < share <= 1:
             raise InputError(
@@ -48,7 +56,18 @@ class SoftLabels:
             raise InputError("expected a smoothing above 0, or a teacher, got neither")
         self.smoothing, self.share = float(smoothing), float(share)
         self.teacher = None if teacher is None else str(teacher)
-        self.answers = None if teacher is None else as_classifier(load(teacher))
+        self.answers: Classifier | None = None
+        if opened:
+            self.open()
+
+    def open(self) -> None:
+        """Loads the teacher.
+
+        Raises:
+            InputError: there is no such network.
+        """
+        if self.teacher is not None:
+            self.answers = as_classifier(load(self.teacher))
 
     def check(self, image_shape: tuple[int, int, int], num_classes: int, target: float) -> None:
         """Refuses what does not fit a network or the target of its ψ.
@@ -69,7 +88,7 @@ class SoftLabels:
                     f"expected a teacher of images {tuple(image_shape)} and {num_classes} classes, "
                     f"as the network has them, got {self.teacher} of {found[0]} and {found[1]}"
                 )
-        elif (least := self.least(num_classes)) >= target:
+        elif self.teacher is None and (least := self.least(num_classes)) >= target:
             raise InputError(
                 f"expected labels whose loss can fall below the target of psi, {target:.3g}, but "
                 f"with smoothing {self.smoothing} no answer's loss is below {least:.3g}"
@@ -93,7 +112,16 @@ class SoftLabels:
 
         Returns:
             float (B, K), each row of sum 1, without a gradient.
+
+        Raises:
+            InputError: there is a teacher that was not opened.
         """
+        if self.teacher is not None and self.answers is None:
+            raise InputError(
+                f"expected an opened teacher, but a saved file only names {self.teacher}. If you "
+                "trust whoever made the file, call open() of its soft_labels, or build the "
+                "classifier anew"
+            )
         if labels.shape.rank == 2 and labels.shape[-1] == num_classes:
             rows = tf.cast(labels, images.dtype)
         else:
@@ -110,5 +138,5 @@ class SoftLabels:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SoftLabels":
-        """Labels from what `get_config` gave."""
-        return cls(**config)
+        """Labels from what `get_config` gave; a teacher is named, and not opened."""
+        return cls(**config, opened=False)

@@ -57,7 +57,6 @@ def take(
         others = None if adversarial is None or adversarial.replaces else attacked
         rise = functools.partial(_uphill, classifier, images, labels, weights, others)
         optimizer = unscaled(classifier.optimizer)
-        classifier.weight_perturbation.check(optimizer)
         moved_back = classifier.weight_perturbation.move(variables, optimizer, rise)
     with tf.GradientTape() as tape:
         if penalty_of is None:
@@ -129,9 +128,12 @@ def _uphill(
         logits = forgotten(classifier, images)
         outputs = classifier.outputs_of(logits)
         loss = classifier.compute_loss(images, labels, outputs, weights, training=True)
+        loss = without(classifier.losses, loss)
         if others is not None:
             adversarial: Any = classifier.adversarial
             loss += adversarial.loss(logits, forgotten(classifier, others))
+        # Gradients of half precision would vanish; of a direction, the scale does not matter.
+        loss = classifier.optimizer.scale_loss(loss)
     return tape.gradient(loss, variables)
 
 
