@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.base import Block
-from tfrobust.attacks.gradient_walk import visit
-from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
+from tfrobust.attacks.gradient_walk import one_program, visit
+from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.bounds import Bounds
-from tfrobust.core.classifier import Classifier, Model, compiled
+from tfrobust.core.classifier import Model
 from tfrobust.core.criterion import Criterion
 
 # How many visits a criterion that no single rival decides spends on the way to a rival, so that
@@ -42,7 +41,7 @@ def _taken(
     best: Best,
     scheduled: dict[str, tf.Tensor],
 ) -> tuple[Search, Best]:
-    """`gradient_walk.visit` of each image's candidate, and the choice of it.
+    """One visit for each image, of the candidate whose turn it is, and the choice of it.
 
     Args:
         search: where all candidates stand.
@@ -76,37 +75,7 @@ def _taken(
     return Search(candidates, visits + tf.cast(mine, visits.dtype)), best
 
 
-# The class, the model and the criterion are arguments, as in gradient_walk.
-_program = compiled(_taken)
-
-
-def compiled_turn(
-    attack: MinimumNormAttack,
-    model: Classifier,
-    block: Block,
-    search: Search,
-    best: Best,
-    scheduled: dict[str, tf.Tensor],
-) -> tuple[Search, Best]:
-    """One visit for each image, of the candidate whose turn it is, as one compiled program.
-
-    Args:
-        attack: its class walks, within its bounds.
-        model: images (B, H, W, C) → logits (B, K).
-        block: the images.
-        search: where all candidates stand.
-        best: the smallest perturbation so far.
-        scheduled: this visit's hyper-parameters: besides those for the attack's `advance` "turn",
-            int32, the number of the candidate, or below 0 for the most promising one with
-            "doubt", float32.
-
-    Returns:
-        Where all stand now, and the smallest perturbation so far, this visit's included.
-    """
-    walk, images, classes = type(attack), block.images, block.classes
-    return _program(
-        walk, model, block.criterion, attack.bounds, images, classes, search, best, scheduled
-    )
+compiled_turn = one_program(_taken)
 
 
 def most_promising(distances: tf.Tensor, visits: tf.Tensor, doubt: float | tf.Tensor) -> tf.Tensor:

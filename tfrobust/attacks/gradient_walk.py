@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -162,36 +163,41 @@ def visit(
     return state._replace(delta=clip(images, state.delta, bounds)), best
 
 
-# The class, the model and the criterion are arguments and no closures: TensorFlow then keeps one
-# program for each, whichever attack asks.
-_program = compiled(visit)
-
-
-def compiled_visit(
-    attack: MinimumNormAttack,
-    model: Classifier,
-    block: Block,
-    state: Any,
-    best: Best,
-    scheduled: dict[str, Any],
-) -> tuple[Any, Best]:
-    """`visit` as one compiled program.
+def one_program(
+    taken: Callable[..., tuple[Any, Best]],
+) -> Callable[[MinimumNormAttack, Classifier, Block, Any, Best, dict[str, Any]], tuple[Any, Best]]:
+    """What takes a visit as one compiled program.
 
     Args:
-        attack: its class walks, within its bounds.
-        model: images (B, H, W, C) → logits (B, K).
-        block: the images.
-        state: where the walk stands.
-        best: the smallest perturbation so far.
-        scheduled: this visit's hyper-parameters, for `advance`.
+        taken: `visit`, or what has its arguments.
 
     Returns:
-        The new state, and the smallest perturbation so far, this visit's included.
+        A function of an attack, whose class walks within its bounds; the model; the block of
+        images; where the walk stands; the smallest perturbation so far; and this visit's
+        hyper-parameters, for `advance`. It gives the new state, and the smallest perturbation so
+        far, this visit's included.
     """
-    walk, images, classes = type(attack), block.images, block.classes
-    return _program(
-        walk, model, block.criterion, attack.bounds, images, classes, state, best, scheduled
-    )
+    # The class, the model and the criterion are arguments and no closures: TensorFlow then keeps
+    # one program for each, whichever attack asks.
+    program = compiled(taken)
+
+    def call(
+        attack: MinimumNormAttack,
+        model: Classifier,
+        block: Block,
+        state: Any,
+        best: Best,
+        scheduled: dict[str, Any],
+    ) -> tuple[Any, Best]:
+        walk, images, classes = type(attack), block.images, block.classes
+        return program(
+            walk, model, block.criterion, attack.bounds, images, classes, state, best, scheduled
+        )
+
+    return call
+
+
+compiled_visit = one_program(visit)
 
 
 def cosine(first: float, last: float, position: float) -> tf.Tensor:

@@ -134,14 +134,8 @@ def chosen_attacks(
             size = block_size(network, images, bounds)
             if options.partial_dir is not None:
                 size = claimed_batch_size(options.partial_dir, size)
-        attacks = preset_attacks(
-            options.preset,
-            images,
-            bounds,
-            network.has_gradient,
-            pool,
-            size,
-        )
+        gradients = network.has_gradient
+        attacks = preset_attacks(options.preset, images, bounds, gradients, pool, size)
     check_attacks(attacks, bounds)
     return list(attacks)
 
