@@ -150,11 +150,12 @@ def main() -> None:
         "commits": {"before": commit_of(flags.before), "now": commit_of(ROOT)},
         "goals": "misclassification and BTR, one after the other; without bounds",
     }
-    results = json.loads(flags.output.read_text()) if flags.output.exists() else {}
+    results = json.loads(flags.output.read_text()) if flags.output.exists() else {"networks": {}}
+    results["command"] = asked["command"]
     # What was measured by the same command stays; each kind tells its machine and its load.
-    kept = results.get(flags.network, {})
+    kept = results["networks"].get(flags.network, {})
     if {key: kept.get(key) for key in asked} != asked:
-        kept = results[flags.network] = {**asked, "presets": {}}
+        kept = results["networks"][flags.network] = {**asked, "presets": {}}
     for kind in kinds:
         machine = turns.machine()
         row = compared(flags.before.resolve(), kind, flags)

@@ -48,21 +48,24 @@ def side_by_side(old: Any, new: Any) -> str:
     return "\n".join(lines)
 
 
-def command_of(told: str, torch_python: str | None) -> list[str]:
-    """The command that made a result, for this machine."""
+def command_of(told: str, torch_python: str | None, before: str | None = None) -> list[str]:
+    """The command that made a result, for this machine and an older checkout of its own."""
     words = shlex.split(told)
     if "--torch_python" in words:
         place = words.index("--torch_python")
         del words[place : place + 2]
+    if "--before" in words:
+        place = words.index("--before")
+        words[place : place + 2] = ["--before", before] if before else []
     if torch_python and Path(words[1]).stem in WITH_TORCH:
         words += ["--torch_python", torch_python]
     return [sys.executable if word == "python" else word for word in words]
 
 
-def again(path: Path, torch_python: str | None) -> bool:
+def again(path: Path, torch_python: str | None, older: str | None = None) -> bool:
     """Makes a result anew, and prints it beside the old one. If that fails, the old one stays."""
     before = path.read_text()
-    command = command_of(json.loads(before)["command"], torch_python)
+    command = command_of(json.loads(before)["command"], torch_python, older)
     print(shlex.join(command), file=sys.stderr, flush=True)
     # A benchmark may take an existing result for its own finished work.
     path.unlink()
@@ -82,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="a part of the results' names")
     parser.add_argument("--torch_python", help="a Python that has PyTorch; without, no twin of it")
+    parser.add_argument("--before", help="an older checkout; without, nothing is timed beside one")
     parser.add_argument("--keep_runs", action="store_true", help="use finished work in runs/")
     flags = parser.parse_args()
     # The networks that explanations.py asks for are those of measure.py.
@@ -95,7 +99,7 @@ def main() -> None:
     failed = []
     for number, path in enumerate(chosen, 1):
         print(f"{number} of {len(chosen)}: ", end="", file=sys.stderr)
-        if not again(path, flags.torch_python):
+        if not again(path, flags.torch_python, flags.before):
             failed.append(path.stem)
     if failed:
         sys.exit(f"ended with an error: {', '.join(failed)}")

@@ -26,6 +26,9 @@ def test_commands_are_for_this_machine(benchmark: Callable) -> None:
     assert reproduce.command_of(told, None)[1:] == ["benchmarks/x.py", "--rounds", "4"]
     told = "python benchmarks/training_speed.py"
     assert reproduce.command_of(told, "/mine")[2:] == ["--torch_python", "/mine"]
+    told = "python benchmarks/serving.py --before PATH --seconds 5"
+    assert reproduce.command_of(told, None)[2:] == ["--seconds", "5"]
+    assert reproduce.command_of(told, None, "/old")[2:] == ["--before", "/old", "--seconds", "5"]
 
 
 def test_every_result_tells_a_command_that_is_there(benchmark: Callable) -> None:

@@ -52,7 +52,7 @@ def test_presets_beside_an_older_checkout(
     monkeypatch.setattr("sys.argv", line.split())
     benchmark("preset_speed").main()
     told = json.loads(output.read_text())
-    (row,) = told["fashion_mnist_mini"]["presets"].values()
+    (row,) = told["networks"]["fashion_mnist_mini"]["presets"].values()
     # The same checkout twice finds the same, and its turns are counted.
     assert row["before"]["mean_btr_rmse"] == row["now"]["mean_btr_rmse"] > 0
     assert row["now"]["steps"] == 2

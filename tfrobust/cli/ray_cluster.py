@@ -132,9 +132,8 @@ def _share(
     needs = {"num_gpus": 1} if gpus else {"num_cpus": max(1, min(2, cpus // count))}
     # Kept by the cluster once, and not sent anew to each worker.
     kept = [ray.put(one) for one in (archive, evaluation.images, evaluation.labels)]
-    plain = dataclasses.replace(
-        options, partial_dir=None, progress=False, batch_size=evaluation.batch_size
-    )
+    settled = options.settled(evaluation.batch_size)
+    plain = dataclasses.replace(settled, partial_dir=None, progress=False)
     kind = ray.remote(Worker).options(**PERSISTENT, **needs)
     made = [kind.remote(kept, asked, plain) for _ in range(count)]
     for there in ray.get([one.versions.remote() for one in made]):

@@ -133,17 +133,16 @@ class LabelsEvaluation:
 
     def _each(self) -> Iterator[tuple[int, Evaluation]]:
         """Each label's evaluation, one after the other, as their perturbed images take room."""
-        kept, size = self.options.partial_dir, self.options.batch_size
+        general = self.options
+        kept = general.partial_dir
         for number, label in enumerate(self.options.class_names):
             options = dataclasses.replace(
-                self.options,
-                name=f"{self.options.name}, {label}",
+                general,
+                name=f"{general.name}, {label}",
                 class_names=(f"not {label}", label),
                 partial_dir=kept and Path(kept) / f"label_{number}",
-                batch_size=size,
             )
             with self._one.about(number):
                 found = Evaluation(self._one, self.images, self.truth[:, number], options)
-                # What suits the device is found once.
-                size = None if options.attacks is not None else found.batch_size
+                general = general.settled(found.batch_size)
                 yield number, found

@@ -52,5 +52,14 @@ class Options:
         if self.attacks is not None and self.batch_size is not None:
             raise InputError("expected a batch_size or attacks, got both: attacks have their own")
 
+    def settled(self, found: int) -> "Options":
+        """The same with the batch size that an evaluation found, which no other needs to look for.
+
+        Args:
+            found: images at a time. Attacks keep their own.
+        """
+        size = found if self.attacks is None else None
+        return dataclasses.replace(self, batch_size=size)
+
 
 DEFAULT = Options()
