@@ -1,18 +1,23 @@
 """Walks on gradients: one step of DDN and FMN by hand in NumPy, sizes against the closed form."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from marks import quick
 
-from tfrobust.attacks import DDN, FMN, L2Min, fmn
-from tfrobust.attacks.gradient_walk import InBall, Visit, cosine
+import tfrobust
+from tfrobust.attacks import DDN, FMN, L2Min, LinearizedMargin, fmn, gradient_walk
+from tfrobust.attacks.gradient_walk import GradientWalk, InBall, Visit, cosine
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.bounds import Bounds
 
 KINDS = [DDN, FMN]
 rng = np.random.default_rng(0)
 DELTA = rng.normal(size=(3, 2, 2, 1)).astype(np.float32)
+WEIGHTS = rng.normal(size=(4, 3)).astype(np.float32)
 GRADIENT = rng.normal(size=(3, 2, 2, 1)).astype(np.float32)
 
 
@@ -135,3 +140,27 @@ def test_a_start_outside_the_box_is_cut_or_left(quadratic) -> None:
     far = start.__class__(images + 3.0, np.ones(5), np.ones(5, bool), np.zeros(5, bool))
     result = FMN(bounds=(0.0, 1.0), steps=20, batch_size=5)(model, images, labels, start=far)
     assert result.adversarials.min() >= -1e-6 and result.adversarials.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("kind", quick([LinearizedMargin, DDN], LinearizedMargin))
+def test_visits_are_the_same_with_and_without_python_in_between(
+    kind: type[GradientWalk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tfrobust.as_classifier(lambda pixels: tf.reshape(pixels, (-1, 4)) @ WEIGHTS)
+    images = rng.uniform(size=(5, 2, 2, 1)).astype(np.float32)
+    classes = np.argmax(images.reshape(5, 4) @ WEIGHTS, axis=1)
+    program, calls, found = kind.program, [], []
+
+    def counted(*arguments: Any) -> tuple[Any, Best]:
+        calls.append(arguments)
+        return program(*arguments)
+
+    monkeypatch.setattr(kind, "program", counted)
+    for at_a_time in (1, 4, 1000):
+        monkeypatch.setattr(gradient_walk, "visits_at_a_time", lambda found=at_a_time: found)
+        found.append(kind(steps=12)(network, images, classes).adversarials)
+    # Visits, and calls: one by one; by fours; the first half and the second one.
+    visits = kind(steps=12).visits
+    assert len(calls) == visits + 2 * math.ceil(visits / 2 / 4) + 2
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])

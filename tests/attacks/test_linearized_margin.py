@@ -49,8 +49,7 @@ def test_visits_go_to_the_nearest_plane() -> None:
     )
     attack = LinearizedMargin(steps=30, rivals=3, batch_size=20)
     state, best = attack.init(network, block)
-    for visit in range(attack.visits):
-        state, best = attack.step(network, block, state, best, visit)
+    state, best = attack.walk(network, block, state, best, range(attack.visits))
     visits = state.visits.numpy()
     np.testing.assert_array_equal(visits.sum(axis=0), 30)
     # The planes are known after one visit. With a doubt of 1 at most, 3 visits make 3/4 of it.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.gradient_walk import one_program, visit
+from tfrobust.attacks.gradient_walk import in_turn, visit
 from tfrobust.attacks.minimum_norm import Best
 from tfrobust.core.bounds import Bounds
 from tfrobust.core.classifier import Model
@@ -45,14 +45,15 @@ def _taken(
 
     Args:
         search: where all candidates stand.
-        scheduled: besides what `advance` takes, "turn", int32, the number of the candidate; below
-            0 for the most promising one with "doubt", float32.
+        scheduled: besides what `advance` takes, "turn", the number of the candidate; below 0 for
+            the most promising one with "doubt".
 
     The other arguments are those of `gradient_walk.visit`.
     """
     candidates, visits = search
     chosen = most_promising(candidates.distance, visits, scheduled["doubt"])
-    turn = tf.where(scheduled["turn"] < 0, chosen, scheduled["turn"])
+    given = tf.cast(scheduled["turn"], tf.int32)
+    turn = tf.where(given < 0, chosen, given)
     mine = tf.one_hot(turn, len(visits), axis=0, on_value=True, off_value=False)
 
     def of_turn(part: tf.Tensor) -> tf.Tensor:
@@ -75,7 +76,7 @@ def _taken(
     return Search(candidates, visits + tf.cast(mine, visits.dtype)), best
 
 
-compiled_turn = one_program(_taken)
+turns = in_turn(_taken)
 
 
 def most_promising(distances: tf.Tensor, visits: tf.Tensor, doubt: float | tf.Tensor) -> tf.Tensor:

@@ -58,11 +58,11 @@ class DDN(GradientWalk):
         radius = tf.fill([len(block.classes)], self.radius)
         return InBall(tf.zeros_like(block.images), radius), Best.none(block.images)
 
-    def schedule(self, visit: int) -> dict[str, Any]:
+    def schedule(self, visit: int, state: Any) -> dict[str, float]:
         """The L2 norm of the step, and by which share the sphere changes."""
         return {
             "length": cosine(self.step_size, LAST_STEP * self.step_size, visit / self.steps),
-            "change": tf.constant(self.change, tf.float32),
+            "change": self.change,
         }
 
     @staticmethod

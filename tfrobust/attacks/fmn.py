@@ -75,7 +75,7 @@ class FMN(GradientWalk):
             best = Best(delta, tf.where(given, norm(delta), best.size))
         return InBall(best.delta, best.size), best
 
-    def schedule(self, visit: int) -> dict[str, Any]:
+    def schedule(self, visit: int, state: Any) -> dict[str, float]:
         """The L2 norm of the step, and by which share the ball changes."""
         share = visit / self.steps
         return {

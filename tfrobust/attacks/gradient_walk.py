@@ -4,7 +4,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,12 @@ from tfrobust.core.classifier import Classifier, Model, compiled
 from tfrobust.core.criterion import Criterion
 from tfrobust.core.distances import clip
 from tfrobust.core.gradients import input_gradient
+
+# How many visits are made at a time.
+ON_CPU, ON_GPU = 4, 1000
+
+# (attack, model, block, state, best, hyper-parameters) → (state, best): see `in_turn`.
+Program: TypeAlias = Callable[..., tuple[Any, Best]]
 
 
 class Visit(NamedTuple):
@@ -51,18 +57,20 @@ class InBall(NamedTuple):
 class GradientWalk(MinimumNormAttack):
     """A minimum-norm attack that takes one gradient at each visit.
 
-    A visit is one compiled program. It is compiled once for each class of attacks, model,
-    criterion and shape, and serves attacks with all hyper-parameters: `advance` gets these from
-    `schedule`. The state is a named tuple of tensors, and its field `delta`, float32 (B, H, W, C),
-    is where the walk stands.
+    A visit is one compiled program, and TensorFlow goes from visit to visit without Python. It is
+    compiled once for each class of attacks, model, criterion and shape, and serves attacks with
+    all hyper-parameters: `advance` gets these from `schedule`. The state is a named tuple of
+    tensors, and its field `delta`, float32 (B, H, W, C), is where the walk stands.
 
     Its arguments are those of `MinimumNormAttack`.
 
     Attributes:
         title: what reports call it, before its number of steps.
+        program: the visits, as `in_turn` makes them of one.
     """
 
     title: ClassVar[str]
+    program: ClassVar[Program]
 
     @property
     def name(self) -> str:
@@ -101,22 +109,37 @@ class GradientWalk(MinimumNormAttack):
         """
 
     @abstractmethod
-    def schedule(self, visit: int) -> dict[str, Any]:
+    def schedule(self, visit: int, state: Any) -> dict[str, float]:
         """The hyper-parameters of a visit's step.
 
         Args:
             visit: from 0 to `visits` − 1.
+            state: where the walk stood some visits before, for its shapes.
 
         Returns:
-            By name, float32 scalars as tensors. Python's numbers would be compiled into the
-            program, and another number would compile it again.
+            By name, the same names for all visits. `advance` gets them as float32 scalars, or a
+            program would be compiled for each number.
         """
 
     def step(
         self, model: Classifier, block: Block, state: Any, best: Best, visit: int
     ) -> tuple[Any, Best]:
         """One visit: judges where the walk stands, keeps it if it is the smallest, goes on."""
-        return compiled_visit(self, model, block, state, best, self.schedule(visit))
+        return self.walk(model, block, state, best, range(visit, visit + 1))
+
+    def walk(
+        self, model: Classifier, block: Block, state: Any, best: Best, visits: range
+    ) -> tuple[Any, Best]:
+        """Some visits, which TensorFlow makes without Python in between."""
+        at_a_time = visits_at_a_time()
+        for first in range(visits.start, visits.stop, at_a_time):
+            numbers = range(first, min(first + at_a_time, visits.stop))
+            each = [self.schedule(visit, state) for visit in numbers]
+            scheduled = {
+                name: tf.constant([one[name] for one in each], tf.float32) for name in each[0]
+            }
+            state, best = self.program(model, block, state, best, scheduled)
+        return state, best
 
 
 def visit(
@@ -163,31 +186,44 @@ def visit(
     return state._replace(delta=clip(images, state.delta, bounds)), best
 
 
-def one_program(
-    taken: Callable[..., tuple[Any, Best]],
-) -> Callable[[MinimumNormAttack, Classifier, Block, Any, Best, dict[str, Any]], tuple[Any, Best]]:
-    """What takes a visit as one compiled program.
+def in_turn(taken: Callable[..., tuple[Any, Best]]) -> Program:
+    """What takes some visits, one after the other, each as one compiled program.
 
     Args:
         taken: `visit`, or what has its arguments.
 
     Returns:
         A function of an attack, whose class walks within its bounds; the model; the block of
-        images; where the walk stands; the smallest perturbation so far; and this visit's
-        hyper-parameters, for `advance`. It gives the new state, and the smallest perturbation so
-        far, this visit's included.
+        images; where the walk stands; the smallest perturbation so far; and the visits'
+        hyper-parameters, each (visits,). It gives the new state, and the smallest perturbation so
+        far, these visits' included.
     """
+
+    def several(one: Callable[..., tuple[Any, Best]]) -> Callable[..., tuple[Any, Best]]:
+        def visits(*arguments: Any) -> tuple[Any, Best]:
+            *always, state, best, scheduled = arguments
+            count = len(next(iter(scheduled.values())))
+
+            def following(number: tf.Tensor, state: Any, best: Best) -> tuple[Any, ...]:
+                here = {name: values[number] for name, values in scheduled.items()}
+                return number + 1, *one(*always, state, best, here)
+
+            begun = tf.constant(0), state, best
+            return tf.while_loop(lambda number, *_: number < count, following, begun)[1:]
+
+        return visits
+
     # The class, the model and the criterion are arguments and no closures: TensorFlow then keeps
     # one program for each, whichever attack asks.
-    program = compiled(taken)
+    program = compiled(taken, within=several)
 
     def call(
-        attack: MinimumNormAttack,
+        attack: GradientWalk,
         model: Classifier,
         block: Block,
         state: Any,
         best: Best,
-        scheduled: dict[str, Any],
+        scheduled: dict[str, tf.Tensor],
     ) -> tuple[Any, Best]:
         walk, images, classes = type(attack), block.images, block.classes
         return program(
@@ -197,10 +233,17 @@ def one_program(
     return call
 
 
-compiled_visit = one_program(visit)
+GradientWalk.program = in_turn(visit)
 
 
-def cosine(first: float, last: float, position: float) -> tf.Tensor:
-    """Half a cosine from `first` to `last`, while `position` goes from 0 to 1: a float32 scalar."""
-    along = last + (first - last) * (1 + math.cos(math.pi * position)) / 2
-    return tf.constant(along, tf.float32)
+def visits_at_a_time() -> int:
+    """How many visits are made before Python goes on: an interrupt waits for them.
+
+    On a GPU, which would wait for Python, that is all of them.
+    """
+    return ON_GPU if tf.config.list_logical_devices("GPU") else ON_CPU
+
+
+def cosine(first: float, last: float, position: float) -> float:
+    """Half a cosine from `first` to `last`, while `position` goes from 0 to 1."""
+    return last + (first - last) * (1 + math.cos(math.pi * position)) / 2

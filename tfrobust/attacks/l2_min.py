@@ -62,10 +62,10 @@ class L2Min(GradientWalk):
         zeros = tf.zeros_like(block.images)
         return _State(zeros, zeros), Best.none(block.images)
 
-    def schedule(self, visit: int) -> dict[str, Any]:
+    def schedule(self, visit: int, state: Any) -> dict[str, float]:
         """The length of the step, which shrinks to 0."""
         lengths = np.append(walk.step_lengths(self.steps, self.path), np.float32(0))
-        return {"length": tf.constant(lengths[visit]), "momentum": self.momentum}
+        return {"length": float(lengths[visit]), "momentum": self.momentum}
 
     @staticmethod
     def advance(here: Visit, state: _State, scheduled: dict[str, Any]) -> _State:

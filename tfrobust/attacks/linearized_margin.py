@@ -23,9 +23,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfrobust.attacks.base import Block, at_least
-from tfrobust.attacks.candidates import Search, compiled_turn
-from tfrobust.attacks.gradient_walk import Visit
-from tfrobust.attacks.minimum_norm import Best, MinimumNormAttack
+from tfrobust.attacks.candidates import Search, turns
+from tfrobust.attacks.gradient_walk import GradientWalk, Visit
+from tfrobust.attacks.minimum_norm import Best
 from tfrobust.attacks.planes import dot, length, nearest_edge, nearest_within
 from tfrobust.core.classifier import Classifier, answers
 from tfrobust.core.criterion import Criterion
@@ -83,7 +83,7 @@ class State(NamedTuple):
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
-class LinearizedMargin(MinimumNormAttack):
+class LinearizedMargin(GradientWalk):
     """Minimal perturbations by successive linearisation of the margin, towards several rivals.
 
     Args:
@@ -101,6 +101,7 @@ class LinearizedMargin(MinimumNormAttack):
     """
 
     size = staticmethod(rmse)
+    program = turns
     # Its last visits only refine what those before have found.
     tells_late = False
 
@@ -143,22 +144,19 @@ class LinearizedMargin(MinimumNormAttack):
         stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *candidates)
         return Search(stacked, tf.zeros_like(stacked.distance)), best
 
-    def step(
-        self, model: Classifier, block: Block, state: Search, best: Best, visit: int
-    ) -> tuple[Search, Best]:
-        """One visit, for each image of the candidate whose turn it is."""
+    def schedule(self, visit: int, state: Search) -> dict[str, float]:
+        """Whose turn it is, how far planes are doubted, the pull, and what is kept of the mean."""
         opening = len(state.visits) * OPENING
         left = 1 - (visit - opening) / max(1, self.steps - opening)
         # How far the last visits are from the first of them to the last.
         first = math.ceil((1 - SETTLING) * self.steps)
         settled = max(0, visit - first) / max(1, self.steps - 1 - first)
-        scheduled = {
-            "turn": tf.constant(visit // OPENING if visit < opening else -1),
-            "doubt": tf.constant(DOUBT * self.steps * left, tf.float32),
-            "pull": tf.constant(PULL + (LAST_PULL - PULL) * settled, tf.float32),
-            "kept": tf.constant(KEPT if visit >= first else 0.0),
+        return {
+            "turn": visit // OPENING if visit < opening else -1,
+            "doubt": DOUBT * self.steps * left,
+            "pull": PULL + (LAST_PULL - PULL) * settled,
+            "kept": KEPT if visit >= first else 0.0,
         }
-        return compiled_turn(self, model, block, state, best, scheduled)
 
     @staticmethod
     def objective(

@@ -139,6 +139,20 @@ class MinimumNormAttack(Attack):
             The new state, and the smallest perturbation so far, this visit's included.
         """
 
+    def walk(
+        self, model: Classifier, block: Block, state: Any, best: Best, visits: range
+    ) -> tuple[Any, Best]:
+        """Some visits, one after the other.
+
+        Args:
+            visits: their numbers.
+
+        The other arguments, and what it returns, are those of `step`.
+        """
+        for visit in visits:
+            state, best = self.step(model, block, state, best, visit)
+        return state, best
+
     def known(self, model: Classifier, block: Block) -> Best:
         """The perturbations from another attack that meet the criterion within bounds."""
         delta, given = known_start(model, block, self.bounds)
@@ -146,11 +160,10 @@ class MinimumNormAttack(Attack):
 
     def _run(self, model: Classifier, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         state, best = self.init(model, block)
-        by_half = np.zeros(len(block.classes), bool)
-        for visit in range(self.visits):
-            state, best = self.step(model, block, state, best, visit)
-            if visit == (self.visits - 1) // 2:
-                by_half = np.isfinite(best.size.numpy())
+        half = (self.visits + 1) // 2
+        state, best = self.walk(model, block, state, best, range(half))
+        by_half = np.isfinite(best.size.numpy())
+        _, best = self.walk(model, block, state, best, range(half, self.visits))
         found = np.isfinite(best.size.numpy())
         delta = shortened(
             model, block.criterion, block.images, block.classes, best.delta, self.line_steps

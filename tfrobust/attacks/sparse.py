@@ -103,12 +103,12 @@ class SparseL1(GradientWalk):
         allowed = np.broadcast_to(self.region[None, :, :, None], shape).astype(np.float32)
         return Sparse(tf.zeros(shape), tf.constant(allowed)), Best.none(block.images)
 
-    def schedule(self, visit: int) -> dict[str, Any]:
+    def schedule(self, visit: int, state: Any) -> dict[str, float]:
         """The share of the margin that is closed, and the share that is swapped."""
         position = visit / self.steps
         return {
-            "closed": tf.constant(FIRST + (LAST - FIRST) * min(1.0, 2 * position), tf.float32),
-            "swapped": tf.constant(SWAPPED * (1 - position), tf.float32),
+            "closed": FIRST + (LAST - FIRST) * min(1.0, 2 * position),
+            "swapped": SWAPPED * (1 - position),
         }
 
     @staticmethod

@@ -175,13 +175,27 @@ class Classifier:
         return self._checked[asked]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any],
+    within: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
     """Makes a TensorFlow program of a function of a Classifier and more.
 
     XLA compiles it, unless it cannot: where the Classifier gives no gradient it runs Python, and
     XLA lacks some of TensorFlow's operations.
+
+    Args:
+        function: what is compiled.
+        within: makes a larger program that calls the compiled one, such as a loop. TensorFlow
+            runs the rest of it: in a loop of XLA's own convolutions have no threads on a CPU, and
+            took 7 times as long.
+
+    Returns:
+        The program, with the function's arguments.
     """
     by_xla, plain = tf.function(function, jit_compile=True), tf.function(function)
+    if within is not None:
+        by_xla, plain = tf.function(within(by_xla)), tf.function(within(function))
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
