@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,17 @@ def main() -> None:
     parser.add_argument("--compiled", action=argparse.BooleanOptionalAction, default=True)
     flags = parser.parse_args()
 
+    # As our programs do.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
     import keras
     import numpy as np
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(flags.threads)
+    if not flags.compiled and flags.kind != "stock_fit":
+        # As tfrobust-train --nojit does: only then is a step repeatable.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     random = np.random.default_rng(0)
     images = random.random((flags.batch_size, 32, 32, 3), np.float32)
     labels = random.integers(10, size=flags.batch_size, dtype=np.int32)

@@ -27,7 +27,6 @@ from typing import Any
 import turns
 
 HERE = Path(__file__).resolve().parent
-OURS = ("plain", "penalty", "adversarial", "plain_relu", "stock_fit")
 CONFIGURATIONS = (
     "plain",
     "stock_fit",
@@ -36,6 +35,8 @@ CONFIGURATIONS = (
     "plain_relu",
     "torch_plain",
     "adversarial",
+    "penalty_part",
+    "penalty_differences_part",
     "plain_uncompiled",
     "penalty_uncompiled",
     "adversarial_uncompiled",
@@ -52,6 +53,8 @@ LIMITS = (
     ("plain_uncompiled", "stock_fit", 1.0),
     ("penalty_uncompiled", "torch_penalty", 0.75),
     # What is there to be cheaper than the paper's penalty.
+    ("penalty_part", "torch_penalty", 0.5),
+    ("penalty_differences_part", "torch_penalty", 0.5),
     ("penalty_part_uncompiled", "penalty_uncompiled", 0.8),
     ("penalty_differences_uncompiled", "penalty_uncompiled", 1.0),
     ("penalty_differences_part_uncompiled", "penalty_uncompiled", 0.8),

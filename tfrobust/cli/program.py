@@ -149,20 +149,29 @@ def _watch_signals() -> threading.Event:
     return told
 
 
-def import_tensorflow(*, cpu_devices: int = 1, many_hosts: bool = False) -> None:
+def import_tensorflow(
+    *, cpu_devices: int = 1, many_hosts: bool = False, one_at_a_time: bool = False
+) -> None:
     """Imports TensorFlow. Without a GPU its notices about that are left out.
 
     Args:
         cpu_devices: the number of logical devices to split the CPU into, to test distribution.
         many_hosts: whether TensorFlow must not be used before its strategy is made.
+        one_at_a_time: whether a machine without a GPU runs one operator at a time, with all its
+            threads. Otherwise a sum of three tensors rounds by which of them is free at that time.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow itself chooses it on CPUs with AVX-512 only. With AVX2 a training step took .56 to
+    # .66 of the time (docs/figures/speed.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # With a GPU, the notices tell why TensorFlow cannot use it.
     quiet = contextlib.nullcontext if Path("/dev/nvidiactl").exists() else _stderr_to_nothing
     with quiet():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        found = {device.device_type for device in tf.config.list_physical_devices()}
+        if one_at_a_time and "GPU" not in found:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
         if cpu_devices > 1:
             parts = [tf.config.LogicalDeviceConfiguration() for _ in range(cpu_devices)]
             cpu = tf.config.list_physical_devices("CPU")[0]

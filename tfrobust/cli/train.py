@@ -49,8 +49,8 @@ flags.DEFINE_string(
 flags.DEFINE_bool(
     "jit",
     None,
-    "compile the training step with XLA; default: on one device, where only a compiled step ends "
-    "in the same bytes from run to run (on a CPU --nojit may be faster)",
+    "compile the training step with XLA; default: on one device. On a CPU --nojit may be faster "
+    "or slower; both end in the same bytes from run to run",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(
@@ -159,7 +159,12 @@ def _trained(
 ) -> str:
     """Does the run; → what is to be printed, which on other hosts than the chief is nothing."""
     many = hosts or values.ray is not None
-    program.import_tensorflow(cpu_devices=values.cpu_devices, many_hosts=many)
+    alone = not many and values.cpu_devices == 1
+    program.import_tensorflow(
+        cpu_devices=values.cpu_devices,
+        many_hosts=many,
+        one_at_a_time=alone and values.jit is False,
+    )
     arguments = {
         "runs_dir": Path(values.runs_dir),
         "run_dir": run_dir and run_dir.path,

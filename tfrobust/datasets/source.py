@@ -4,6 +4,7 @@ A training stream is a function of seed and step. Batch k is the same whether th
 its start or was opened at k, so an interrupted training goes on exactly as if it had not stopped.
 """
 
+import os
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -148,7 +149,7 @@ class DataSource(ABC):
         )
         if last - first < batch_size:
             batches = batches.map(lambda *batch: tuple(part[first:last] for part in batch))
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(_own_threads())
 
     def training_images(self, limit: int) -> np.ndarray:
         """Some training images, not augmented: the first of an epoch with seed 0.
@@ -288,6 +289,13 @@ class DataSource(ABC):
         if limit is not None:
             _require_whole("limit", limit, 1)
         return min(limit or self.info.test_images, self.info.test_images)
+
+
+def _own_threads() -> tf.data.Options:
+    """Threads for the images alone: where operators run one at a time, there is one for the rest."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = os.cpu_count() or 1
+    return options
 
 
 def _require_whole(name: str, value: int, least: int) -> None:

@@ -60,8 +60,8 @@ def uses_jit(strategy: tf.distribute.Strategy, jit: bool | None) -> bool:
     Args:
         strategy: of distribution.
         jit: what the user asked for. None: on one device only, because XLA fails on logical CPU
-            devices. On a CPU the step may be faster without it (benchmarks/training_speed.py),
-            but only with it do two runs end in the same bytes.
+            devices. Without it two runs end in the same bytes only where TensorFlow runs one
+            operator at a time: see `cli.program.import_tensorflow`.
     """
     return strategy.num_replicas_in_sync == 1 if jit is None else jit
 
