@@ -4,7 +4,6 @@ A training stream is a function of seed and step. Batch k is the same whether th
 its start or was opened at k, so an interrupted training goes on exactly as if it had not stopped.
 """
 
-import os
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -14,7 +13,7 @@ from tfrobust.datasets.info import DatasetInfo
 from tfrobust.datasets.names import AUGMENTATIONS, BALANCES, DRAWS, Balance, Draw
 from tfrobust.datasets.order import image_weights
 from tfrobust.datasets.sample import Sample, by_label, drawn
-from tfrobust.datasets.stream import Stream, to_floats
+from tfrobust.datasets.stream import Stream, own_threads, to_floats
 from tfrobust.errors import InputError
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -149,7 +148,7 @@ class DataSource(ABC):
         )
         if last - first < batch_size:
             batches = batches.map(lambda *batch: tuple(part[first:last] for part in batch))
-        return batches.prefetch(tf.data.AUTOTUNE).with_options(_own_threads())
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(own_threads())
 
     def training_images(self, limit: int) -> np.ndarray:
         """Some training images, not augmented: the first of an epoch with seed 0.
@@ -289,13 +288,6 @@ class DataSource(ABC):
         if limit is not None:
             _require_whole("limit", limit, 1)
         return min(limit or self.info.test_images, self.info.test_images)
-
-
-def _own_threads() -> tf.data.Options:
-    """Threads for the images alone: where operators run one at a time, there is one for the rest."""
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = os.cpu_count() or 1
-    return options
 
 
 def _require_whole(name: str, value: int, least: int) -> None:

@@ -1,5 +1,6 @@
 """Which batches of training images are wanted, and what all sources do to make them."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,3 +41,10 @@ def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
 def to_floats(images: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Turns uint8 images of any shape into float32 in [0, 1]. Labels and weights stay."""
     return tf.cast(images, tf.float32) / 255, *others
+
+
+def own_threads() -> tf.data.Options:
+    """Threads for the images alone: a step that runs one operator at a time leaves them none."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = os.cpu_count() or 1
+    return options
