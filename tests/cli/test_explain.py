@@ -1,16 +1,24 @@
 """explain.py on files, folders and data sets."""
 
+import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import tfrobust
+from tfrobust.cli import asked, explain
 from tfrobust.cli.asked import chosen_class
 from tfrobust.cli.explain import checked_sizes
+from tfrobust.cli.explained import probabilities
 from tfrobust.cli.pictures import readable
+from tfrobust.datasets.folder import Reading
 from tfrobust.errors import InputError
+from tfrobust.runs.file_predictions import predicted
 
 
 @pytest.fixture
@@ -66,6 +74,23 @@ def test_a_data_set_labelled(program: Callable, tiny_run: Path, tmp_path: Path) 
             # The picture, and for each size the changed picture and the change: panels of 336.
             assert drawn.width == 5 * 336 + 6 * 14
     assert done.stdout.count("%") == 6
+
+
+def test_it_is_as_sure_as_predict_is(folder: Path, tmp_path: Path) -> None:
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential([keras.Input((4, 4, 1)), *layers]).save(tmp_path / "network.keras")
+    card = {"classes": ["a", "b", "c"], "temperature": 2.5}
+    (tmp_path / "model_card.json").write_text(json.dumps(card))
+    values = copy.deepcopy(explain.FLAGS)
+    values(["explain", f"--model={tmp_path}", f"--image={folder / 'b.png'}"])
+    classifier, found, *_ = asked.read(values, [folder / "b.png"])
+    (row,) = predicted(
+        classifier, [("b.png", folder / "b.png")], Reading(), batch_size=1, temperature=2.5
+    )
+    told = probabilities(classifier, found.images)
+    np.testing.assert_allclose(told, row.probabilities, rtol=1e-5)
+    record = tfrobust.explain(classifier, found.images, 1)
+    assert record.confidence_before[0] == pytest.approx(told[1], rel=1e-5)
 
 
 def test_a_folder_gives_its_first_pictures(folder: Path, capsys) -> None:

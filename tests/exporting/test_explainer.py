@@ -228,13 +228,18 @@ def test_the_whole_walk(network, version, images) -> None:
         "rho": np.array([0.1, 0.02, 0.05, 0.1, 0.1], np.float32),
     }
     found = dict(zip(names, running.run(names, inputs), strict=True))
+    told = as_classifier(network).at_temperature(1.7)  # that of the export
     expected = tfrobust.explain(
-        network, images, inputs["target"], rho=inputs["rho"], direction=inputs["direction"]
+        told, images, inputs["target"], rho=inputs["rho"], direction=inputs["direction"]
     )
     off = np.sqrt(np.mean((found["explanation"] - expected.explanation) ** 2, axis=(1, 2, 3)))
     assert off.max() < 1e-3
     np.testing.assert_allclose(found["rmse"], expected.rmse, atol=1e-3)
     np.testing.assert_allclose(found["confidence_after"], expected.confidence_after, atol=1e-3)
+    for of in (tfrobust.explanations.VanillaGradients(), tfrobust.explanations.SmallestChange()):
+        shown = of(told, images, inputs["target"])
+        shares = tf.nn.softmax(network(images) / 1.7).numpy()[range(5), shown.target]
+        np.testing.assert_allclose(shown.confidence_before, shares, atol=1e-6)
     told = running.get_modelmeta().custom_metadata_map
     assert json.loads(told["class_names"]) == ["cat", "dog", "ship"]
     assert json.loads(told["card"])["provenance"] == "Made-up images."

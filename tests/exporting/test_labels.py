@@ -12,6 +12,7 @@ import tensorflow as tf
 from networks import of_labels
 
 import tfrobust
+from tfrobust.cli.explained import Images, about_label, probabilities
 from tfrobust.core.classifier import Classifier
 from tfrobust.core.door import as_whole
 from tfrobust.datasets.pictures import encode_png
@@ -102,7 +103,7 @@ def test_robustness_is_the_distance_to_the_labels_threshold(network, served) -> 
     np.testing.assert_array_equal(found["rival"], 1 - found["class_id"])
 
 
-def test_explain_is_that_of_the_label_alone(network, served) -> None:
+def test_explain_is_that_of_the_label_alone(network, labels, served) -> None:
     for label in range(3):
         inputs = {
             "images": IMAGES,
@@ -111,11 +112,21 @@ def test_explain_is_that_of_the_label_alone(network, served) -> None:
             "rho": np.full(6, 0.05, np.float32),
         }
         found = served["explain"](inputs)
-        alone = tfrobust.explain(tfrobust.as_classifier(network, label=label), IMAGES, 1, rho=0.05)
+        one = tfrobust.as_classifier(network, label=label).at_temperature(TEMPERATURE)
+        alone = tfrobust.explain(one, IMAGES, 1, rho=0.05)
         np.testing.assert_allclose(found["explanation"], alone.explanation, atol=1e-4)
         np.testing.assert_allclose(found["confidence_after"], alone.confidence_after, atol=1e-4)
         np.testing.assert_array_equal(found["target"], inputs["target"])
         assert (found["confidence_after"] > found["confidence_before"]).all()
+        # The label's own probability, wherever its threshold is, by every way to it.
+        told = served["serving_default"]({"images": IMAGES})["probabilities"][:, label]
+        np.testing.assert_allclose(found["confidence_before"], told, atol=1e-6)
+        asked, *_ = about_label(
+            labels.at_temperature(TEMPERATURE), Images([], [], IMAGES, None), LABELS, label
+        )
+        shown = tfrobust.explain(asked, IMAGES, 1, rho=0.05)
+        np.testing.assert_allclose(shown.confidence_before, told, atol=1e-6)
+        np.testing.assert_allclose(probabilities(asked, IMAGES[:1])[1], told[0], atol=1e-6)
 
 
 def test_what_is_no_label_is_refused(served) -> None:

@@ -77,6 +77,9 @@ def test_explain(network, version, images, direction):
     np.testing.assert_allclose(outputs["rmse"], expected.rmse, atol=1e-4)
     np.testing.assert_array_equal(outputs["target"], [2] * 5)
     assert np.all(outputs["rmse"] < 0.0525)
+    # One picture has one confidence, whoever tells it: the probability that is served.
+    shares = served(version, "serving_default", images=images)["probabilities"][:, 2]
+    np.testing.assert_allclose(outputs["confidence_before"], shares, atol=1e-6)
     gain = direction * (outputs["confidence_after"] - outputs["confidence_before"])
     assert np.all(gain > 0)
     # The gradient of log p where the walk ends.

@@ -1,5 +1,6 @@
 """Records as data frames."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 
@@ -36,6 +37,9 @@ def test_a_row_for_each_image(make_report: Make) -> None:
     assert frame.loc[5, ["file", "group", "label"]].tolist() == ["снимок 5.png", "group 2", 5]
     assert report.predictions is not None
     assert frame.loc[5, "probability"] == report.predictions.probabilities[5, 5]
+    warm = dataclasses.replace(report, temperature=2.0).to_dataframe()
+    roots = np.sqrt(report.predictions.probabilities[5])
+    assert warm.loc[5, "probability"] == pytest.approx(roots[5] / roots.sum(), rel=1e-6)
     named = make_report(class_names=tuple("abcdefghij")).to_dataframe()
     assert named.loc[5, ["label", "attacked"]].tolist() == ["f", "g"]
     assert named["attacked"].isna().tolist() == [False] * 19 + [True]  # not found

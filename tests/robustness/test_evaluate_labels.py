@@ -1,5 +1,7 @@
 """The areas of a network of several labels."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -156,6 +158,12 @@ def test_thresholds_move_the_planes(network, truth) -> None:
         exact[(away > 0) != truth[:, number]] = 0
         np.testing.assert_allclose(one.report.attack_rmse, exact, rtol=5e-3, atol=1e-7)
         assert one.threshold == threshold
+        # A person is told probabilities at the temperature, and the threshold of these.
+        warm = dataclasses.replace(
+            one, report=dataclasses.replace(one.report, temperature=2.0)
+        ).told_threshold
+        assert one.told_threshold == threshold
+        assert warm == pytest.approx(1 / (1 + np.sqrt((1 - threshold) / threshold)))
         # The network's own, which know nothing of the threshold.
         shares = 1 / (1 + np.exp(-logits[:, number]))
         np.testing.assert_allclose(one.report.predictions.probabilities[:, 1], shares, rtol=1e-4)

@@ -34,6 +34,7 @@ def desk(tmp_path: Path) -> Desk:
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Flatten(), keras.layers.Dense(2)]
     network = as_classifier(keras.Sequential([keras.Input((8, 10, 1)), *layers]))
+    network = network.at_temperature(2)
     methods = [GradientsInputs(), VanillaGradients()]
     told = {"name": "tiny", **network.config()}
     return Desk(network, IMAGES, NAMES, ["cat", "<b>dog"], methods, tmp_path / "marks", told)
@@ -72,6 +73,8 @@ def test_marks_are_kept_with_who_and_for_which_network(server, desk, tmp_path: P
     status, found = ask(server, "/pictures/1")
     assert status == 200 and found["name"] == NAMES[1] and found["marks"] is None
     assert [one["method"] for one in found["maps"]] == ["Gradients×Inputs", "Vanilla Gradients"]
+    logits = np.asarray(desk._network(np.rint(255 * IMAGES[1:2]) / 255))[0]
+    assert found["confidence"] == pytest.approx(1 / (1 + np.exp(-abs(np.ptp(logits)) / 2)))
     status, answer = ask(server, "/pictures/1", sent(MARKS, " Zoë \n M. "))
     assert status == 200, answer
     (kept,) = annotations.read_folder(tmp_path / "marks")

@@ -38,7 +38,8 @@ class Asked(NamedTuple):
     """What is to be explained.
 
     Args:
-        classifier: the network; of several labels, the one that --target names.
+        classifier: the network, at the temperature of its card; of several labels, the one that
+            --target names.
         found: the images.
         names: of the classes.
         target: the class that --target names; −1 for the predicted one.
@@ -119,8 +120,9 @@ def read(values: Any, paths: list[Path]) -> Asked:
     """
     from tfrobust.cli import explained, pictures
     from tfrobust.core.images import GREY_OR_COLOUR
+    from tfrobust.core.loading import temperature_of
 
-    classifier = network.read(values)
+    classifier = network.read(values).at_temperature(temperature_of(values.model))
     channels = classifier.image_shape[-1]
     if channels not in GREY_OR_COLOUR:
         raise InputError(

@@ -104,14 +104,15 @@ def about_label(
     if found.labels is not None:
         found = found._replace(labels=found.labels[:, label])
     two = [f"not {names[label]}", names[label]]
-    return as_classifier(classifier, label=label), found, two
+    asked = as_classifier(classifier, label=label)
+    return asked.at_temperature(classifier.temperature, own=True), found, two
 
 
 def probabilities(classifier: "Classifier", image: np.ndarray) -> np.ndarray:
-    """The softmax of one image (1, H, W, C): float64 (K,)."""
+    """The probabilities of one image (1, H, W, C), as `predict` tells them: float64 (K,)."""
     from scipy.special import softmax
 
-    logits = np.asarray(classifier(image))[0].astype(np.float64)
+    logits = np.asarray(classifier.shown(classifier(image)))[0].astype(np.float64)
     shares: np.ndarray = softmax(logits)
     return shares
 

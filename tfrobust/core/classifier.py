@@ -1,9 +1,10 @@
 """A network as all of this package asks it, and the ways to ask it."""
 
+import copy
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from tfrobust.core.batching import in_batches
 from tfrobust.core.config import config_of
 from tfrobust.core.input_range import UNIT, Range
 from tfrobust.core.outputs import Form, Thresholds, checked_thresholds
+from tfrobust.core.temperature import checked_temperature
 from tfrobust.errors import InputError
 
 # What every entrance takes: a Keras classifier, a `Classifier`, or a function of images
@@ -29,8 +31,8 @@ class Classifier:
     """A network as all of this package asks it: images go in, logits come out.
 
     A Classifier always infers: layers for training, such as Dropout and augmentation, do nothing.
-    The softmax of its logits are the confidences that the network itself gives. It may be an
-    argument of compiled functions.
+    The softmax of its logits are the confidences that the network itself gives, unless
+    `at_temperature` says otherwise. It may be an argument of compiled functions.
 
     Args:
         logits: a function of float32 images (B, H, W, C) with pixels from 0 to 1 that gives
@@ -49,6 +51,7 @@ class Classifier:
         name, input_shape, has_gradient, network, input_range, form: as given.
         num_classes: as given, or found by `check`.
         compiles: whether XLA can compile the network, as far as it was tried.
+        temperature: see `at_temperature`.
 
     Raises:
         InputError: an input_shape of another length.
@@ -74,6 +77,7 @@ class Classifier:
         self.has_gradient, self.network, self.input_range = has_gradient, network, input_range
         self.form, self.compiles = form, has_gradient
         self._thresholds = thresholds
+        self.temperature, self._own = 1.0, False
         self._checked: dict[tuple[int, ...], int] = {}
 
     @property
@@ -139,6 +143,32 @@ class Classifier:
             float32 (B, K).
         """
         return tf.cast(self._logits(tf.cast(images, tf.float32)), tf.float32)
+
+    def at_temperature(self, temperature: float | None, *, own: bool = False) -> Self:
+        """The same network, whose explanations tell its confidences at a temperature.
+
+        Args:
+            temperature: by which logits are divided before they become confidences, such as
+                `temperature_of` reads from a model card; None for 1. Logits, decisions, attacks
+                and explanations stay as they are.
+            own: whether the second of two classes is a label, whose confidence is the sigmoid of
+                its own logit, wherever its threshold is.
+
+        Raises:
+            InputError: the temperature is no number above 0.
+        """
+        divisor = checked_temperature(temperature)
+        if (divisor, own) == (self.temperature, self._own):
+            return self
+        other = copy.copy(self)
+        other.temperature, other._own = divisor, own
+        return other
+
+    def shown(self, logits: Any) -> Any:
+        """The logits whose softmax a person is shown: float (B, K), of the logits (B, K)."""
+        if self._own:
+            logits = tf.concat([tf.zeros_like(logits[:, :1]), logits[:, 1:]], axis=-1)
+        return logits if self.temperature == 1 else logits / self.temperature
 
     def config(self) -> dict[str, Any]:
         """What it is, in JSON types: see `Configured.config`."""

@@ -122,7 +122,7 @@ def _classifier(
     kept, method = _kept(model), getattr(model, "__func__", None)
     if (method, *said) not in kept:
         if isinstance(model, Classifier):
-            made = _told(model, *said)
+            made = _told(model, *said).at_temperature(model.temperature, own=model._own)
         elif isinstance(model, keras.Model):
             made = _of_keras(model, *said)
             # What is read from the network might have been said as well.

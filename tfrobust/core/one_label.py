@@ -41,6 +41,7 @@ class OneLabel(Classifier):
             input_range=network.input_range,
             form=Form(single=True),
         )
+        self._own = True
 
     @contextlib.contextmanager
     def about(self, label: int) -> Iterator[None]:

@@ -140,7 +140,7 @@ class MapMethod(Method):
         attribution = self.attributed(network, images, targets)
         return {
             "target": targets,
-            "confidence_before": confidence(logits, targets),
+            "confidence_before": confidence(network.shown(logits), targets),
             "attribution": attribution,
             "map": self.pixels(attribution),
         }

@@ -31,8 +31,9 @@ class Explanation(Presented):
             leave [0, 1].
         difference: float32 (N, H, W, C), the explanation minus the image: the evidence.
         target: int32 (N,), the class that is explained.
-        confidence_before: float32 (N,), the target's softmax for the image.
-        confidence_after: float32 (N,), the target's softmax for the explanation.
+        confidence_before: float32 (N,), the target's softmax for the image, at the network's
+            temperature (`Classifier.at_temperature`), which is 1 if nobody says another.
+        confidence_after: float32 (N,), that for the explanation.
         rmse: float32 (N,), the size of the difference, RMSE of pixels from 0 to 1.
         rho: the size that was asked for, one number or float32 (N,); 0 if none was.
         reached: bool (N,), whether the explanation reached its goal, which is the size or the

@@ -34,13 +34,13 @@ def growing(network: Model, found: Explanation, steps: int = 12) -> tuple[Explan
     records = []
     for share in shares:
         difference = share * found.difference
-        logits = logits_of(classifier, images + difference, count)
+        logits = classifier.shown(tf.constant(logits_of(classifier, images + difference, count)))
         records.append(
             dataclasses.replace(
                 found,
                 explanation=images + difference,
                 difference=difference,
-                confidence_after=confidence(tf.constant(logits), found.target).numpy(),
+                confidence_after=confidence(logits, found.target).numpy(),
                 rmse=share * found.rmse,
                 rho=float(share * np.max(found.rmse)),
             )

@@ -129,7 +129,8 @@ def walked(
     target = resolved(target, before)
     for size in others:
         _, delta = _step(walk, network, images, target, direction, rho, delta, size)
-    return _outcome(before, answers(network, images + delta), images, target, delta)
+    after = answers(network, images + delta)
+    return _outcome(network.shown(before), network.shown(after), images, target, delta)
 
 
 def walk_graph(
@@ -138,6 +139,7 @@ def walk_graph(
     target: tf.Tensor,
     direction: tf.Tensor,
     rho: tf.Tensor,
+    temperature: float = 1.0,
 ) -> dict[str, tf.Tensor]:
     """The Frank–Wolfe walk as one graph with a loop, for exports.
 
@@ -145,10 +147,11 @@ def walk_graph(
         model: images (B, H, W, C) → logits (B, K).
         images, target, rho: as for `walked`; rho is brought into [0, 1].
         direction: int32 (B,): below 0 lowers the class's confidence, else raises it.
+        temperature: by which logits are divided before they become confidences.
 
     Returns:
         What `walked` gives, and `gradient`, float32 (B, H, W, C): that of the logarithm of the
-        target's probability, at the explanation.
+        target's softmax, without the temperature, at the explanation.
     """
     sign = tf.where(direction < 0, -1.0, 1.0)
     rho = tf.clip_by_value(rho, 0.0, MAX_RHO)
@@ -167,12 +170,15 @@ def walk_graph(
     after, gradient = input_gradient(
         model, images + delta, lambda logits: -cross_entropy(logits, target)
     )
+    if temperature != 1:  # a division by 1 would be one more operation for every runtime
+        before, after = before / temperature, after / temperature
     return {**_outcome(before, after, images, target, delta), "gradient": gradient}
 
 
 def _outcome(
     before: tf.Tensor, after: tf.Tensor, images: tf.Tensor, target: tf.Tensor, delta: tf.Tensor
 ) -> dict[str, tf.Tensor]:
+    """What a walk found, from the logits before and after it that confidences are made of."""
     return {
         "explanation": images + delta,
         "difference": delta,

@@ -39,8 +39,8 @@ NO_LABEL = (
     "What no label names is not seen: that no label holds does not mean that nothing is there."
 )
 TEMPERATURE = (
-    "Logits are divided by the temperature {:.4g} before they become probabilities. Decisions and "
-    "explanations are those of the logits themselves."
+    "Logits are divided by the temperature {:.4g} before they become probabilities, and so for the "
+    "confidences of explanations. Decisions and explanations are those of the logits themselves."
 )
 LIMITS = (
     "Robustness was measured with the attacks named and on the images counted. A stronger attack "

@@ -60,7 +60,9 @@ def write_classifier(
     _write(network, classify, inputs, given, path, class_names)
 
 
-def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[str]) -> None:
+def write_explainer(
+    network: keras.Model, path: Path, *, class_names: Sequence[str], temperature: float = 1.0
+) -> None:
     """Writes the whole adversarial explanation as ONNX, its steps as a Loop.
 
     The inputs are those of the signature `explain`. So are the outputs, except that `target` is
@@ -70,11 +72,12 @@ def write_explainer(network: keras.Model, path: Path, *, class_names: Sequence[s
         network: float32 images (B, H, W, C) in [0, 1] → logits (B, K).
         path: the file to write. An existing file is replaced.
         class_names: K names.
+        temperature: as for `signatures.answers`.
 
     Raises:
         NotConvertible: the gradient of a layer cannot be written in ONNX.
     """
-    signature = explainer(as_whole(network))
+    signature = explainer(as_whole(network), temperature)
 
     def explain(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         found = signature(*inputs)

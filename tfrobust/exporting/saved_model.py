@@ -210,7 +210,7 @@ def _write_form(
         elif form == "classifier":
             onnx.write_classifier(network, path, class_names=class_names, temperature=temperature)
         else:
-            onnx.write_explainer(network, path, class_names=class_names)
+            onnx.write_explainer(network, path, class_names=class_names, temperature=temperature)
     except (InputError, OSError):  # no room on the disk is no fault of the form
         raise
     except Exception as error:  # a layer's own code may raise anything

@@ -46,7 +46,7 @@ def answers(network: Classifier, logits: tf.Tensor, temperature: float = 1.0) ->
     }
 
 
-def explainer(network: Classifier) -> Callable[..., Tensors]:
+def explainer(network: Classifier, temperature: float = 1.0) -> Callable[..., Tensors]:
     """Makes the function behind the signature `explain`.
 
     It walks as `tfrobust.explain` does, and adds the gradient at the explanation: the direction in
@@ -55,6 +55,7 @@ def explainer(network: Classifier) -> Callable[..., Tensors]:
 
     Args:
         network: images (B, H, W, C) → logits (B, K) of classes, or of several labels.
+        temperature: as for `answers`; the confidences are those probabilities.
 
     Returns:
         A function of images, target, direction and rho that gives what `walk_graph` gives. The
@@ -65,7 +66,8 @@ def explainer(network: Classifier) -> Callable[..., Tensors]:
         images: tf.Tensor, target: tf.Tensor, direction: tf.Tensor, rho: tf.Tensor
     ) -> Tensors:
         asked = question(network, images, target)
-        return asked.answered(walk_graph(asked.logits_of, images, asked.target, direction, rho))
+        found = walk_graph(asked.logits_of, images, asked.target, direction, rho, temperature)
+        return asked.answered(found)
 
     return explain
 
@@ -141,7 +143,7 @@ def signatures_of(
     def serving_default(images: tf.Tensor) -> Tensors:
         return classified(_finite(images, "images"))
 
-    walked = explainer(classifier)
+    walked = explainer(classifier, temperature)
 
     def checked(target: tf.Tensor) -> tf.Tensor:
         count = len(class_names)

@@ -35,7 +35,8 @@ class LabelEvidence:
 
     Args:
         label: its name.
-        threshold: the confidence above which the network decides that it holds.
+        threshold: the probability, at the temperature, above which the network decides that it
+            holds.
         attack_ara: the area for the goal that the decision is wrong.
         btr_ara: the area for the goal "no more likely than a guess".
         performance: of the two classes without and with the label.

@@ -42,9 +42,12 @@ def report_frame(report: AraReport) -> "pandas.DataFrame":
     """A row for each image: what the network says of it, its smallest sizes, those of each attack.
 
     Classes have their names if the report has them; a class that is not known is missing.
+    Probabilities are those at the report's temperature, if it has one.
     """
     said = report.predictions
-    columns: dict[str, Any] = {} if said is None else _said(said, report.class_names)
+    columns: dict[str, Any] = {}
+    if said is not None:
+        columns = _said(said, report.class_names, report.temperature)
     columns |= {
         "attack_rmse": report.attack_rmse,
         "btr_rmse": report.btr_rmse,
@@ -57,7 +60,9 @@ def report_frame(report: AraReport) -> "pandas.DataFrame":
     return _frame(columns, "image")
 
 
-def _said(said: Predictions, class_names: Sequence[str]) -> dict[str, Any]:
+def _said(
+    said: Predictions, class_names: Sequence[str], temperature: float | None
+) -> dict[str, Any]:
     """The columns of predictions: which image, its label, and the classes that it is given."""
 
     def classes(numbers: np.ndarray) -> Any:
@@ -73,8 +78,8 @@ def _said(said: Predictions, class_names: Sequence[str]) -> dict[str, Any]:
     columns["label"] = classes(said.labels)
     columns["predicted"] = classes(said.predicted)
     columns["attacked"] = classes(said.attacked)
-    own = said.probabilities[np.arange(len(said.labels)), said.labels]
-    return columns | {"probability": own}
+    shares = said.probabilities if temperature is None else said.at_temperature(temperature)
+    return columns | {"probability": shares[np.arange(len(said.labels)), said.labels]}
 
 
 def performance_frame(found: Performance) -> "pandas.DataFrame":

@@ -61,11 +61,13 @@ def labels_page(report: LabelsReport, *, more: Sequence[Section] = ()) -> str:
 
 
 def _table(report: LabelsReport) -> Table:
-    head = ["label", "threshold", "with it", "sensitivity", "specificity", "attack ARA", "95 %"]
+    divisor = report.labels[0].report.temperature
+    above = "threshold" if divisor is None else f"threshold at temperature {divisor:.3g}"
+    head = ["label", above, "with it", "sensitivity", "specificity", "attack ARA", "95 %"]
     rows = [
         [
             one.label,
-            f"{one.threshold:.3g}",
+            f"{one.told_threshold:.3g}",
             f"{one.positives} of {len(one.holds)}",
             _told(one.sensitivity),
             _told(one.specificity),

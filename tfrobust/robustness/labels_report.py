@@ -10,6 +10,7 @@ from tfrobust.core.ara import Ara, mean_area
 from tfrobust.core.files import write_atomically
 from tfrobust.core.presenters import Presented, present
 from tfrobust.core.records import Array, Record, brief
+from tfrobust.core.temperature import at_temperature
 from tfrobust.robustness.report import AraReport
 
 
@@ -19,7 +20,8 @@ class LabelReport:
 
     Args:
         label: the label's name.
-        threshold: the confidence above which the network decides that the label holds.
+        threshold: the confidence above which the network decides that the label holds, as the
+            sigmoid of the logit itself; see `told_threshold`.
         holds: int64 (N,), 1 where the label holds and 0 where it does not.
         predicted: int64 (N,), what the network decides of the images as they are.
         report: the report for the two classes without and with the label.
@@ -32,6 +34,12 @@ class LabelReport:
     report: AraReport
 
     __repr__ = brief
+
+    @property
+    def told_threshold(self) -> float:
+        """The threshold of the probabilities that a person is told: those at the temperature."""
+        (told,) = at_temperature((self.threshold,), self.report.temperature or 1.0)
+        return told
 
     @property
     def positives(self) -> int:

@@ -93,10 +93,16 @@ class Predictions:
         Args:
             temperature: by which the logits are divided first.
         """
+        shares = self.at_temperature(temperature)
+        found: np.ndarray = shares[np.arange(len(shares)), self.predicted]
+        return found
+
+    def at_temperature(self, temperature: float) -> np.ndarray:
+        """The probabilities, float64 (N, K), of logits that are divided by a temperature first."""
         # Logarithms of probabilities are logits up to a number that is the same for all classes.
         logits = np.log(np.maximum(self.probabilities, SMALLEST))
-        shares = softmax(logits / temperature, axis=1)
-        return shares[np.arange(len(shares)), self.predicted]
+        shares: np.ndarray = softmax(logits / temperature, axis=1)
+        return shares
 
     def first(self, count: int, attacked: np.ndarray) -> "Predictions":
         """Those of the first images.

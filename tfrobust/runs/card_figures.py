@@ -62,7 +62,7 @@ def _figures_of_labels(report: LabelsReport) -> dict[str, Any]:
     for one in report.labels:
         figures[f"label {one.label}"] = {
             "attack ARA": dataclasses.asdict(one.report.attack_ara),
-            "threshold": one.threshold,
+            "threshold": one.told_threshold,
             "sensitivity": one.sensitivity,
             "specificity": one.specificity,
             "images with it": one.positives,

@@ -130,7 +130,7 @@ def _figures(report: Report) -> dict[str, Any]:
             "unchecked": report.unchecked,
         }
     labels = [
-        LabelEvidence(label=one.label, threshold=one.threshold, **_figures(one.report))
+        LabelEvidence(label=one.label, threshold=one.told_threshold, **_figures(one.report))
         for one in report.labels
     ]
     return {

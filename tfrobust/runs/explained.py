@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from tfrobust.core.door import as_labels
+from tfrobust.core.door import as_classifier, as_labels
 from tfrobust.core.one_label import one_label
 from tfrobust.explanations import overview
 from tfrobust.reports.figures import overview_png
@@ -33,6 +33,7 @@ def pictures(
     class_names: Sequence[str],
     *,
     rho: float = 0.1,
+    temperature: float | None = None,
 ) -> Iterator[Picture]:
     """Explains images: in one picture, or in one for each of several labels.
 
@@ -42,16 +43,17 @@ def pictures(
         labels: int (N,); or int (N, K) of labels that may hold together.
         class_names: K names.
         rho: as for `overview`.
+        temperature: of the confidences below the pictures; None for 1.
 
     Yields:
         The pictures, one after the other. Of labels that may hold together each is explained as
         one that holds, in the first 8 pictures.
     """
     if labels.ndim == 1:
-        shown = overview(network, images, rho=rho)
+        shown = overview(as_classifier(network).at_temperature(temperature), images, rho=rho)
         yield Picture("", overview_png(shown, class_names, labels=labels))
         return
-    one = one_label(as_labels(network))
+    one = one_label(as_labels(network)).at_temperature(temperature, own=True)
     for number, name in enumerate(class_names[:MOST_LABELS]):
         with one.about(number):
             # Grad-CAM would be compiled for each label anew.

@@ -26,14 +26,18 @@ def training_section(run: Run, notes: Sequence[str]) -> Section:
     return Section("Training", training_curves_svg(rows), caption)
 
 
-def explanations_sections(run: Run, network: keras.Model) -> list[Section]:
+def explanations_sections(
+    run: Run, network: keras.Model, temperature: float | None
+) -> list[Section]:
     """Explanations of some test images, in a section for each label if there are several.
 
-    The first picture is also written as a file of its own.
+    The first picture is also written as a file of its own. Confidences are told at the
+    temperature, as the exported network tells them.
     """
     count = 1 if run.is_smoke else EXPLAINED_IMAGES
     images, labels = run.source.test_sample(count, draw=run.config.measure.draw)[:2]
-    found = list(pictures(network, images, labels, run.source.info.class_names))
+    names = run.source.info.class_names
+    found = list(pictures(network, images, labels, names, temperature=temperature))
     write_atomically(run.folder / PICTURE, found[0].png)
     if not found[0].label:
         caption = (

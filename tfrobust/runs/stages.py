@@ -219,7 +219,11 @@ def write_report(run: Run, trained: Trained, measured: Measured) -> None:
     """Writes report.html and explanations.png into the run's folder."""
     more = [
         training_section(run, (*trained.notes, f"The temperature: {measured.temperature.told}")),
-        *(explanations_sections(run, trained.network) if is_drawable(run) else []),
+        *(
+            explanations_sections(run, trained.network, measured.temperature.value)
+            if is_drawable(run)
+            else []
+        ),
     ]
     if isinstance(measured.report, LabelsReport):
         page = labels_page(measured.report, more=more)

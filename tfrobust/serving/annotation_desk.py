@@ -24,7 +24,8 @@ class Desk:
     """Pictures to mark.
 
     Args:
-        network: what explains them; it sees classes, or one label of several.
+        network: what explains them; it sees classes, or one label of several. Confidences are
+            told at its temperature.
         images: float (N, H, W, C) in [0, 1], N at least 1, grey or colour.
         names: of the pictures.
         class_names: of the network.
@@ -137,8 +138,9 @@ class Desk:
 
     def _explain(self, number: int) -> dict[str, Any]:
         image = self._images[number : number + 1].astype(np.float32) / 255
-        logits = np.asarray(self._network(image))[0].astype(np.float64)
-        shares = np.exp(logits - logits.max())
+        logits = np.asarray(self._network(image))
+        shown = np.asarray(self._network.shown(logits))[0].astype(np.float64)
+        shares = np.exp(shown - shown.max())
         predicted = int(logits.argmax())
         explained = predicted if self._target < 0 else self._target
         found = by_methods(self._methods, self._network, image, np.array([explained]))
