@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.training import InputGradientPenalty, PsiController, RobustClassifier, losses
+from tfrobust.training import (
+    InputGradientPenalty,
+    PsiController,
+    RobustClassifier,
+    SoftLabels,
+    guess,
+)
 from tfrobust.training.base_rates import BaseRates
 
 RNG = np.random.default_rng(0)
@@ -50,6 +56,34 @@ def test_psi_compares_with_the_loss_of_the_rates(
     np.testing.assert_allclose(psi.integral, 50 - np.log(own / (0.65 * guess)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("by_keras", [False, True])
+def test_of_smoothed_labels_a_guess_knows_their_mean_and_no_loss_is_zero(by_keras: bool) -> None:
+    logits = np.array([0.5, -0.2, 0.1], np.float32)
+    psi = PsiController(worse=100.0)
+    psi.integral.assign(50.0)
+    robust = RobustClassifier(
+        constant(logits),
+        penalty=InputGradientPenalty(),
+        psi=psi,
+        soft_labels=None if by_keras else SoftLabels(smoothing=0.3),
+    )
+    loss = keras.losses.CategoricalCrossentropy(True, label_smoothing=0.3) if by_keras else None
+    robust.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, run_eagerly=True)
+    hard = np.eye(3, dtype=np.float32)[LABELS]
+    robust.fit(IMAGES, hard, sample_weight=WEIGHTS, batch_size=8, verbose=0)
+    rows = 0.7 * hard + 0.1
+    counts = 1 + (WEIGHTS[:, None] * (hard if by_keras else rows)).sum(axis=0)
+    mean = counts / counts.sum()
+    if by_keras:
+        mean = 0.7 * mean + 0.1
+    own, guess, least = (
+        -(WEIGHTS * (rows * np.log(answer)).sum(axis=1)).mean()
+        for answer in (np.exp(logits) / np.exp(logits).sum(), mean, rows)
+    )
+    target = least + 0.65 * (guess - least)
+    np.testing.assert_allclose(psi.integral, 50 - np.log(own / target), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("loss", "single"),
     [
@@ -78,7 +112,7 @@ def test_a_network_that_knows_only_how_often_classes_come_earns_no_penalty(
 
 def test_of_equal_rates_the_guess_is_that_of_a_coin() -> None:
     logits = tf.zeros((2, 5))
-    rates = losses.equal_rates(5)
+    rates = guess.equal_rates(5)
     for loss, answer in (("sparse_categorical_crossentropy", 0.0), ("binary_crossentropy", -1.386)):
-        found = losses.of_guess(keras.losses.get(loss), rates, logits)
+        found = guess.of_rates(keras.losses.get(loss), rates, logits)
         np.testing.assert_allclose(found, np.full((2, 5), answer), atol=1e-3)  # −ln 4

@@ -15,6 +15,7 @@ from tfrobust.training import (
     PsiController,
     RobustClassifier,
     Trades,
+    guess,
 )
 
 RNG = np.random.default_rng(0)
@@ -92,16 +93,32 @@ def test_the_penalty_of_a_drawn_label_by_finite_differences() -> None:
 
 
 def test_psi_holds_the_loss_against_that_of_the_base_rates() -> None:
-    """r rises by −ln(loss / (0.65 · loss of answers that only know how often each label holds))."""
+    """r rises by −ln(loss / (0.65 · loss of answers that only know how often each label holds)).
+
+    How often is of the images as they are weighted.
+    """
+    weights = np.array([2, 0, 1, 0.5, 1, 1, 3, 0.25], np.float32)
     model = network()
     before = model.predict(IMAGES, verbose=0)
-    loss = entropies(np.log(before / (1 - before)), LABELS).mean()
-    rates = np.clip(LABELS.mean(axis=0), 1 / 16, 15 / 16)
-    guess = entropies(np.broadcast_to(np.log(rates / (1 - rates)), (8, 3)), LABELS).mean()
+    plain, weighted = (
+        np.clip(np.average(LABELS, axis=0, weights=one), 1 / 16, 15 / 16) for one in (None, weights)
+    )
+    for rates, given in ((plain, None), (weighted, weights)):
+        found = guess.of_labels(None, tf.constant(LABELS), given, tf.zeros((8, 3)))
+        np.testing.assert_allclose(found, np.tile(np.log(rates / (1 - rates)), (8, 1)), rtol=1e-5)
+    loss, of_guess = (
+        np.mean(weights * entropies(one, LABELS))
+        for one in (
+            np.log(before / (1 - before)),
+            np.tile(np.log(weighted / (1 - weighted)), (8, 1)),
+        )
+    )
     psi = PsiController(worse=100.0)
     psi.integral.assign(50.0)
-    trained(model, penalty=InputGradientPenalty(), psi=psi)
-    np.testing.assert_allclose(psi.integral, 50 - np.log(loss / (0.65 * guess)), rtol=1e-5)
+    robust = RobustClassifier(model, multi_label=True, penalty=InputGradientPenalty(), psi=psi)
+    robust.compile(keras.optimizers.SGD(0.1))
+    robust.train_on_batch(IMAGES, LABELS, sample_weight=weights)
+    np.testing.assert_allclose(psi.integral, 50 - np.log(loss / (0.65 * of_guess)), rtol=1e-5)
 
 
 def test_psi_s_own_loss_is_asked_of_base_rates_as_well() -> None:

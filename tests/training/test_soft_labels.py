@@ -1,5 +1,6 @@
 """Labels that share their weight, against NumPy by hand."""
 
+import contextlib
 from pathlib import Path
 
 import keras
@@ -7,7 +8,13 @@ import numpy as np
 import pytest
 
 from tfrobust.errors import InputError
-from tfrobust.training import InputGradientPenalty, Madry, RobustClassifier, SoftLabels
+from tfrobust.training import (
+    InputGradientPenalty,
+    Madry,
+    PsiController,
+    RobustClassifier,
+    SoftLabels,
+)
 
 IMAGES = np.random.default_rng(0).random((4, 2, 2, 1)).astype(np.float32)
 LABELS = np.array([0, 2, 1, 2])
@@ -108,9 +115,19 @@ def test_a_teacher_of_other_classes_is_refused(teacher: Path) -> None:
         RobustClassifier(linear(4), soft_labels=SoftLabels(teacher=teacher))
 
 
-def test_labels_that_are_too_soft_for_the_target_of_psi_are_refused() -> None:
+def test_labels_that_are_too_soft_for_the_target_of_psi_are_refused(teacher: Path) -> None:
     soft = SoftLabels(smoothing=0.6)
-    RobustClassifier(linear(), soft_labels=soft)
-    share = np.array([0.6, 0.2, 0.2])
-    with pytest.raises(InputError, match=f"below {-(share * np.log(share)).sum():.3g}"):
-        RobustClassifier(linear(), penalty=InputGradientPenalty(), soft_labels=soft)
+    RobustClassifier(linear(), soft_labels=soft, penalty=InputGradientPenalty())
+    # Half of the label is the teacher's, who may be sure.
+    taught = SoftLabels(smoothing=0.6, teacher=teacher, share=0.5)
+    for labels, share in ((soft, [0.6, 0.2, 0.2]), (taught, [0.8, 0.1, 0.1])):
+        least = -(np.array(share) * np.log(share)).sum()
+        for target in (least + 0.01, least - 0.01):
+            refused = pytest.raises(InputError, match=f"below {least:.3g}")
+            with refused if target < least else contextlib.nullcontext():
+                RobustClassifier(
+                    linear(),
+                    penalty=InputGradientPenalty(),
+                    psi=PsiController(loss_target=target),
+                    soft_labels=labels,
+                )

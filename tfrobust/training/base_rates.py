@@ -34,13 +34,16 @@ class BaseRates(keras.layers.Layer):
         """Adds a batch.
 
         Args:
-            classes: int (B,), of this device's part of the batch.
+            classes: int (B,), of this device's part of the batch; or rows of shares (B, K).
             weights: of the images, (B,) or (B, 1); None for equal ones.
 
         Returns:
             The logarithms of the rates, float (K,), the batch included.
         """
-        found = tf.one_hot(classes, self.num_classes, dtype=self.counts.dtype)
+        if classes.shape.rank == 2:
+            found = tf.cast(classes, self.counts.dtype)
+        else:
+            found = tf.one_hot(classes, self.num_classes, dtype=self.counts.dtype)
         if weights is not None:
             found *= tf.cast(tf.reshape(weights, [-1, 1]), found.dtype)
         counted = tf.reduce_sum(found, axis=0)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import inspect
-import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -199,6 +198,5 @@ def check_parts(classifier: Any, image_shape: tuple[int, int, int]) -> None:
     if classifier.evidence is not None:
         classifier.evidence.check(image_shape)
     if soft_labels is not None:
-        classes, psi = classifier.num_classes, classifier.psi
-        target = psi.target(classes) if classifier.penalty else math.inf
-        soft_labels.check(image_shape, classes, target)
+        target = classifier.psi.loss_target if classifier.penalty else None
+        soft_labels.check(image_shape, classifier.num_classes, target)

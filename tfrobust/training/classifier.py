@@ -9,7 +9,7 @@ from tfrobust.core.door import as_classifier, as_labels
 from tfrobust.core.input_range import UNIT, Range, to_unit
 from tfrobust.core.outputs import Form, from_logits
 from tfrobust.errors import InputError
-from tfrobust.training import batch_checks, losses, step
+from tfrobust.training import batch_checks, guess, losses, step
 from tfrobust.training.base_rates import BaseRates
 from tfrobust.training.checked_model import PARTS, CheckedModel, check_network, check_parts
 from tfrobust.training.draws import unscaled
@@ -154,7 +154,7 @@ class RobustClassifier(CheckedModel):
             losses.check_form(loss, self.form)
             if self.penalty is not None and not self.form.several:
                 target = self.psi.loss_target
-                losses.check_target(loss, self.form.activation, self.num_classes, target)
+                guess.check_target(loss, self.form.activation, self.num_classes, target)
         self._own_metrics = metrics is None and weighted_metrics is None
         self.loss = self._compile_loss = self._compile_metrics = None  # of a compilation before
         super().compile(

@@ -1,6 +1,5 @@
 """The classification loss: the cross-entropy, or the one that `compile` was given."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from tfrobust.core import criteria
 from tfrobust.core.outputs import Form, Output, as_logits
 from tfrobust.errors import InputError
 from tfrobust.training.batch_checks import are_rows
-from tfrobust.training.psi import TARGET_SHARE
 
 # Keras' losses that take a probability for what lies between 0 and 1, unless told otherwise.
 OF_PROBABILITIES = (
@@ -106,61 +104,6 @@ def check_labels(loss: Any, labels: tf.Tensor, num_classes: int, form: Form) -> 
         )
 
 
-def check_target(loss: Any, activation: str, num_classes: int, target: float | None) -> None:
-    """Refuses a target of ψ that label smoothing keeps the loss above.
-
-    Args:
-        loss: as Keras takes it.
-        activation: the network's last one.
-        num_classes: K.
-        target: what ψ holds the loss at; None for the default.
-
-    Raises:
-        InputError: the loss of the best answer lies above the target.
-    """
-    name, _ = kind(loss)
-    smoothing = getattr(loss, "label_smoothing", 0.0)
-    if not smoothing:
-        return
-    label = tf.one_hot([0], num_classes)
-    binary = name.startswith("binary")
-    best = label * (1 - smoothing) + smoothing / (2 if binary else num_classes)
-    if activation == "linear":
-        best = tf.math.log(best / (1 - best)) if binary else tf.math.log(best)
-    guess = keras.activations.get(activation)(of_guess(loss, equal_rates(num_classes), label))
-    reached, guessed = float(loss(label, best)), float(loss(label, guess))
-    target = TARGET_SHARE * guessed if target is None else target
-    if not reached < target:
-        raise InputError(
-            f"expected a loss that can fall below the target of psi, {target:.3g}, but with "
-            f"label smoothing {smoothing} no answer's loss is below {reached:.3g}. Give "
-            f"PsiController a loss_target from {reached:.3g} to {guessed:.3g}, the loss of a guess"
-        )
-
-
-def of_guess(loss: Any, rates: tf.Tensor, logits: tf.Tensor, *, single: bool = False) -> tf.Tensor:
-    """The logits of a network that knows how often each class comes, and says so of every image.
-
-    Args:
-        loss: as Keras takes it.
-        rates: the logarithms of the classes' rates, float (K,).
-        logits: float (B, K), of the shape and dtype that are wanted.
-        single: whether the network's own output is one, the difference of two logits.
-    """
-    name, _ = kind(loss)
-    if name.startswith("binary") and not single:  # one of K independent answers is right
-        answer = rates - tf.math.log1p(-tf.exp(rates))
-    else:
-        # Losses of other kinds than the cross-entropy take 0 for "all classes are as likely".
-        answer = rates - tf.reduce_mean(rates)
-    return tf.broadcast_to(tf.cast(answer, logits.dtype), tf.shape(logits))
-
-
-def equal_rates(num_classes: int) -> tf.Tensor:
-    """The logarithms of the rates of classes that come equally often, float (K,)."""
-    return tf.fill([num_classes], tf.constant(-math.log(num_classes), keras.config.floatx()))
-
-
 def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tensor:
     """−Σ label·log softmax(logits) of each image; of labels that may hold together, the mean of
     their binary cross-entropies.
@@ -188,22 +131,6 @@ def cross_entropy(outputs: tf.Tensor, labels: tf.Tensor, form: Form) -> tf.Tenso
     if not are_rows(labels, logits.shape[-1]):
         return criteria.cross_entropy(logits, classes(labels, logits.shape[-1]))
     return -tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), axis=-1)
-
-
-def of_base_rates(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The logits (B, K) that say of every image how often each label holds in the batch.
-
-    Args:
-        labels: (B, K), from 0 to 1.
-        logits: float (B, K), of the dtype that is wanted.
-
-    Returns:
-        Finite numbers also where a label always holds, or never.
-    """
-    rates = tf.reduce_mean(tf.cast(labels, logits.dtype), axis=0, keepdims=True)
-    half = 0.5 / tf.cast(tf.shape(logits)[0], logits.dtype)
-    rates = tf.clip_by_value(rates, half, 1 - half)
-    return tf.broadcast_to(tf.math.log(rates) - tf.math.log1p(-rates), tf.shape(logits))
 
 
 def accuracy(form: Form) -> list[Any]:

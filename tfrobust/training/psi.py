@@ -22,7 +22,8 @@ class PsiController(keras.layers.Layer):
     Args:
         loss_target: L_target in nats, or in the unit of another loss, above 0; None for 0.65 of
             the loss of a guess, which is 0.65·ln K for the cross-entropy and classes that come
-            equally often.
+            equally often. Where labels share their weight, no loss is 0: then the target lies 0.65
+            of the way from the least loss to that of a guess.
         initial: ψ0, above 0.
         initial_share: the most that ψ·penalty may be of the loss at the start, between 0 and 1.
             Where it is more in one of the first 20 steps, ψ0 is lowered. So `initial` need not be
@@ -78,6 +79,7 @@ class PsiController(keras.layers.Layer):
         loss: tf.Tensor,
         num_classes: int,
         guess: tf.Tensor | None = None,
+        least: tf.Tensor | None = None,
         *,
         penalty: tf.Tensor | None = None,
     ) -> tf.Tensor:
@@ -87,12 +89,13 @@ class PsiController(keras.layers.Layer):
             loss: float scalar: the mean classification loss of the batch over all devices.
             num_classes: K, for the default target.
             guess: float scalar: the same loss of a guess, for the default target; None for ln K.
+            least: float scalar: the least that this loss can be; None for 0.
             penalty: float scalar: over all devices, for `initial_share`.
 
         Returns:
             The new ψ, a float scalar. No gradient flows through it.
         """
-        target = self.target(num_classes, guess)
+        target = self.target(num_classes, guess, least)
         # A loss of exactly 0 has no logarithm. It is as good as any other tiny one.
         loss = tf.cast(tf.stop_gradient(loss), self.integral.dtype)
         loss = tf.maximum(loss, 1e-30)
@@ -104,16 +107,25 @@ class PsiController(keras.layers.Layer):
             self._lower(loss, tf.cast(tf.stop_gradient(penalty), loss.dtype))
         return self.psi
 
-    def target(self, num_classes: int, guess: tf.Tensor | None = None) -> Any:
+    def target(
+        self,
+        num_classes: int,
+        guess: tf.Tensor | None = None,
+        least: tf.Tensor | None = None,
+    ) -> Any:
         """The loss that ψ holds, in nats.
 
         Args:
             num_classes: K.
             guess: float scalar: the loss of a guess; None for ln K.
+            least: float scalar: the least that the loss can be; None for 0.
         """
         if self.loss_target is not None:
             return self.loss_target
-        return TARGET_SHARE * (math.log(num_classes) if guess is None else guess)
+        guess = math.log(num_classes) if guess is None else guess
+        if least is None:
+            return TARGET_SHARE * guess
+        return least + TARGET_SHARE * (guess - least)
 
     def _lower(self, loss: tf.Tensor, penalty: tf.Tensor) -> None:
         """Lowers ψ0 in the first steps until ψ0·penalty is no more than its share of the loss."""

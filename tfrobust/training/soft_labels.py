@@ -69,13 +69,16 @@ class SoftLabels:
         if self.teacher is not None:
             self.answers = as_classifier(load(self.teacher))
 
-    def check(self, image_shape: tuple[int, int, int], num_classes: int, target: float) -> None:
+    def check(
+        self, image_shape: tuple[int, int, int], num_classes: int, target: float | None
+    ) -> None:
         """Refuses what does not fit a network or the target of its ψ.
 
         Args:
             image_shape: (H, W, C) of the network.
             num_classes: K.
-            target: the loss that ψ holds, in nats; infinite where there is no penalty.
+            target: the loss that ψ holds, in nats; None where it follows from the labels, or
+                where there is no penalty.
 
         Raises:
             InputError: the teacher is one of other images or classes, or no answer's loss comes
@@ -88,16 +91,21 @@ class SoftLabels:
                     f"expected a teacher of images {tuple(image_shape)} and {num_classes} classes, "
                     f"as the network has them, got {self.teacher} of {found[0]} and {found[1]}"
                 )
-        elif self.teacher is None and (least := self.least(num_classes)) >= target:
+        if target is not None and (least := self.least(num_classes)) >= target:
             raise InputError(
                 f"expected labels whose loss can fall below the target of psi, {target:.3g}, but "
-                f"with smoothing {self.smoothing} no answer's loss is below {least:.3g}"
+                f"with smoothing {self.smoothing} no answer's loss is below {least:.3g}. Give psi "
+                "a larger loss_target, or none"
             )
 
     def least(self, num_classes: int) -> float:
-        """The least cross-entropy that an answer can have to smoothed labels, in nats."""
-        other = self.smoothing / num_classes
-        first = 1 - self.smoothing + other
+        """The least cross-entropy that an answer can have to these labels, in nats.
+
+        With a teacher it is that where the teacher is sure and right; else it is more.
+        """
+        smoothing = self.smoothing * (1 if self.teacher is None else 1 - self.share)
+        other = smoothing / num_classes
+        first = 1 - smoothing + other
         if not other:
             return 0.0
         return -first * math.log(first) - (num_classes - 1) * other * math.log(other)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from tfrobust.training import losses
+from tfrobust.training import guess, losses
+from tfrobust.training.batch_checks import are_rows
 from tfrobust.training.draws import (
     EVIDENCE_DRAWS,
     PERTURBATION_DRAWS,
@@ -71,10 +72,10 @@ def take(
         mean_classification = over_replicas(without(classifier.losses, loss))
         if penalty_of is not None:
             penalty = penalised.penalty()
-            guess = _loss_of_guess(classifier, labels, classes, logits, weights)
+            ends = _ends_of_loss(classifier, labels, classes, logits, weights)
             mean_penalty = over_replicas(penalty)
             psi = classifier.psi.update(
-                mean_classification, classifier.num_classes, guess, penalty=mean_penalty
+                mean_classification, classifier.num_classes, *ends, penalty=mean_penalty
             )
         loss += psi * penalty
         if adversarial is not None and not adversarial.replaces:
@@ -137,34 +138,41 @@ def _uphill(
     return tape.gradient(loss, variables)
 
 
-def _loss_of_guess(
+def _ends_of_loss(
     classifier: "RobustClassifier",
     labels: tf.Tensor,
     classes: tf.Tensor,
     logits: tf.Tensor,
     weights: tf.Tensor | None,
-) -> tf.Tensor | None:
-    """The loss of answers that know nothing of the images, over all devices, for ψ's target.
-
-    Such answers know how often each class comes; of labels that may hold together, how often each
-    holds in the batch.
+) -> tuple[tf.Tensor | None, tf.Tensor | None]:
+    """The losses that ψ's target lies between, over all devices.
 
     Returns:
-        A scalar; None where ψ has a target of its own.
+        The loss of answers that know nothing of the images, a scalar: they know how often each
+        class comes; of labels that may hold together, how often each holds in the batch. And the
+        least that an answer can have, None for 0. Both None where ψ has a target of its own.
     """
     compiled: Any = classifier._compile_loss
+    form = classifier.form
     if classifier.psi.loss_target is not None:
-        return None
-    if classifier.form.several:
-        guess = losses.of_base_rates(labels, logits)
+        return None, None
+
+    def loss(answer: tf.Tensor) -> tf.Tensor:
+        outputs = classifier.outputs_of(answer)
+        if compiled is None:
+            each = losses.cross_entropy(outputs, labels, form)
+            return over_replicas(losses.weighted_mean(each, weights))
+        return over_replicas(whole(compiled(labels, outputs, weights)))
+
+    if form.several:
+        uninformed = guess.of_labels(classifier.loss, labels, weights, logits)
     else:
-        rates = classifier.base_rates.update(classes, weights)
-        guess = losses.of_guess(classifier.loss, rates, logits, single=classifier.form.single)
-    outputs = classifier.outputs_of(guess)
-    if compiled is None:
-        each = losses.cross_entropy(outputs, labels, classifier.form)
-        return over_replicas(losses.weighted_mean(each, weights))
-    return over_replicas(whole(compiled(labels, outputs, weights)))
+        # Of labels that share their weight a guess knows how much each class has of it.
+        told = labels if are_rows(labels, classifier.num_classes) else classes
+        rates = classifier.base_rates.update(told, weights)
+        uninformed = guess.of_rates(classifier.loss, rates, logits, single=form.single)
+    best = guess.best(classifier.loss, labels, logits, form)
+    return loss(uninformed), None if best is None else loss(best)
 
 
 def whole(loss: tf.Tensor) -> tf.Tensor:
