@@ -100,9 +100,13 @@ def test_a_run_does_not_go_on_with_another_network_of_the_same_name(
             "network.architecture": "keras:VGG16",
             "network.weights": str(tmp_path / "mine_no_top.h5"),
         },
+        "teacher.keras": {"soft_labels.teacher": str(tmp_path / "teacher.keras")},
+        "version/saved_model.pb": {"soft_labels.teacher": str(tmp_path / "version")},
+        "teaches_here.py": {"soft_labels.teacher": "python:teaches_here:function"},
     }
+    (tmp_path / "version").mkdir()
     for name, changes in files.items():
-        config, run_dir = CONFIG.replace(changes), tmp_path / f"run of {name}"
+        config, run_dir = CONFIG.replace(changes), tmp_path / f"run of {Path(name).name}"
         (tmp_path / name).write_text("one = 1")
         opened(source, tmp_path, config, run_dir=run_dir)
         assert opened(source, tmp_path, config, run_dir=run_dir).folder == run_dir

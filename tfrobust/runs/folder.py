@@ -66,7 +66,7 @@ def open_run(
         config: of the run. A folder is gone on with only if its configuration is equal.
         source: of the images. Their classes and numbers must be equal as well, and in a user's
             folder the files' names, labels, splits and weights. So must be the bytes of the files
-            that the network is made from.
+            that the network, or its labels' teacher, is made from.
         runs_dir: the folder of the runs. The newest unfinished run there is gone on with.
         run_dir: the very folder to use instead.
         fresh: whether to make a new folder whatever is unfinished.
@@ -159,7 +159,8 @@ def _fingerprint(config: Config, source: DataSource) -> dict[str, Any]:
     }
     if info.digest is not None:
         data["digest"] = info.digest
-    found: dict[str, Any] = {"data": data, "network": network_files.digests(config.network)}
+    files = network_files.digests(config.network, config.soft_labels.teacher)
+    found: dict[str, Any] = {"data": data, "network": files}
     if (marks := config.annotations.digest()) is not None:
         found["annotations"] = marks
     return found
