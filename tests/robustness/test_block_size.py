@@ -76,5 +76,42 @@ def test_what_is_kept_goes_on_with_as_many_images_at_a_time(tmp_path: Path) -> N
     asked = Evaluation(network, images, labels, dataclasses.replace(options, batch_size=2))
     assert asked.batch_size == 2 and len(asked.units) == 4  # two goals, units of two blocks
     assert Evaluation(network, images, labels, options).batch_size == 2
+    assert (tmp_path / "batch_size.txt").read_text() == "2\n"
     elsewhere = dataclasses.replace(options, partial_dir=tmp_path / "none")
     assert Evaluation(network, images, labels, elsewhere).batch_size == 6
+
+
+def test_where_memory_is_full_it_goes_on_with_fewer_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
+    network = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    labels = network(images).numpy().argmax(axis=1)
+    options = Options(preset="fast", partial_dir=tmp_path, progress=False)
+    real, most = LinearizedMargin._run, 4
+
+    def limited(attack, model, block):  # type: ignore[no-untyped-def]
+        if len(block.classes) > most:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+        return real(attack, model, block)
+
+    monkeypatch.setattr(LinearizedMargin, "_run", limited)
+    evaluation = Evaluation(network, images, labels, options)
+    assert evaluation.batch_size == 6
+    with pytest.warns(UserWarning, match="full with 6 images at a time; it goes on with 3"):
+        evaluation.run()
+    report = evaluation.report()
+    assert (report.attack_rmse > 0).all() and np.isfinite(report.attack_rmse).all()
+    # What is done is kept, and whoever goes on begins with the smaller number.
+    again = Evaluation(network, images, labels, options)
+    assert again.batch_size == 3 and again.units == evaluation.units
+    assert again.report().attack_rmse.tobytes() == report.attack_rmse.tobytes()
+    most = 0
+    again.outcomes = {unit: [] for unit in again.units}
+    with (
+        pytest.warns(UserWarning, match="goes on with 1"),
+        pytest.raises(tf.errors.ResourceExhaustedError),
+    ):
+        again.run()

@@ -59,6 +59,15 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
     return most
 
 
+def memory_is_full(error: BaseException) -> bool:
+    """Whether an error means that a device's memory was full; a GPU has several words for it."""
+    return isinstance(error, FULL if _has_gpu() else tf.errors.ResourceExhaustedError)
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
 def block_size(network: Classifier, images: np.ndarray, bounds: Bounds | None = None) -> int:
     """How many of the images are attacked at a time on this machine.
 
@@ -78,7 +87,7 @@ def block_size(network: Classifier, images: np.ndarray, bounds: Bounds | None = 
         InputError: the device has no memory for a single image.
     """
     count, values, first = len(images), images[0].size, images[:1]
-    if not (network.has_gradient and tf.config.list_logical_devices("GPU")):
+    if not (network.has_gradient and _has_gpu()):
         return batch_size_of(count, values)
     shared = max(MOST_IMAGES, math.ceil(count / BLOCKS))
     most = batch_size_of(

@@ -28,9 +28,9 @@ from tfrobust.robustness.clean import clean_pass
 from tfrobust.robustness.evidence import Evidence, searched
 from tfrobust.robustness.examples import pick_examples
 from tfrobust.robustness.options import DEFAULT, Options
-from tfrobust.robustness.partials import MissingShards, Outcome, Partials, Unit
+from tfrobust.robustness.partials import MissingShards, Outcome, Partials, Unit, kept_unit
 from tfrobust.robustness.predictions import UNKNOWN, Predictions, checked_names
-from tfrobust.robustness.presets import PRESETS, chosen_attacks
+from tfrobust.robustness.presets import PRESETS, chosen_attacks, with_fewer
 from tfrobust.robustness.probes import probe
 from tfrobust.robustness.report import AraReport
 
@@ -82,7 +82,7 @@ class Evaluation:
         self.groups = checked_names(options.groups, len(self.images), "groups")
         self.bounds, self.data, self.name = bounds, options.data, options.name or self.network.name
         self.progress, self.smoke, self.seed = options.progress, options.smoke, options.seed
-        self.temperature = options.temperature
+        self.temperature, self.options = options.temperature, options
         self.batch_size = self.attacks[0].batch_size
         if self.network.input_range is None:
             ask = functools.partial(logits_of, self.network, batch_size=self.batch_size)
@@ -91,6 +91,8 @@ class Evaluation:
         if (reason := at_chance(self.clean.logits, self.labels)) is not None:
             warnings.warn(reason, stacklevel=2)
         unit = UNIT_BLOCKS * self.batch_size
+        if options.attacks is None:
+            unit = kept_unit(options.partial_dir) or unit
         self.units = [
             Unit(goal, first, min(first + unit, len(self.images)))
             for goal in GOALS
@@ -180,11 +182,7 @@ class Evaluation:
             versions=versions(),
             seconds=sum(record.seconds for record in records),
             examples=pick_examples(
-                self.images,
-                self.labels,
-                attacked.adversarials,
-                attacked.rmse,
-                given,
+                self.images, self.labels, attacked.adversarials, attacked.rmse, given
             ),
             class_names=self.class_names,
             temperature=self.temperature,
@@ -195,6 +193,15 @@ class Evaluation:
 
     def _run(self, unit: Unit, bar: AttackProgress) -> None:
         """Runs every attack that the unit still lacks."""
+        while len(self.outcomes[unit]) < len(self.attacks):
+            try:
+                self._go_on(unit, bar)
+            except Exception as error:  # what a full memory raises depends on the device
+                asked = (self.options, self.network, self.images, self.bounds)
+                self.attacks = with_fewer(error, self.batch_size, *asked)
+                self.batch_size = self.attacks[0].batch_size
+
+    def _go_on(self, unit: Unit, bar: AttackProgress) -> None:
         done = self.outcomes[unit]
         results = attack_in_turn(
             self.attacks,

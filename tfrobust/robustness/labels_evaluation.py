@@ -144,5 +144,5 @@ class LabelsEvaluation:
             )
             with self._one.about(number):
                 found = Evaluation(self._one, self.images, self.truth[:, number], options)
-                general = general.settled(found.batch_size)
                 yield number, found
+            general = general.settled(found.batch_size)

@@ -17,10 +17,11 @@ from tfrobust.core.files import write_atomically
 from tfrobust.core.provenance import image_hash
 from tfrobust.errors import InputError
 
+BATCH_SIZE_FILE, MANIFEST_FILE = "batch_size.txt", "evaluation.json"
 _README = """The finished units of an evaluation, from which it goes on after an interruption.
 Delete them when it is done. evaluation.json says which evaluation it is. NAME.npz is what an attack
 found, and NAME.seconds is the time that it took. batch_size.txt says how many images are attacked
-at a time.
+at a time; it goes down where a device's memory is full.
 """
 
 
@@ -66,8 +67,9 @@ class Outcome(NamedTuple):
 class Partials:
     """A folder with a file for each unit and attack of one evaluation.
 
-    Two evaluations are the same if their attacks have the same `config` in the same order, and
-    their images, labels and networks are the same. Networks are the same if they give the same
+    Two evaluations are the same if their attacks have the same `config`, but for how many images
+    they take at a time, in the same order, and their units, images, labels and networks are the
+    same. Networks are the same if they give the same
     logits for all images, so a network that was trained further is another one.
 
     Args:
@@ -97,13 +99,13 @@ class Partials:
         # This fails at once if the folder cannot be written, and not after the first unit.
         write_atomically(self.directory / "README.txt", _README.encode())
         mine = {
-            "attacks": [attack.config() for attack in attacks],
+            "attacks": [_without_batch_size(attack.config()) for attack in attacks],
             "images of a unit": unit_images,
             "images and labels": image_hash(images, labels),
         }
         self._refuse_another(mine, logits)
         write_atomically(
-            self.directory / "evaluation.json", json.dumps(mine, indent=1).encode() + b"\n"
+            self.directory / MANIFEST_FILE, json.dumps(mine, indent=1).encode() + b"\n"
         )
         file = io.BytesIO()
         np.save(file, logits)
@@ -154,11 +156,12 @@ class Partials:
 
     def _refuse_another(self, mine: dict[str, Any], logits: np.ndarray) -> None:
         try:
-            theirs = json.loads((self.directory / "evaluation.json").read_text())
+            kept = json.loads((self.directory / MANIFEST_FILE).read_text())
             before = np.load(self.directory / "logits.npy", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return
-        there, here = _by_attack(theirs), _by_attack(mine)
+        # Folders of before tell how many images an attack takes at a time.
+        there, here = _by_attack(_without_batch_size(kept)), _by_attack(mine)
         differences = [
             _difference(name, there.get(name, "none"), here.get(name, "none"))
             for name in dict.fromkeys([*here, *there])
@@ -178,15 +181,32 @@ class Partials:
             )
 
 
-def kept_batch_size(directory: str | Path | None) -> int | None:
-    """How many images were attacked at a time in the evaluation that a folder keeps.
+def kept_batch_size(directory: str | Path) -> int | None:
+    """How many images are attacked at a time in the evaluation that a folder keeps.
+
+    Returns:
+        None where it keeps none.
+    """
+    try:
+        return int((Path(directory) / BATCH_SIZE_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def keep_batch_size(directory: str | Path, size: int) -> None:
+    """Says for all that work on an evaluation later how many images they attack at a time."""
+    write_atomically(Path(directory) / BATCH_SIZE_FILE, f"{size}\n".encode())
+
+
+def kept_unit(directory: str | Path | None) -> int | None:
+    """How many images a unit has in the evaluation that a folder keeps.
 
     Returns:
         None where there is no folder, or it keeps no evaluation.
     """
     try:
-        manifest = json.loads((Path(directory or "") / "evaluation.json").read_text())
-        return int(manifest["attacks"][0]["batch_size"]) if directory else None
+        manifest = json.loads((Path(directory or "") / MANIFEST_FILE).read_text())
+        return int(manifest["images of a unit"]) if directory else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -204,7 +224,7 @@ def claimed_batch_size(directory: str | Path, size: int) -> int:
     Raises:
         InputError: the folder cannot be written.
     """
-    path = Path(directory) / "batch_size.txt"
+    path = Path(directory) / BATCH_SIZE_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as file:
@@ -218,8 +238,15 @@ def claimed_batch_size(directory: str | Path, size: int) -> int:
         if claimed := path.read_text().strip():
             return int(claimed)
         time.sleep(0.1)  # the first one is about to write
-    write_atomically(path, f"{size}\n".encode())  # it was ended before it wrote
+    keep_batch_size(directory, size)  # it was ended before it wrote
     return size
+
+
+def _without_batch_size(config: Any) -> Any:
+    """What an attack is, whatever it takes at a time: so much changes results only by rounding."""
+    if isinstance(config, dict):
+        return {k: _without_batch_size(v) for k, v in config.items() if k != "batch_size"}
+    return [_without_batch_size(one) for one in config] if isinstance(config, list) else config
 
 
 def _difference(name: str, there: Any, here: Any) -> str:

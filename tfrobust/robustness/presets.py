@@ -1,5 +1,7 @@
 """Presets: sets of attacks with a name."""
 
+import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,9 +21,9 @@ from tfrobust.core.classifier import Classifier
 from tfrobust.core.images import checked_images
 from tfrobust.datasets.source import DataSource
 from tfrobust.errors import InputError
-from tfrobust.robustness.block_size import batch_size_of, block_size
+from tfrobust.robustness.block_size import batch_size_of, block_size, memory_is_full
 from tfrobust.robustness.options import Options
-from tfrobust.robustness.partials import claimed_batch_size, kept_batch_size
+from tfrobust.robustness.partials import claimed_batch_size, keep_batch_size, kept_batch_size
 
 # A blend goes towards one of so many, in so much memory.
 POOL, POOL_VALUES = 512, 32_000_000
@@ -114,8 +116,8 @@ def chosen_attacks(
 ) -> list[Attack]:
     """The attacks of an evaluation: those that were given, or a preset's.
 
-    A preset attacks as many images at a time as the options say, or as what is kept in the
-    partial_dir was done by, so that it can go on; or as suits the device.
+    A preset attacks as many images at a time as the options say, or as suits the device; and no
+    more than the partial_dir says, if it keeps a part of the evaluation.
 
     Args:
         options: of the evaluation.
@@ -129,15 +131,52 @@ def chosen_attacks(
     attacks = options.attacks
     if attacks is None:
         pool = None if options.pool is None else checked_images(options.pool, at_least_one=True)
-        size = options.batch_size or kept_batch_size(options.partial_dir)
-        if size is None:
-            size = block_size(network, images, bounds)
-            if options.partial_dir is not None:
-                size = claimed_batch_size(options.partial_dir, size)
+        size, directory = options.batch_size, options.partial_dir
+        kept = kept_batch_size(directory) if directory is not None else None
+        if kept is None:
+            kept = size or block_size(network, images, bounds)
+            if directory is not None:
+                kept = claimed_batch_size(directory, kept)
+        size = min(kept, size or kept)
         gradients = network.has_gradient
         attacks = preset_attacks(options.preset, images, bounds, gradients, pool, size)
     check_attacks(attacks, bounds)
     return list(attacks)
+
+
+def with_fewer(
+    error: Exception,
+    size: int,
+    options: Options,
+    network: Classifier,
+    images: np.ndarray,
+    bounds: Bounds | None,
+) -> list[Attack]:
+    """A preset's attacks on half as many images at a time, where a device's memory was full.
+
+    It says so, and the partial_dir keeps the number, so that whoever goes on begins with it.
+
+    Args:
+        error: what the attacks ended with.
+        size: images at a time so far.
+        options, network, images, bounds: as for `chosen_attacks`.
+
+    Raises:
+        Exception: the error, if it is another one, the attacks were given, or one image is too
+            many.
+        InputError: the folder cannot be written.
+    """
+    if options.attacks is not None or size == 1 or not memory_is_full(error):
+        raise error
+    fewer = size // 2
+    warnings.warn(
+        f"the device's memory was full with {size} images at a time; it goes on with {fewer}",
+        stacklevel=2,
+    )
+    if options.partial_dir is not None:
+        keep_batch_size(options.partial_dir, fewer)
+    options = dataclasses.replace(options, batch_size=fewer)
+    return chosen_attacks(options, network, images, bounds)
 
 
 def pool_of(source: DataSource) -> np.ndarray | None:
