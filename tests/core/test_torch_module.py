@@ -83,8 +83,16 @@ def equal_areas(model: Any) -> None:
 
 def test_a_module_is_its_twin() -> None:
     module = Twin().train()
-    equals_plain(as_classifier(module))
+    classifier = as_classifier(module)
+    equals_plain(classifier)
     assert not module.training
+    # A compiled program asks once for the answers and for their gradient.
+    asks = []
+    hook = module.register_forward_hook(lambda *_: asks.append(True))
+    for images in (IMAGES, IMAGES[::-1].copy()):
+        asked(classifier, tf.constant(images))
+    assert len(asks) == 2
+    hook.remove()
     equal_areas(module)
 
 

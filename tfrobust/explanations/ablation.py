@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfrobust.core.batching import in_batches
 from tfrobust.core.classifier import Classifier, Model
@@ -64,9 +63,9 @@ def ablate(
     classifier = as_classifier(model)
     images = checked_images(images, classifier, at_least_one=True)
     labels = checked_labels(labels, len(images), classifier.num_classes)
-    without = switched_off(classifier, layer=layer, units=units)
-    _, found = feature_layers(classifier, [layer])
-    channels, count = found[layer].shape[-1], len(set(units))
+    without, kept = _switchable(classifier, layer)
+    channels, count = kept.shape[0], len(set(units))
+    _check_units(units, layer, channels)
     if not 1 <= count <= channels // 2 or draws < 1:
         raise InputError(
             f"expected from 1 to {channels // 2} units of {layer}, which has {channels}, and at "
@@ -76,19 +75,16 @@ def ablate(
     rng = np.random.default_rng(seed)
     sets = [rng.choice(others, count, replace=False) for _ in range(draws)]
 
-    def right(network: Any) -> np.ndarray:
-        logits = in_batches(lambda block: network(block, training=False), batch_size, images)
+    def right(off: Any) -> np.ndarray:
+        kept.assign(_all_but(off, channels))
+        logits = in_batches(lambda block: without(block, training=False), batch_size, images)
         hits, classes = logits.argmax(axis=-1) == labels, range(logits.shape[-1])
         return np.array(
             [hits[labels == one].mean() if (labels == one).any() else np.nan for one in classes]
         )
 
     return Ablation(
-        before=right(classifier.network),
-        after=right(without),
-        at_random=np.array(
-            [right(switched_off(classifier, layer=layer, units=one.tolist())) for one in sets]
-        ),
+        before=right([]), after=right(units), at_random=np.array([right(one) for one in sets])
     )
 
 
@@ -106,22 +102,35 @@ def switched_off(model: Model, *, layer: str, units: Sequence[int]) -> keras.Mod
     Raises:
         InputError: there is no such layer, or it has no such unit.
     """
-    classifier: Classifier = as_classifier(model)
+    network, kept = _switchable(as_classifier(model), layer)
+    _check_units(units, layer, kept.shape[0])
+    kept.assign(_all_but(units, kept.shape[0]))
+    return network
+
+
+def _switchable(classifier: Classifier, layer: str) -> tuple[keras.Model, keras.Variable]:
+    """A network with a factor for each unit of a layer, (units,), all of them 1."""
     network, found = feature_layers(classifier, [layer])
-    channels = found[layer].shape[-1]
-    wrong = [unit for unit in units if not 0 <= unit < channels]
-    if wrong:
-        raise InputError(f"expected units of {layer} from 0 to {channels - 1}, got {wrong}")
-    kept = tf.constant([float(unit not in units) for unit in range(channels)])
+    features = found[layer]
+    kept = keras.Variable(np.ones(features.shape[-1]), dtype=features.dtype, trainable=False)
 
     def ablated(operation: Any) -> Any:
         if operation.name != layer:
             return operation
 
         def call(*values: Any, **named: Any) -> Any:
-            features = operation(*values, **named)
-            return features * tf.cast(kept, features.dtype)
+            return operation(*values, **named) * kept
 
         return call
 
-    return run_through(network, ablated)
+    return run_through(network, ablated), kept
+
+
+def _all_but(units: Any, channels: int) -> np.ndarray:
+    return np.isin(np.arange(channels), units, invert=True).astype(np.float32)
+
+
+def _check_units(units: Sequence[int], layer: str, channels: int) -> None:
+    wrong = [unit for unit in units if not 0 <= unit < channels]
+    if wrong:
+        raise InputError(f"expected units of {layer} from 0 to {channels - 1}, got {wrong}")
