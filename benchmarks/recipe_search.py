@@ -9,7 +9,8 @@ one after the other, on a cluster (--ray auto) beside each other. A trial trains
 as fit into the time, which others may disturb; where no seconds were measured, it measures them
 itself, and says so. The attacked images are from the last 5,000 of the training split, which are
 not trained on. The test split is not looked at. A recipe that is in the results already, for the
-same time, is not run again. An interrupted training goes on. The recipes are in search_recipes.py.
+same time, data, seed, settings and number of images, is not run again. An interrupted training goes
+on. The recipes are in search_recipes.py.
 
 Prints a table for each time, and writes benchmarks/results/recipe_search.json as trials end and,
 for each recipe, runs/search/. Needs Ray: pip install "tfrobust[ray]".
@@ -34,6 +35,7 @@ from search_recipes import (
     ROOT,
     RUNS,
     TEACHER,
+    about,
     averaged,
     config_of,
     make_teacher,
@@ -47,7 +49,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "recipe_search.json"
 
 def folder_of(name: str, flags: argparse.Namespace) -> Path:
     """Where a recipe's run is kept."""
-    return RUNS / f"{flags.minutes:g}" / name.replace(" ", "_")
+    told = about(name, flags)
+    of_recipe = f"{name.replace(' ', '_')}-{told['dataset']}-{told['settings']}"
+    return RUNS / f"{flags.minutes:g}" / of_recipe
 
 
 def planned(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any]:
@@ -96,11 +100,12 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
         preset="fast",
         name=name,
         data=f"{source.info.provenance} {flags.images} training images held out",
-        partial_dir=folder / "evaluation",
+        partial_dir=folder / f"evaluation of {flags.images}",
     )
     report.to_html(folder / "report.html")
     return {
         "minutes": flags.minutes,
+        **about(name, flags),
         "command": f"{command(flags)} --only {name!r}",
         "recipe": {path: _told(value) for path, value in RECIPES[name].items()},
         "machine": turns.machine(),
@@ -115,6 +120,12 @@ def searched(name: str, source: Any, flags: argparse.Namespace) -> dict[str, Any
         "attacks": list(report.attack_names),
         "images": flags.images,
     }
+
+
+def is_done(rows: dict[str, Any], name: str, flags: argparse.Namespace) -> bool:
+    """Whether there is a row of this recipe as it is now, on these data and as many images."""
+    wanted = {**about(name, flags), "images": flags.images}
+    return {key: rows.get(name, {}).get(key) for key in wanted} == wanted
 
 
 def _told(value: Any) -> Any:
@@ -241,13 +252,16 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, default=ROOT.parent / "shared" / "reference")
     parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("--ray", default="here", help="a cluster's address; default: this machine")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="JSON; each data set has one of its own")
     flags = parser.parse_args()
     if not flags.minutes > 0 or not 0 < flags.images <= HELD_OUT:
         parser.error(f"expected --minutes above 0 and --images from 1 to {HELD_OUT}")
     names = [flags.only] if flags.only in RECIPES else [one for one in RECIPES if flags.only in one]
     if not names:
         parser.error(f"expected --only in one of: {'; '.join(RECIPES)}")
+    if flags.output is None:
+        of_data = "" if flags.dataset == "cifar10" else f"_{flags.dataset.replace(':', '_')}"
+        flags.output = RESULTS.with_stem(f"{RESULTS.stem}{of_data}")
     import turns
 
     results: dict[str, Any] = {"command": command(flags), "held_out": HELD_OUT, "step_seconds": {}}
@@ -259,17 +273,22 @@ def main() -> None:
     if flags.measure_steps:
         names = [name for name in names if name in FAIR] or names
         measured = in_turns(names, source_of(flags), flags)
-        about = turns.machine()
+        on = turns.machine()
         for name, seconds in measured.items():
-            results["step_seconds"][name] = {"seconds": seconds, **about}
+            results["step_seconds"][name] = {"seconds": seconds, **about(name, flags), **on}
         turns.write(flags.output, results)
         print("\n".join(f"{seconds:8.3f} s  {name}" for name, seconds in measured.items()))
         return
     if importlib.util.find_spec("ray") is None:
         parser.error('expected Ray: pip install "tfrobust[ray]"')
     rows = results["recipes"].setdefault(f"{flags.minutes:g}", {})
-    wanted = [name for name in names if name not in rows]
-    seconds_of = {name: one["seconds"] for name, one in results["step_seconds"].items()}
+    wanted = [name for name in names if not is_done(rows, name, flags)]
+    # A step of other settings takes another time.
+    seconds_of = {
+        name: one["seconds"]
+        for name, one in results["step_seconds"].items()
+        if name in RECIPES and one.get("settings") == about(name, flags)["settings"]
+    }
 
     def keep(name: str, row: dict[str, Any]) -> None:
         rows[name] = row

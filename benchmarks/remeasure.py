@@ -4,8 +4,9 @@
 
 Each network is attacked by the preset `standard`, on as many of the first test images of its data
 set as its card tells of: with pixels that may leave [0, 1], and again within. The card gets the new
-figures, attacks and checks. What does not rest on an attack stays: the training, the certificates,
-the forms and how far they are apart. At last the leaderboard is written from the cards.
+figures, attacks and checks, and the day of the measurement. What does not rest on an attack stays:
+the training, the certificates, the forms and how far they are apart. So does the plain twin, with
+the attacks of its own measurement. At last the leaderboard is written from the cards.
 
 What is finished is kept in runs/remeasure/, so a second call goes on where a first one ended. A
 network whose data is not on this machine is left out. A table shows the old figures and the new.
@@ -16,6 +17,7 @@ import dataclasses
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +106,9 @@ def main() -> None:
         before = card["figures"]
         images = flags.images or before["attack ARA"]["images"]
         card["figures"] = before | model_card.plain(measured(folder, card, source, images))
-        # The twin's measurement was by the attacks of before.
-        card["figures"].pop("plain twin", None)
+        card["figures"]["measured on"] = datetime.now(UTC).date().isoformat()
+        if "plain twin" in before:
+            card["figures"]["plain twin"] = {"attacks": before["attacks"], **before["plain twin"]}
         model_card.write(folder, card, version=card["version"])
         for name in AREAS:
             print(

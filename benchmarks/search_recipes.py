@@ -1,6 +1,9 @@
 """The recipes that recipe_search.py compares: what each differs in from the published one."""
 
 import argparse
+import hashlib
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +130,18 @@ def config_of(name: str, flags: argparse.Namespace) -> "Config":
         "data.held_out": HELD_OUT,
     }
     return recipes.cifar10_published_robust().replace({**changes, **RECIPES[name]})
+
+
+def about(name: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """What a row means beside its recipe's name and time: two rows are one if it is equal.
+
+    Returns:
+        The data set, the seed, and a hash of all settings, wherever the data and this clone are.
+    """
+    config = config_of(name, flags).replace({"data.data_dir": None, **averaged(name, 100)})
+    told = json.dumps(config.to_json(), sort_keys=True).replace(f"{ROOT}{os.sep}", "")
+    settings = hashlib.sha256(told.encode()).hexdigest()[:12]
+    return {"dataset": flags.dataset, "seed": config.seed, "settings": settings}
 
 
 def averaged(name: str, steps: int) -> dict[str, Any]:

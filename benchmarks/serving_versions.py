@@ -5,25 +5,26 @@ are asked by the same client. Ratios are taken round by round; the result is the
 """
 
 import contextlib
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import turns
 from serving_load import asking, hammer
 
 ROUNDS = 5
+RATIOS = {"p50": "p50_ms", "rate": "rate"}
 PARTS = [("serving_default", 1), ("serving_default", 8), ("serving_default", 16)]
 PARTS += [("explain", 1), ("explain", 8)]
 HERE = Path(__file__).resolve().parents[1]
-# Prints where the package is and the port, and serves until its input ends.
+# Tells where the package is and the port, and serves until its input ends.
 HOST = """
+import json
 import sys
 from pathlib import Path
 import tfrobust
@@ -31,7 +32,8 @@ from tfrobust.serving.local import Server
 from tfrobust.serving.settings import Settings
 
 with Server(Path(sys.argv[1]), Settings(port=0, rest_port=None, queue=64)) as server:
-    print("serves", Path(tfrobust.__file__).parents[1], server.port, flush=True)
+    of = str(Path(tfrobust.__file__).parents[1])
+    print(json.dumps({"checkout": of, "port": server.port}), flush=True)
     sys.stdin.read()
 """
 
@@ -54,24 +56,24 @@ def compare(before: Path, model: Path, image: np.ndarray, seconds: float) -> dic
             name: stack.enter_context(_hosted(path, models)) for name, path in checkouts.items()
         }
         channels = {
-            name: stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
-            for name, (_, port) in hosts.items()
+            name: stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{host.facts['port']}"))
+            for name, host in hosts.items()
         }
         for signature, clients in PARTS:
-            calls = {
-                name: asking(channel, model.name, signature, image)
-                for name, channel in channels.items()
-            }
+            calls = {}
+            for name, channel in channels.items():
+                with hosts[name].running():
+                    calls[name] = asking(channel, model.name, signature, image)
             rounds: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
             for _ in range(ROUNDS):
                 for name, call in calls.items():
-                    rounds[name].append(hammer(call, clients, seconds / ROUNDS, 10**9))
+                    with hosts[name].running():
+                        rounds[name].append(hammer(call, clients, seconds / ROUNDS, 10**9))
             rows[f"{signature}, {clients} clients"] = {
                 **{name: _median(told) for name, told in rounds.items()},
-                "p50": _ratio(rounds, "p50_ms"),
-                "rate": _ratio(rounds, "rate"),
+                **{name: ratio(rounds, what) for name, what in RATIOS.items()},
             }
-        peaks = {name: _peak_mib(pid) for name, (pid, _) in hosts.items()}
+        peaks = {name: _peak_mib(host.pid) for name, host in hosts.items()}
     return {
         "commits": {name: _commit(path) for name, path in checkouts.items()},
         "rounds": ROUNDS,
@@ -95,27 +97,20 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def _hosted(checkout: Path, models: Path) -> Iterator[tuple[int, int]]:
-    """A server of a checkout's code; gives its process and its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOST, models],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin and process.stdout
-    try:
-        told = next((line for line in process.stdout if line.startswith("serves ")), "")
-        if told.split()[1:2] != [str(checkout)]:
-            raise RuntimeError(f"expected a server of {checkout}, got: {told or 'none'}")
-        yield process.pid, int(told.split()[2])
-    finally:
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()
+def _hosted(checkout: Path, models: Path) -> turns.Worker:
+    """A server of a checkout's code."""
+    command = [sys.executable, "-c", HOST, str(models)]
+    host = turns.Worker(command, {"PYTHONPATH": str(checkout)}, checkout)
+    if host.facts["checkout"] != str(checkout):
+        host.close()
+        raise RuntimeError(f"expected a server of {checkout}, got one of {host.facts['checkout']}")
+    return host
+
+
+def ratio(rounds: dict[str, list[dict[str, float]]], what: str) -> dict[str, float]:
+    """After by before: median, least and most over the rounds."""
+    pairs = zip(rounds["after"], rounds["before"], strict=True)
+    return turns.spread([new[what] / old[what] for new, old in pairs])
 
 
 def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
@@ -123,15 +118,6 @@ def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
     found = {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
     sums = {name: sum(one[name] for one in rounds) for name in ("requests", "failed")}
     return {**found, **sums}
-
-
-def _ratio(rounds: dict[str, list[dict[str, float]]], what: str) -> dict[str, float]:
-    """After by before: median, least and most over the rounds."""
-    ratios = [
-        new[what] / old[what] for new, old in zip(rounds["after"], rounds["before"], strict=True)
-    ]
-    found = {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
-    return {name: round(value, 3) for name, value in found.items()}
 
 
 def _told(ratio: dict[str, float]) -> str:

@@ -8,6 +8,7 @@ This module needs the standard library only, as the PyTorch twin's interpreter h
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,15 +69,23 @@ class Worker:
     """The driver's side of one process. Leaving the context ends the process.
 
     Args:
-        command: what to start, which calls `serve`.
+        command: what to start, which calls `serve`, or tells its facts and does as it likes while
+            it is `running`.
         environment: variables added to our own.
+        folder: that it is started in; None for ours.
 
     Attributes:
+        pid: the process' number.
         facts: what the process told when it was ready, and prepare_s, the seconds until then.
         rounds: what it answered, turn by turn.
     """
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         began = time.perf_counter()
         self.rounds: list[dict[str, Any]] = []
         # Any: Popen's types do not know that its pipes are there.
@@ -86,7 +95,9 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+            cwd=folder,
         )
+        self.pid: int = self._process.pid
         try:
             self.facts = self._answer()
         except BaseException:
@@ -97,10 +108,16 @@ class Worker:
 
     def turn(self, steps: int) -> None:
         """Runs some steps and keeps their times."""
+        with self.running():
+            self._process.stdin.write(f"{steps}\n")
+            self._process.stdin.flush()
+            self.rounds.append(self._answer())
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Within it the process runs."""
         self._process.send_signal(signal.SIGCONT)
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        self.rounds.append(self._answer())
+        yield
         self._stop()
 
     def close(self) -> None:
@@ -154,11 +171,13 @@ def ratio(worker: Worker, base: Worker, *, cpu: bool = False) -> dict[str, float
         else statistics.median(one["seconds"]) / statistics.median(other["seconds"])
         for one, other in zip(worker.rounds, base.rounds, strict=True)
     ]
-    return {
-        "median": round(statistics.median(of_rounds), 3),
-        "low": round(min(of_rounds), 3),
-        "high": round(max(of_rounds), 3),
-    }
+    return spread(of_rounds)
+
+
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """Median, least and most of the rounds' ratios."""
+    found = {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def machine() -> dict[str, Any]:

@@ -35,7 +35,9 @@ def test_a_recipe_is_searched_once(root: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         tables.append(done.stdout)
     assert tables[1].endswith(tables[2]) and "| plain |" in tables[2]
-    written = json.loads((tmp_path / "benchmarks/results/recipe_search.json").read_text())
+    written = json.loads(
+        (tmp_path / "benchmarks/results/recipe_search_fashion_mnist_mini.json").read_text()
+    )
     (row,) = written["recipes"]["0.02"].values()
     assert row["minutes"] == 0.02 and row["steps"] >= 1 and row["images"] == 2
     assert row["step_s"] == written["step_seconds"]["first: plain"]["seconds"] > 0
@@ -54,6 +56,22 @@ def test_rows_of_other_minutes_stay_and_have_a_table_of_their_own(benchmark: Cal
         "4 minutes:", "4 minutes:", "15 minutes:",
     ]  # fmt: skip
     assert told.count(f"| {name} | 2,000 | 0.500 | 0.0100 [0.0080, 0.0120] |") == 2
+
+
+def test_a_row_is_of_its_recipe_as_it_was(benchmark: Callable, monkeypatch) -> None:
+    search, recipes = benchmark("recipe_search"), benchmark("search_recipes")
+    name = "attack of 1 step, 2.0"
+    flags = argparse.Namespace(dataset="cifar10", data_dir="here", images=300, minutes=4)
+    rows = {name: {**recipes.about(name, flags), "images": 300}}
+    folder = search.folder_of(name, flags)
+    elsewhere = argparse.Namespace(**{**vars(flags), "data_dir": "there"})
+    assert search.is_done(rows, name, elsewhere) and search.folder_of(name, elsewhere) == folder
+    for change in ({"images": 100}, {"dataset": "fashion_mnist_mini"}):
+        assert not search.is_done(rows, name, argparse.Namespace(**{**vars(flags), **change}))
+    assert not search.is_done({}, name, flags) and not search.is_done({name: {}}, name, flags)
+    changed = {**recipes.RECIPES[name], "adversarial.steps": 2}
+    monkeypatch.setitem(recipes.RECIPES, name, changed)
+    assert not search.is_done(rows, name, flags) and search.folder_of(name, flags) != folder
 
 
 @pytest.mark.parametrize("part", ["attack of 1 step", "penalty", "norm", "TRADES"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,12 @@ def test_a_card_gets_new_figures_and_keeps_what_no_attack_says(
     version = tmp_path / "models" / "fashion_mnist_mini" / "1"
     shutil.copytree(SHIPPED / "1", version)
     before = json.loads((version / "model_card.json").read_text())
+    before["figures"]["plain twin"] = {"clean accuracy": 0.9}
+    (version / "model_card.json").write_text(json.dumps(before))
     monkeypatch.setattr(
         "sys.argv", ["remeasure", "--images", "4", "--saved_models", str(tmp_path / "models")]
     )
+    began = str(datetime.now(UTC).date())
     remeasure.main()
     after = json.loads((version / "model_card.json").read_text())
     figures = after.pop("figures")
@@ -35,6 +39,8 @@ def test_a_card_gets_new_figures_and_keeps_what_no_attack_says(
     assert after == before
     assert figures["images"] == "fashion_mnist_mini, first 4 test images"
     assert figures["attack ARA"]["images"] == 4
+    assert figures["measured on"] in {began, str(datetime.now(UTC).date())}
+    assert figures["plain twin"] == {"clean accuracy": 0.9, "attacks": old["attacks"]}
     assert figures["gradients for each image, at most"]["BTR ARA"] == 80
     assert set(figures["robust accuracy in [0, 1] at L2"]) == {"0.25", "0.5", "1"}
     for name in ("training seconds", "certified ARA of the smoothed network"):

@@ -30,7 +30,7 @@ def test_ratios_are_of_rounds(benchmark: Callable[[str], ModuleType]) -> None:
         return [dict(zip(names, (10, 1, 1e3 / p50, p50, 9.0), strict=True)) for p50 in p50s]
 
     told = {"before": rounds(4.0, 8.0, 2.0), "after": rounds(2.0, 2.0, 2.0)}
-    p50 = versions._ratio(told, "p50_ms")
+    p50 = versions.ratio(told, "p50_ms")
     assert p50 == {"median": 0.5, "low": 0.25, "high": 1.0}
     rows = {name: versions._median(one) for name, one in told.items()}
     assert rows["before"] == {
@@ -40,7 +40,7 @@ def test_ratios_are_of_rounds(benchmark: Callable[[str], ModuleType]) -> None:
         "p50_ms": 4.0,
         "p99_ms": 9.0,
     }
-    row = {**rows, "p50": p50, "rate": versions._ratio(told, "rate")}
+    row = {**rows, "p50": p50, "rate": versions.ratio(told, "rate")}
     last = versions.table({"rows": {"predict": row}}).splitlines()[-1]
     assert last == "| predict | 2.0 / 4.0 | 0.50 [0.25, 1.00] | 500.0 / 250.0 | 2.00 [1.00, 4.00] |"
 
