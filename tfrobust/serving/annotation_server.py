@@ -3,19 +3,17 @@
 import base64
 import binascii
 import json
-import logging
 import re
 from pathlib import Path
 from typing import Any, Self
 
 from anyio import to_thread
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from tfrobust.errors import InputError
 from tfrobust.serving.annotation_desk import Desk
-from tfrobust.serving.http_thread import HttpThread, page_file
+from tfrobust.serving.http_thread import HttpThread, app_of, page_file
 from tfrobust.serving.settings import Settings
 
 PAGE = Path(__file__).with_name("annotate_page")
@@ -25,6 +23,7 @@ PAGE_FILES = {
     "/annotate.css": ("annotate.css", "text/css"),
     "/annotate.js": ("annotate.js", "text/javascript"),
     "/marks.js": ("marks.js", "text/javascript"),
+    "/told.js": ("../page/told.js", "text/javascript"),
 }
 PICTURE = re.compile(r"/pictures/(\d{1,9})")
 # Of a request beside the marks themselves: who marked, and JSON around it.
@@ -47,7 +46,8 @@ class AnnotationServer:
 
     def __init__(self, desk: Desk, settings: Settings) -> None:
         self._desk = desk
-        self._http = HttpThread(self._app, settings, open_paths=PAGE_FILES)
+        app = app_of(self._answer, InputError, lambda error: _json({"error": str(error)}, 400))
+        self._http = HttpThread(app, settings, open_paths=PAGE_FILES)
         self.port = self._http.port
 
     def __enter__(self) -> Self:
@@ -55,18 +55,6 @@ class AnnotationServer:
 
     def __exit__(self, *error: object) -> None:
         self._http.close()
-
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await self._answer(Request(scope, receive))
-        except InputError as error:
-            response = _json({"error": str(error)}, 400)
-        except ClientDisconnect:
-            return
-        except Exception:
-            logging.exception("a request was not answered")
-            response = _json({"error": "the server failed; its log says more"}, 500)
-        await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         method, path = request.method, request.url.path

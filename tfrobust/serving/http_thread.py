@@ -1,15 +1,19 @@
 """An HTTP server in a thread of its own, with the guards that all of ours have."""
 
+import json
+import logging
 import math
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import uvicorn
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfrobust.errors import ReportedError
 from tfrobust.serving.browser_guard import BrowserGuard
@@ -23,6 +27,9 @@ POLICY = (
 )
 
 
+Refusal = TypeVar("Refusal", bound=Exception)
+
+
 def page_file(path: Path, kind: str) -> Response:
     """A file of a page, which the browser lets load nothing from elsewhere.
 
@@ -32,6 +39,35 @@ def page_file(path: Path, kind: str) -> Response:
     """
     policy = {"Content-Security-Policy": POLICY}
     return Response(path.read_text(), media_type=kind, headers=policy)
+
+
+def app_of(
+    answer: Callable[[Request], Awaitable[Response]],
+    refused: type[Refusal],
+    told: Callable[[Refusal], Response],
+) -> ASGIApp:
+    """What answers every request, also where a fault of ours is in the way.
+
+    Args:
+        answer: gives the response to a request.
+        refused: what it raises where a request is wrong.
+        told: gives the response that says so.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await answer(Request(scope, receive))
+        except refused as error:
+            response = told(error)
+        except ClientDisconnect:
+            return
+        except Exception:
+            logging.exception("a request was not answered")
+            content = json.dumps({"error": "the server failed; its log says more"})
+            response = Response(content, 500, media_type="application/json")
+        await response(scope, receive, send)
+
+    return app
 
 
 class HttpThread:

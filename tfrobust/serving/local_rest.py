@@ -4,7 +4,6 @@ import asyncio
 import base64
 import functools
 import json
-import logging
 import re
 import threading
 from pathlib import Path
@@ -13,14 +12,13 @@ from urllib.parse import unquote
 
 from anyio import CapacityLimiter, to_thread
 from google.protobuf import json_format
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from tfrobust.serving import rest_json
 from tfrobust.serving.budget import Budget, Counted
 from tfrobust.serving.engine import Announced, Engine
-from tfrobust.serving.http_thread import HttpThread, page_file
+from tfrobust.serving.http_thread import HttpThread, app_of, page_file
 from tfrobust.serving.models import AVAILABLE, END, LOADING
 from tfrobust.serving.refused import Refused
 from tfrobust.serving.settings import Settings
@@ -31,6 +29,7 @@ PAGE = Path(__file__).with_name("page")
 PAGE_FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
+    "/told.js": ("told.js", "text/javascript"),
     "/model.js": ("model.js", "text/javascript"),
     "/look.js": ("look.js", "text/javascript"),
 }
@@ -66,24 +65,13 @@ class RestServer:
         self._threads = CapacityLimiter(settings.threads)
         # Parsed JSON takes many times its bytes, so only one body is parsed at a time.
         self._parsing = threading.Lock()
-        self._http = HttpThread(self._app, settings, open_paths=PAGE_FILES)
+        app = app_of(self._route, Refused, _refusal)
+        self._http = HttpThread(app, settings, open_paths=PAGE_FILES)
         self.port = self._http.port
 
     def close(self) -> None:
         """Lets the requests that came end, and stops."""
         self._http.close()
-
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await self._route(Request(scope, receive))
-        except Refused as refused:
-            response = _refusal(refused)
-        except ClientDisconnect:
-            return
-        except Exception:
-            logging.exception("a request was not answered")
-            response = _json({"error": "the server failed; its log says more"}, 500)
-        await response(scope, receive, send)
 
     async def _route(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1")

@@ -4,18 +4,7 @@ const state = { number: 0, picture: null, image: null, maps: [], marks: null, x:
 const COLOURS = { 255: "#1b9e77", 128: "#d95f02" };
 const LONGEST_SIDE = 560; // of the canvas, in pixels of the page
 
-// The address that the program prints ends in #token=…
-const given = new URLSearchParams(location.hash.slice(1));
-const token = given.get("token");
 const note = (text, bad) => { at("note").textContent = text; at("note").className = bad ? "warn" : ""; };
-
-async function told(path, body) {
-  const asked = { headers: token ? { Authorization: "Bearer " + token } : {}, ...(body && { method: "POST", body: JSON.stringify(body) }) };
-  const reply = await fetch(path, asked).catch(() => { throw new Error("The server does not answer. Is it still running?"); });
-  const found = await reply.json();
-  if (!reply.ok) throw new Error(found.error);
-  return found;
-}
 
 const drawable = (png) => createImageBitmap(new Blob([fromBase64(png)], { type: "image/png" }));
 

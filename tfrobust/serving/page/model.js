@@ -1,21 +1,6 @@
 "use strict";
 // How the page asks a server, by TF Serving's REST. Another model.js asks a model elsewhere.
 
-// TF Serving's JSON may hold Infinity and NaN, which JSON.parse refuses: null here.
-const read = async (reply) => JSON.parse((await reply.text()).replace(/([[:,]\s*)(-?Infinity|NaN)(?=\s*[\],}])/g, "$1null"));
-
-// A server with a token wants it from the page as well: http://localhost:8501/#token=…
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-const headers = token ? { Authorization: "Bearer " + token } : {};
-
-async function told(path, body) {
-  const asked = { headers, ...(body && { method: "POST", body: JSON.stringify(body) }) };
-  const reply = await fetch(path, asked).catch(() => { throw new Error("The server does not answer. Is it still running?"); });
-  const found = await read(reply);
-  if (!reply.ok) throw new Error(found.error);
-  return found;
-}
-
 // An image as rows of pixels.
 function rows(image, [height, width, channels]) {
   const row = (_, y) => Array.from({ length: width }, (_, x) => Array.from(image.subarray(channels * (y * width + x), channels * (y * width + x + 1))));

@@ -1,0 +1,1 @@
+../../tfrobust/serving/page/told.js
