@@ -57,7 +57,10 @@ def write_records(root: Path, files: int) -> Records:
     return Records(tuple(paths), (0,) * files, everything, 45, 500, "image", "label")
 
 
-@pytest.fixture(scope="module", params=["memory", "files", "records"])
+KINDS = ["memory", "files", "records"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def data(request, tmp_path_factory) -> Iterator[DataSource]:
     name = write_folder(tmp_path_factory.mktemp("images"))
     if request.param == "records":
@@ -82,7 +85,18 @@ def identities(images: np.ndarray) -> list[bytes]:
     return [image.tobytes() for image in images]
 
 
-@pytest.mark.parametrize("augmentation", names.AUGMENTATIONS)
+@pytest.mark.parametrize(
+    ("data", "augmentation"),
+    [
+        # They share their augmentations, of which "imagenet" draws the most numbers.
+        pytest.param(
+            kind, name, marks=[pytest.mark.slow] * (kind != "memory" and name != "imagenet")
+        )
+        for kind in KINDS
+        for name in names.AUGMENTATIONS
+    ],
+    indirect=["data"],
+)
 def test_resuming_gives_the_same_bits(data, augmentation):
     # Two epochs and a bit: starts inside the first, at a border and inside the second epoch.
     steps = data.steps_per_epoch(BATCH)
@@ -93,16 +107,16 @@ def test_resuming_gives_the_same_bits(data, augmentation):
         for (images, labels), (again, labels_again) in zip(whole[start:], resumed, strict=False):
             np.testing.assert_array_equal(images, again)
             np.testing.assert_array_equal(labels, labels_again)
+    images, labels = whole[0]
+    assert images.shape == (BATCH, *data.info.image_shape)
+    assert (images.dtype, labels.dtype) == (np.float32, np.int32)
+    # Floats in the unit interval.
+    assert images.min() >= 0
+    assert 0.5 < images.max() <= 1
+    assert set(labels) <= set(range(CLASSES))
 
 
-def test_batches_are_floats_in_the_unit_interval(data):
-    for augmentation in names.AUGMENTATIONS:
-        images, labels = batches(data, 1, seed=0, augmentation=augmentation)[0]
-        assert images.shape == (BATCH, *data.info.image_shape)
-        assert (images.dtype, labels.dtype) == (np.float32, np.int32)
-        assert images.min() >= 0
-        assert 0.5 < images.max() <= 1
-        assert set(labels) <= set(range(CLASSES))
+def test_the_size_of_a_batch_is_told(data):
     spec = data.train(BATCH, seed=0).element_spec
     assert spec[0].shape[1:] == data.info.image_shape
 

@@ -31,20 +31,26 @@ HABITS: dict[str, Callable[..., Any]] = {}
 # What has a like among the others.
 SLOW = {
     "a_checkpoint_of_the_best",
+    "a_py_dataset",
     "a_rate_that_drops_on_a_plateau",
     "averaged_weights",
+    "class_weight_of_one_hot_labels",
+    "class_weight_of_a_data_set",
     "compiled_again_with_another_loss",
     "early_stopping",
     "focal_losses",
     "label_smoothing",
+    "log_probabilities",
     "loss_weights_and_sums",
     "mixed_float16",
     "one_logit",
     "one_loss_in_a_list",
+    "one_sigmoid_column_saved",
     "regularizers",
     "sample_weight_in_triples",
     "saved_loaded_and_trained_on",
     "sparse_cross_entropy_of_probabilities",
+    "squared_error",
     "validation_split_now_and_then",
 }
 
@@ -71,10 +77,12 @@ def trained(
     epochs: int = 2,
     **fitting: Any,
 ) -> dict[str, Any]:
-    """Two epochs of batches of 16, 16 and 8."""
+    """Two epochs of batches of 16, 16 and 8. XLA compiles where a habit asks for it, as most of
+    the time would pass there."""
     keras.utils.set_random_seed(2)
     optimizer = optimizers.SGD(0.2) if optimizer is None else optimizer
-    model.compile(optimizer, loss, **{"metrics": ["accuracy"], **(compiling or {})})
+    given = {"metrics": ["accuracy"], "jit_compile": False, **(compiling or {})}
+    model.compile(optimizer, loss, **given)
     if isinstance(x, np.ndarray):
         fitting = {"batch_size": 16, **fitting}
     return model.fit(x, y, epochs=epochs, verbose=0, **fitting).history
@@ -90,7 +98,8 @@ def dataset(*arrays: Any) -> tf.data.Dataset:
 @habit
 def sparse_cross_entropy_of_logits(build: Build, path: Path) -> Any:
     model = build(network())
-    history = trained(model, validation_data=(IMAGES, LABELS))
+    keras_own = {"jit_compile": "auto"}
+    history = trained(model, validation_data=(IMAGES, LABELS), compiling=keras_own)
     loss, accuracy = model.evaluate(IMAGES, LABELS, verbose=0)
     return history, loss, accuracy, model.predict(IMAGES, verbose=0)
 
@@ -107,10 +116,17 @@ def one_sigmoid(build: Build, path: Path) -> Any:
     model = build(network("sigmoid", 1))
     ill = (LABELS == 2).astype(np.int32)
     history = trained(model, IMAGES, ill, loss="binary_crossentropy")
-    further = trained(model, IMAGES, ill[:, None], loss=losses.BinaryFocalCrossentropy())
+    return history, model.predict(IMAGES, verbose=0)
+
+
+@habit
+def one_sigmoid_column_saved(build: Build, path: Path) -> Any:
+    model = build(network("sigmoid", 1))
+    ill = (LABELS == 2).astype(np.int32)[:, None]
+    history = trained(model, IMAGES, ill, loss=losses.BinaryFocalCrossentropy())
     model.save(path / "model.keras")
     copy = keras.models.load_model(path / "model.keras")
-    return history, further, model.predict(IMAGES, verbose=0), copy.predict(IMAGES, verbose=0)
+    return history, model.predict(IMAGES, verbose=0), copy.predict(IMAGES, verbose=0)
 
 
 @habit
@@ -206,15 +222,24 @@ def labels_in_a_column_of_floats(build: Build, path: Path) -> Any:
     return trained(build(network()), y=LABELS[:, None].astype(np.float32))
 
 
+CLASS_WEIGHT = {0: 1.0, 1: 5.0, 2: 0.5}
+
+
 @habit
 def class_weight(build: Build, path: Path) -> Any:
-    given = {0: 1.0, 1: 5.0, 2: 0.5}
+    return trained(build(network()), class_weight=CLASS_WEIGHT)
+
+
+@habit
+def class_weight_of_one_hot_labels(build: Build, path: Path) -> Any:
     loss = losses.CategoricalCrossentropy(from_logits=True)
-    return (
-        trained(build(network()), class_weight=given),
-        trained(build(network()), y=ONE_HOT, loss=loss, class_weight=given),
-        trained(build(network()), dataset(IMAGES, LABELS), None, class_weight=given),
-    )
+    return trained(build(network()), y=ONE_HOT, loss=loss, class_weight=CLASS_WEIGHT)
+
+
+@habit
+def class_weight_of_a_data_set(build: Build, path: Path) -> Any:
+    given = dataset(IMAGES, LABELS)
+    return trained(build(network()), given, None, class_weight=CLASS_WEIGHT)
 
 
 @habit
@@ -270,7 +295,7 @@ def validation_split_now_and_then(build: Build, path: Path) -> Any:
 @habit
 def single_batches(build: Build, path: Path) -> Any:
     model = build(network())
-    model.compile(optimizers.SGD(0.1), LOGITS, metrics=["accuracy"])
+    model.compile(optimizers.SGD(0.1), LOGITS, metrics=["accuracy"], jit_compile=False)
     weighted = model.train_on_batch(IMAGES[:8], LABELS[:8], class_weight={0: 2.0, 1: 1.0, 2: 1.0})
     return (
         weighted,
