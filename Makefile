@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: train test test-slow test-docs test-networks test-kill test-kserve test-gpu docs demo measure \
-	bench-training bench-gpu bench-scaling bench-penalty bench-input bench-black-box bench-attacks bench-presets \
+	bench-training bench-profile bench-gpu bench-scaling bench-penalty bench-input bench-black-box bench-attacks bench-presets \
 	bench-explanations bench-attackbench bench-outsider bench-ground-truth bench-dissection bench-explanation-speed bench-serving leaderboard reexport \
 	remeasure reproduce install format clean
 
@@ -26,6 +26,10 @@ measure: $(VENV)/installed
 # ResNet-44's training steps, beside stock fit and PyTorch's (--torch_python: a Python that has it).
 bench-training: $(VENV)/installed
 	$(BIN)/python benchmarks/training_speed.py
+
+# Which operators take the time of a training step, against what the cores can multiply.
+bench-profile: $(VENV)/installed
+	$(BIN)/python benchmarks/step_profile.py
 
 # All that only a GPU can show, in a quarter of an hour: tests, steps, presets, ImageNet's input.
 bench-gpu: $(VENV)/installed

@@ -49,7 +49,7 @@ def main() -> None:
     labels = random.integers(10, size=flags.batch_size, dtype=np.int32)
     # One batch again and again: what is measured is the step.
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
-    classifier = _classifier(flags.kind, flags.depth, flags.batch_size)
+    classifier = classifier_of(flags.kind, flags.depth, flags.batch_size)
     if flags.kind == "stock_fit":
         run = _stock_fit(classifier.network, batches)
     else:
@@ -64,7 +64,7 @@ def main() -> None:
     turns.serve(run, facts)
 
 
-def _classifier(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
+def classifier_of(kind: str, depth: int, batch_size: int) -> "RobustClassifier":
     """The published recipe's classifier, with or without its penalty and attack."""
     from tfrobust.datasets import DatasetInfo
     from tfrobust.runs import recipes

@@ -1,6 +1,8 @@
 """The benchmarks of steps, presets and the input pipeline: arguments, tables, one small run."""
 
 import json
+import subprocess
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -58,6 +60,30 @@ def test_presets_beside_an_older_checkout(
     assert row["now"]["steps"] == 2
     assert row["met"] == (row["now / before"]["median"] <= 1.03)
     assert "| fast | " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_operators_and_multiply_adds_of_a_step(
+    benchmark: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    # In a process of its own, which runs one operator at a time.
+    output = tmp_path / "step_profile.json"
+    line = f"{ROOT / 'benchmarks' / 'step_profile.py'} --depth 8 --batch_size 4 --output {output}"
+    subprocess.run([sys.executable, *line.split()], check=True)
+    told = json.loads(output.read_text())
+    # ResNet-8, all kernels 3 × 3: a stem and a block of two; two blocks of two and a projection,
+    # where the maps shrink; and the logits from one pixel.
+    kernels = 32**2 * 9 * (3 * 16 + 2 * 16 * 16) + 16**2 * 9 * (2 * 16 * 32 + 32 * 32)
+    kernels += 8**2 * 9 * (2 * 32 * 64 + 64 * 64) + 64 * 10
+    plain, penalty = told["steps"]["plain"], told["steps"]["penalty"]
+    # Forward, and gradients of kernels and of all maps but the image.
+    assert plain["passes_of_all_convolutions"] == pytest.approx(3 - 1 / 10)
+    assert plain["multiply_adds"] == pytest.approx(4 * kernels * (3 - 1 / 10))
+    assert penalty["passes_of_all_convolutions"] > 5
+    for step in told["steps"].values():
+        assert step["operators_s"] == pytest.approx(sum(v["s"] for v in step["operators"].values()))
+        # Profiled and not: the same step a moment later.
+        assert 0.3 < step["operators_s"] / step["step_s"] < 3
 
 
 def test_a_missed_limit_is_called_so(benchmark: Callable[[str], ModuleType]) -> None:
