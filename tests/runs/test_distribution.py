@@ -30,8 +30,16 @@ def free_addresses(count: int) -> list[str]:
     return addresses
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        "python:small_runs:synchronized",
+        pytest.param("resnet_cifar", marks=pytest.mark.slow),  # a minute to trace for all of them
+    ],
+)
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """What train_together.py writes on one device, two devices, and two hosts."""
     folder = tmp_path_factory.mktemp("together")
     workers = free_addresses(2)
@@ -47,7 +55,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for environment in environments:
         kind = "host" if environment else "CPU"
         log = folder / f"{kind}{len(processes)}.log"
-        processes.append((programs.start([SCRIPT, kind, folder], log, log, env=environment), log))
+        command = [SCRIPT, kind, folder, request.param]
+        processes.append((programs.start(command, log, log, env=environment), log))
     try:
         for process, log in processes:
             process.join(300)
@@ -72,7 +81,7 @@ def test_the_first_gradient_is_the_same_in_float32(trained: Path) -> None:
     one, other = np.load(trained / "one-32.npz"), np.load(trained / "two-32.npz")
     slots = [key for key in one.files if one[key].ndim]
     whole = np.sqrt(sum(np.sum(one[key].astype(float) ** 2) for key in slots))
-    assert len(slots) > 10 and whole > 0
+    assert len(slots) >= 8 and whole > 0
     for key in slots:
         # float32 sums in another order; measured 5e-6.
         assert np.linalg.norm(other[key] - one[key]) < 1e-4 * whole

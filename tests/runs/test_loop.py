@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_runs import Interrupt
+from small_runs import ARCHITECTURE, Interrupt
 
 from tfrobust import datasets
 from tfrobust.datasets import DataSource
@@ -24,7 +24,7 @@ from tfrobust.training import RobustClassifier
 
 CONFIG = fashion_mnist_mini().replace(
     {
-        "network.width": 2,
+        "network.architecture": ARCHITECTURE,
         "training.batch_size": 20,
         "training.max_steps": 12,
         "training.checkpoint_every": 5,
@@ -53,10 +53,11 @@ def trained(
 
 
 class Finished(NamedTuple):
-    """A run's folder, its trained network's variables, and how often a step read a tensor."""
+    """A run's folder, its network's and all variables, and how often a step read a tensor."""
 
     folder: Path
     weights: list[np.ndarray]
+    variables: list[tuple[str, np.ndarray]]
     reads: list[int]
 
 
@@ -91,7 +92,16 @@ def whole(source: DataSource, tmp_path_factory: pytest.TempPathFactory) -> Finis
         reads = Reads(patch)
         classifier = trained(CONFIG, source, folder, jit=False, callbacks=[reads])
     weights = [variable.numpy() for variable in classifier.network.variables]
-    return Finished(folder, weights, reads.of_steps)
+    return Finished(folder, weights, kept(classifier), reads.of_steps)
+
+
+def kept(classifier: RobustClassifier) -> list[tuple[str, np.ndarray]]:
+    """The variables that a run keeps: trackers of metrics are of one call only."""
+    return [
+        (variable.path, variable.numpy())
+        for variable in classifier.variables
+        if "mean" not in variable.path or "batch_norm" in variable.path
+    ]
 
 
 @pytest.fixture
@@ -100,7 +110,9 @@ def finished(whole: Finished, tmp_path: Path) -> Finished:
     return whole._replace(folder=shutil.copytree(whole.folder, tmp_path / "run"))
 
 
+RESNET = {"network.architecture": "resnet_cifar", "network.width": 2}
 PART = {
+    **RESNET,
     "penalty.of": "loss",
     "penalty.exponent": 1.0,
     "penalty.method": "finite_differences",
@@ -109,27 +121,33 @@ PART = {
 }
 
 
-@pytest.mark.parametrize(
-    ("jit", "changes"),
-    [
-        (False, {}),
-        pytest.param(True, {}, marks=pytest.mark.slow),
-        pytest.param(True, PART, marks=pytest.mark.slow),
-    ],
-)
 def test_an_interrupted_training_ends_in_the_same_bytes(
+    whole: Finished, source: DataSource, tmp_path: Path
+) -> None:
+    same_after_an_interruption(whole, CONFIG, source, tmp_path, jit=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("jit", "changes"), [(False, RESNET), (True, RESNET), (True, PART)])
+def test_an_interrupted_training_of_a_resnet_ends_in_the_same_bytes(
     jit: bool, changes: dict, source: DataSource, tmp_path: Path
 ) -> None:
     config = CONFIG.replace(changes)
-    whole = trained(config, source, tmp_path / "whole", jit=jit)
+    variables = kept(trained(config, source, tmp_path / "whole", jit=jit))
+    whole = Finished(tmp_path / "whole", [], variables, [])
+    same_after_an_interruption(whole, config, source, tmp_path, jit=jit)
+
+
+def same_after_an_interruption(
+    whole: Finished, config: Config, source: DataSource, tmp_path: Path, jit: bool
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         trained(config, source, tmp_path / "cut", interrupt=7, jit=jit)
     assert [row["step"] for row in read_metrics(tmp_path / "cut" / "metrics.csv")][-1] == 7
-    cut = trained(config, source, tmp_path / "cut", jit=jit)
-    for ours, theirs in zip(whole.variables, cut.variables, strict=True):
-        if "mean" not in ours.path or "batch_norm" in ours.path:  # trackers are of one call only
-            np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
-    tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
+    cut = kept(trained(config, source, tmp_path / "cut", jit=jit))
+    for (path, ours), (_, theirs) in zip(whole.variables, cut, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=path)
+    tables = [(path / "metrics.csv").read_text() for path in (whole.folder, tmp_path / "cut")]
     assert tables[0] == tables[1]
 
 
@@ -227,7 +245,8 @@ def test_a_damaged_checkpoint_alone_is_not_half_loaded(
 
 
 def test_a_checkpoint_of_another_network_is_refused(source: DataSource, finished: Finished) -> None:
-    for change in ({"network.width": 3}, {"network.depth": 14}):
+    for other in ("python:small_runs:wider", "resnet_cifar"):
+        change = {"network.architecture": other}
         with pytest.raises(InputError, match="another network"):
             trained(CONFIG.replace(change), source, finished.folder, jit=False)
     assert list((finished.folder / "checkpoints").glob("step-12.index"))
@@ -286,7 +305,7 @@ def test_a_diverged_training_stops_and_keeps_the_last_good_checkpoint(
     ("change", "said"),
     [
         ({"psi.loss_target": 2.4}, "`psi.loss_target` below ln 10"),
-        ({"network.depth": 9}, "6n"),
+        ({**RESNET, "network.depth": 9}, "6n"),
         ({"training.batch_size": 20_000}, "20,?000"),
     ],
 )

@@ -1,6 +1,8 @@
 """A process of other tests: trains the same network on one device and on two, or on one host.
 
-    python train_together.py {CPU,GPU,host} FOLDER      # CPU, GPU: split into two devices
+    python train_together.py {CPU,GPU,host} FOLDER [ARCHITECTURE]
+
+CPU and GPU are split into two devices.
 
 Writes FOLDER/<name>-64.npz, weights after 20 steps in float64, and FOLDER/<name>-32.npz, the
 optimizer's slots after one step in float32, of devices alone: a slot is then −rate·gradient.
@@ -19,13 +21,14 @@ from tfrobust.runs.build import build, total_steps
 from tfrobust.runs.loop import fit
 from tfrobust.runs.recipes import fashion_mnist_mini
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))  # an architecture's module
+
 MEMORY_MIB = 2048  # of each half of a GPU
 CONFIG = fashion_mnist_mini().replace(
     {
         "network.width": 2,
         "training.batch_size": 16,
         "data.augmentation": "crop_flip",
-        "network.synchronized": True,
         "psi.loss_target": 2.3,
         "psi.initial": 1.0,
         "psi.gain": 0.5,
@@ -34,10 +37,16 @@ CONFIG = fashion_mnist_mini().replace(
 )
 
 
-def train(strategy: tf.distribute.Strategy, floatx: str, steps: int, folder: Path) -> None:
+def train(
+    strategy: tf.distribute.Strategy, floatx: str, steps: int, folder: Path, architecture: str
+) -> None:
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
-    config = CONFIG.replace({"training.max_steps": steps})
+    network = {
+        "network.architecture": architecture,
+        "network.synchronized": architecture == "resnet_cifar",  # another's layers say so
+    }
+    config = CONFIG.replace({"training.max_steps": steps, **network})
     folder = folder.with_name(f"{folder.name}-{floatx[-2:]}")
     folder.mkdir()
     with strategy.scope():
@@ -50,7 +59,7 @@ def train(strategy: tf.distribute.Strategy, floatx: str, steps: int, folder: Pat
     np.savez(folder.with_suffix(".npz"), *[variable.numpy() for variable in kept])
 
 
-def main(kind: str, folder: Path) -> None:
+def main(kind: str, folder: Path, architecture: str = "resnet_cifar") -> None:
     if kind == "host":
         strategy = distribution.choose(peer_timeout=120)
         runs = [(f"host{distribution.place(strategy)[0]}", strategy)]
@@ -62,10 +71,10 @@ def main(kind: str, folder: Path) -> None:
         tf.config.set_logical_device_configuration(device, [part] * 2)
         runs = [("one", distribution.choose([f"{kind}:0"])), ("two", distribution.choose())]
     for name, strategy in runs:
-        train(strategy, "float64", 20, folder / name)
+        train(strategy, "float64", 20, folder / name, architecture)
         if kind != "host":
-            train(strategy, "float32", 1, folder / name)
+            train(strategy, "float32", 1, folder / name, architecture)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
