@@ -52,10 +52,16 @@ def interrupted() -> Callable[..., tuple[int, str]]:
 def tiny_run(program: Program, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder with runs/ and saved_models/ of one smoke run of a very small network."""
 
+    import keras
+    import small_runs
+
     def train(folder: Path) -> None:
+        keras.utils.set_random_seed(0)
+        small_runs.network((28, 28, 1), 10).save(folder / "network.keras")
         done = program(
-            "train", "--max_steps", 2, "--width", 2, "--batch_size", 20, "--full_card",
-            "--runs_dir", folder / "runs", "--saved_models", folder / "saved_models",
+            "train", "--max_steps", 2, "--architecture", folder / "network.keras",
+            "--batch_size", 20, "--runs_dir", folder / "runs", "--saved_models",
+            folder / "saved_models",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "summary.txt").write_text(done.stdout)

@@ -41,9 +41,9 @@ def test_train_writes_a_run_and_a_version(tiny_run: Path, model: Path) -> None:
     config = fashion_mnist_mini().replace(
         {
             "training.max_steps": 2,
-            "network.width": 2,
+            "network.architecture": str(tiny_run / "network.keras"),
+            "psi.initial_share": 0.05,  # of what is no ResNet of ours
             "training.batch_size": 20,
-            "measure.full_card": True,
         }
     )
     assert folder.read(run) == config
@@ -92,8 +92,17 @@ def test_the_report_is_one_page_without_network(tiny_run: Path) -> None:
     assert "Training" in text and "Explanations" in text and text.count("<svg") >= 3
 
 
-def test_the_full_card_has_the_certificate_and_the_usual_sizes(model: Path) -> None:
-    told = json.loads((model / "1" / "model_card.json").read_text())["figures"]
+@pytest.mark.slow
+def test_the_full_card_has_the_certificate_and_the_usual_sizes(
+    program: Callable, tiny_run: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "train", "--max_steps", 2, "--architecture", tiny_run / "network.keras", "--batch_size",
+        20, "--full_card", "--runs_dir", tmp_path / "runs", "--saved_models", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (card,) = tmp_path.glob("*-smoke/1/model_card.json")
+    told = json.loads(card.read_text())["figures"]
     robust = [told["robust accuracy in [0, 1] at L2"][size] for size in ("0.25", "0.5", "1")]
     assert told["clean accuracy"] >= robust[0]["value"] >= robust[2]["value"]
     assert all(one["low"] <= one["value"] <= one["high"] for one in robust)
@@ -104,7 +113,10 @@ def test_a_run_folder_of_another_configuration_is_refused(
     program: Callable, tiny_run: Path
 ) -> None:
     (run,) = (tiny_run / "runs").iterdir()
-    done = program("train", "--run_dir", run, "--saved_models", tiny_run / "saved_models")
+    done = program(
+        "train", "--run_dir", run, "--saved_models", tiny_run / "saved_models", "--architecture",
+        tiny_run / "network.keras",
+    )  # fmt: skip
     refused(done, "--max_steps: None here, 2 there")
 
 
@@ -189,7 +201,10 @@ def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path:
         [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
     )
     network.save(tmp_path / "1" / "network.keras")
-    done = program("export", "--model", tmp_path / "1", "--output", tmp_path, "--temperature", 1.5)
+    done = program(
+        "export", "--model", tmp_path / "1", "--output", tmp_path, "--temperature", 1.5, "--forms",
+        "keras,classifier",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "2" / "saved_model.pb").is_file()
     told = [json.loads((tmp_path / n / "model_card.json").read_text()) for n in "12"]
@@ -204,10 +219,11 @@ def test_export_makes_the_next_version(program: Callable, model: Path, tmp_path:
     refused(done, "expected 10 class names")
 
 
-def test_a_diverged_training_says_so(program: Callable, tmp_path: Path) -> None:
+def test_a_diverged_training_says_so(program: Callable, tiny_run: Path, tmp_path: Path) -> None:
     done = program(
-        "train", "--learning_rate", 1e25, "--width", 2, "--max_steps", 20, "--nojit", "--runs_dir",
-        tmp_path / "runs", "--saved_models", tmp_path / "models",
+        "train", "--learning_rate", 1e25, "--architecture", tiny_run / "network.keras",
+        "--max_steps", 20, "--nojit", "--runs_dir", tmp_path / "runs", "--saved_models",
+        tmp_path / "models",
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: training diverged")
