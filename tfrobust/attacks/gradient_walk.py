@@ -206,7 +206,12 @@ def in_turn(taken: Callable[..., tuple[Any, Best]]) -> Program:
 
             def following(number: tf.Tensor, state: Any, best: Best) -> tuple[Any, ...]:
                 here = {name: values[number] for name, values in scheduled.items()}
-                return number + 1, *one(*always, state, best, here)
+                moved = one(*always, state, best, here)
+                # What only Python can compute comes back without its shape.
+                shaped = tf.nest.map_structure(
+                    lambda new, old: tf.ensure_shape(new, old.shape), moved, (state, best)
+                )
+                return number + 1, *shaped
 
             begun = tf.constant(0), state, best
             return tf.while_loop(lambda number, *_: number < count, following, begun)[1:]
