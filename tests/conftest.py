@@ -19,6 +19,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
 from filelock import FileLock
+from longest_first import pytest_collection_modifyitems  # noqa: F401
+from uncompiled import uncompiled  # noqa: F401
 
 if TYPE_CHECKING:
     from tfrobust.robustness import AraReport
@@ -276,10 +278,8 @@ def _opened(url: str, folder: Path) -> Iterator[Page]:
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        told, deadline = (
-            folder / "profile" / "DevToolsActivePort",
-            time.monotonic() + PATIENCE,
-        )
+        told = folder / "profile" / "DevToolsActivePort"
+        deadline = time.monotonic() + PATIENCE
         while not (told.exists() and "\n" in told.read_text()):
             assert process.poll() is None, "Chromium ended"
             assert time.monotonic() < deadline, "Chromium does not answer"

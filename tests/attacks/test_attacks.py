@@ -36,6 +36,7 @@ from tfrobust.attacks import (
 from tfrobust.core.bounds import Bounds
 from tfrobust.errors import InputError
 
+COMPILED = True  # what XLA makes of every attack is held here
 SHAPE = (4, 5, 1)
 CRITERIA = [Misclassified(), BelowChance(), TargetClass(2)]
 

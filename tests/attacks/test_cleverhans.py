@@ -18,6 +18,7 @@ from tfrobust.attacks import (
 from tfrobust.core.criteria import BelowChance, Misclassified, TargetClass
 from tfrobust.core.criterion import Criterion
 
+COMPILED = True  # XLA's zeros times infinity are NaN, TensorFlow's not always
 QUICK: dict[str, Attack] = {
     "FGM-L2": FGM(norm=2, batch_size=5),
     "FGM-L∞": FGM(batch_size=5),

@@ -11,6 +11,7 @@ from tfrobust.core.config import config_of
 from tfrobust.core.gradients import input_gradient
 from tfrobust.errors import InputError
 
+COMPILED = True  # with which programs of the same draws are compared
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 IMAGES = np.random.default_rng(1).random((5, 4, 4, 1), np.float32)
 NOISE = 0.3

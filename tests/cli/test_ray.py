@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -20,27 +21,41 @@ from tfrobust.robustness.evaluation import Evaluation
 from tfrobust.robustness.options import Options
 from tfrobust.robustness.report import AraReport
 
-MODEL = "fashion_mnist_mini"
+DATA = "fashion_mnist_mini"
 
 
-def evaluation(count: int, folder: Path | None, steps: int) -> tuple[Evaluation, Options]:
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of a network that each worker compiles quickly."""
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    keras.utils.set_random_seed(0)
+    made = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential(made).save(path)
+    return str(path)
+
+
+def evaluation(
+    model: str, count: int, folder: Path | None, steps: int
+) -> tuple[Evaluation, Options]:
     """Of small units: two images each, and both goals."""
-    images, labels = datasets.load(MODEL).test_arrays(count)
+    images, labels = datasets.load(DATA).test_arrays(count)
     attacks = [LinearizedMargin(steps=steps, batch_size=1, rivals=2)]
     options = Options(attacks=attacks, partial_dir=folder, progress=False)
-    return Evaluation(load(MODEL), images, labels, options), options
+    return Evaluation(load(model), images, labels, options), options
 
 
-def report_of(count: int, steps: int) -> AraReport:
+def report_of(model: str, count: int, steps: int) -> AraReport:
     """By one process."""
-    alone, _ = evaluation(count, None, steps)
+    alone, _ = evaluation(model, count, None, steps)
     alone.run()
     return alone.report()
 
 
-def shared(count: int, folder: Path, steps: int, address: str, processes: int) -> AraReport:
-    several, options = evaluation(count, folder, steps)
-    ray_cluster.run(several, options, address=address, model=MODEL, asked={}, count=processes)
+def shared(
+    model: str, count: int, folder: Path, steps: int, address: str, processes: int
+) -> AraReport:
+    several, options = evaluation(model, count, folder, steps)
+    ray_cluster.run(several, options, address=address, model=model, asked={}, count=processes)
     return several.report()
 
 
@@ -55,23 +70,23 @@ def assert_equal(one: AraReport, other: AraReport) -> None:
 
 
 def test_two_tasks_give_the_bytes_of_one_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
     # Another cluster than this machine's own, which nothing joins unless it is asked to.
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    found = shared(2, tmp_path, 6, workers.HERE, 2)
+    found = shared(model, 2, tmp_path, 6, workers.HERE, 2)
     assert np.isfinite(found.attack_rmse).any()
-    assert_equal(found, report_of(2, 6))
+    assert_equal(found, report_of(model, 2, 6))
     # What came back is kept, and not done again.
-    again, _ = evaluation(2, tmp_path, 6)
+    again, _ = evaluation(model, 2, tmp_path, 6)
     assert all(again.outcomes.values())
 
 
 @pytest.mark.parametrize(
     ("installed", "model", "words"),
     [
-        (None, MODEL, r"pip install tfrobust\[ray\]"),
+        (None, DATA, r"pip install tfrobust\[ray\]"),
         (object(), "python:a:b", "can be sent to other machines"),
     ],
 )
@@ -83,10 +98,10 @@ def test_what_ray_cannot_do_is_refused_at_once(
         workers.check_ray("auto", model)
 
 
-def test_no_cluster_at_the_address(tmp_path: Path) -> None:
+def test_no_cluster_at_the_address(model: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     with pytest.raises(InputError, match=r"expected a Ray cluster at .*`ray start --head`"):
-        shared(2, tmp_path, 6, "127.0.0.1:1", 1)
+        shared(model, 2, tmp_path, 6, "127.0.0.1:1", 1)
 
 
 @contextlib.contextmanager
@@ -120,9 +135,10 @@ def test_workers_of_two_nodes_are_killed_twenty_times(tmp_path: Path) -> None:
     killed: list[float] = []
     try:
         with murderer(20, killed):
-            found = shared(60, tmp_path, 200, cluster.address, 2)
+            # Compiling takes long enough to be killed in.
+            found = shared(DATA, 60, tmp_path, 200, cluster.address, 2)
     finally:
         cluster.shutdown()
     assert len(killed) == 20
-    assert_equal(found, report_of(60, 200))
+    assert_equal(found, report_of(DATA, 60, 200))
     assert len(list(tmp_path.glob("*.npz"))) == 2 * 30

@@ -29,6 +29,7 @@ from tfrobust.explanations import (
     rivals,
 )
 
+COMPILED = True  # what XLA makes of every method is held here
 SHAPE = (8, 6, 2)
 METHODS: list[Method] = [
     Adversarial(rho=0.1, batch_size=4),

@@ -158,7 +158,7 @@ def without_gate(monkeypatch):
 def test_versions_go_on(tmp_path, without_gate):
     for name in ("7", "notes", "9.tmp", "x.tmp"):
         (tmp_path / name).mkdir()
-    assert export(small(), tmp_path, class_names=CLASSES) == tmp_path / "8"
+    assert export(small(), tmp_path, class_names=CLASSES, forms=[]) == tmp_path / "8"
     # The folder of a killed export is removed. Folders of others are not.
     left = sorted(entry.name for entry in tmp_path.iterdir())
     assert left == ["7", "8", "notes", "x.tmp"]
@@ -237,7 +237,7 @@ def test_folders_that_cannot_be_written_are_refused(tmp_path, monkeypatch, where
 
 def test_a_softmax_is_left_out_of_what_is_exported(tmp_path, without_gate):
     network = small(activation="softmax")
-    version = export(network, tmp_path, class_names=CLASSES, explainer=False)
+    version = export(network, tmp_path, class_names=CLASSES, forms=[])
     images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
     outputs = served(version, "serving_default", images=images)
     assert not np.allclose(outputs["logits"].numpy().sum(axis=-1), 1)

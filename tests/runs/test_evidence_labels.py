@@ -19,6 +19,7 @@ from tfrobust.robustness import LabelsReport
 from tfrobust.runs.evidence_file import gather, refuse_other_answers, write
 from tfrobust.runs.evidence_verification import verify
 
+COMPILED = False  # figures are the same without XLA
 COUNT, SIDE, LABELS, THRESHOLDS = 24, 6, ("top", "<left>", "middle"), (0.5, 0.3, 0.6)
 TEMPERATURE = 2.0
 MADE = Made(by="A", at="2026-11-27", command="evidence", versions={}, code="ab" * 32)
