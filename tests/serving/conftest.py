@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import threading
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import keras
@@ -50,7 +51,7 @@ class Faulty(Services):
 
 
 @pytest.fixture(scope="session")
-def version(tmp_path_factory):
+def version(made_once):
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
@@ -61,10 +62,12 @@ def version(tmp_path_factory):
             keras.layers.Dense(10),
         ]
     )
-    folder = tmp_path_factory.mktemp("served")
-    # Only the signatures are needed here. The gate has its own tests.
-    saved_model._write_saved_model(network, folder, CLASSES, bits=None)
-    return network, folder
+
+    def write(folder: Path) -> None:
+        # Only the signatures are needed here. The gate has its own tests.
+        saved_model._write_saved_model(network, folder, CLASSES, bits=None)
+
+    return network, made_once("served", write)
 
 
 @pytest.fixture(scope="session")
