@@ -43,6 +43,7 @@ from search_recipes import (
 from search_steps import in_turns
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as our programs ask for
 
 RESULTS = ROOT / "benchmarks" / "results" / "recipe_search.json"
 
