@@ -119,11 +119,11 @@ def attacked(scenario: Any, classifier: Any, name: str, budget: int) -> dict[str
 def measure(flags: argparse.Namespace) -> None:
     """Runs what is not there yet, and writes after each attack."""
     import attackbench_networks
-    import attackbench_ours
     import tensorflow as tf
     import torch
 
     from tfrobust.core.door import as_classifier
+    from tfrobust.core.torch_module import TorchFunction
 
     torch.set_num_threads(flags.threads)
     tf.config.threading.set_intra_op_parallelism_threads(flags.threads)
@@ -139,7 +139,7 @@ def measure(flags: argparse.Namespace) -> None:
             told = stored()["networks"].get(network, made.facts)
             if told["images"] != made.facts["images"]:
                 sys.exit(f"expected {network}'s images of {RESULTS}, got others: remove its rows")
-            function = attackbench_ours.KeptFunction(made.twin)
+            function = TorchFunction(made.twin)
             classifier = as_classifier(function)
             classifier.check(np.ascontiguousarray(made.images.transpose(0, 2, 3, 1)))
             scenarios[network] = made, classifier

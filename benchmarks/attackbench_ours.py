@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from tfrobust.attacks import DDN, FMN, Attack, L2Min, LinearizedMargin
 from tfrobust.attacks.ensemble import attack_in_turn
-from tfrobust.core.torch_module import TorchFunction
 from tfrobust.robustness.presets import searches
 
 LIBRARY = "tfrobust"
@@ -17,27 +15,6 @@ BOUNDS = (0, 1)
 BESIDE = 10
 # From which budget on our attack follows so many rivals, as the presets do.
 RIVALS = {25: 4, 60: 4, 200: 5, 2000: 9}
-
-
-class KeptFunction(TorchFunction):
-    """A PyTorch module in TensorFlow that takes the gradient of its last answers.
-
-    `TorchFunction` asks the module once more for a gradient. In TensorFlow itself nobody does.
-    """
-
-    def _answers(self, images: np.ndarray) -> np.ndarray:
-        with torch.enable_grad():
-            taken = torch.from_numpy(images).requires_grad_()
-            values = self._ask(taken)
-        self._kept, self._count = (images, taken, values), values.shape[1]
-        return values.numpy(force=True)
-
-    def _gradients(self, images: np.ndarray, upstream: np.ndarray) -> np.ndarray:
-        asked, taken, values = self._kept
-        if not np.array_equal(asked, images):
-            raise RuntimeError("expected a gradient of the last answers")
-        (found,) = torch.autograd.grad(values, taken, torch.from_numpy(upstream))
-        return found.numpy()
 
 
 def _steps(budget: int) -> int:
