@@ -132,10 +132,37 @@ def penalty_of(
     return gradient.square().mean()
 
 
+WALK_STEPS, WALK_PATH = 7, 0.1
+
+
+def attacked(network: ResNet, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The smallest perturbation that misleads the network on the walk of "L2,min", which has the
+    published lengths: arXiv 1906.02896, Algorithm 1 without momentum."""
+    delta = best = torch.zeros_like(images)
+    least = torch.full((len(images),), math.inf)
+    for step in range(WALK_STEPS + 1):
+        moved = (images + delta).requires_grad_()
+        with torch.set_grad_enabled(step < WALK_STEPS):
+            logits = network(moved)
+        met = logits.argmax(1) != labels
+        size = delta.square().mean((1, 2, 3)).sqrt()
+        smaller = met & (size < least)
+        best = torch.where(smaller[:, None, None, None], delta, best)
+        least = torch.where(smaller, size, least)
+        if step < WALK_STEPS:
+            loss = functional.cross_entropy(logits, labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, moved)
+            direction = torch.where(met[:, None, None, None], -delta, gradient)
+            direction = direction / (direction.square().mean((1, 2, 3), True).sqrt() + 1e-8)
+            length = WALK_PATH * 2 * (WALK_STEPS - step) / (WALK_STEPS * (WALK_STEPS + 1))
+            delta = delta + length * direction
+    return images + best
+
+
 class Trainer:
     """A network with its optimizer, and one batch to train it on again and again."""
 
-    def __init__(self, depth: int, batch_size: int, penalty: bool, channels_last: bool) -> None:
+    def __init__(self, depth: int, batch_size: int, kind: str, channels_last: bool) -> None:
         torch.manual_seed(0)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.network = ResNet(depth).to(memory_format=layout)
@@ -144,17 +171,22 @@ class Trainer:
             self.parameters, lr=0.1, momentum=0.9, weight_decay=1e-4, foreach=True
         )
         self.images = torch.rand(batch_size, 3, 32, 32).to(memory_format=layout)
-        self.images.requires_grad_(penalty)
         self.labels = torch.randint(10, (batch_size,))
-        self.penalty, self.psi = penalty, Psi()
+        self.penalty, self.psi = kind != "plain", Psi()
+        self.attack = kind == "adversarial"
 
     def step(self) -> float:
         """One step of the optimizer; → the loss."""
-        logits = self.network(self.images)
+        images = self.images.detach().clone()
+        if self.attack:
+            # Half of the images, as ours: the passes of an attack are of these alone.
+            images[::2] = attacked(self.network, images[::2], self.labels[::2])
+        images.requires_grad_(self.penalty)
+        logits = self.network(images)
         loss = functional.cross_entropy(logits, self.labels)
         if self.penalty:
             psi = self.psi.update(loss.item())
-            loss = loss + psi * penalty_of(logits, self.images, self.labels)
+            loss = loss + psi * penalty_of(logits, images, self.labels)
         self.optimizer.zero_grad(set_to_none=True)
         # Without `inputs` it would differentiate by the images once more.
         loss.backward(inputs=self.parameters)
@@ -165,11 +197,11 @@ class Trainer:
 def main() -> None:
     """Warms up, then runs steps as training_speed.py asks for them."""
     parser = turns.parser(__doc__)
-    parser.add_argument("step", choices=("plain", "penalty"))
+    parser.add_argument("step", choices=("plain", "penalty", "adversarial"))
     parser.add_argument("--channels_last", action=argparse.BooleanOptionalAction, default=False)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
-    trainer = Trainer(flags.depth, flags.batch_size, flags.step == "penalty", flags.channels_last)
+    trainer = Trainer(flags.depth, flags.batch_size, flags.step, flags.channels_last)
     for _ in range(flags.warmup):
         loss = trainer.step()
     facts = {

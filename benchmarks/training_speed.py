@@ -11,7 +11,8 @@ shape. The processes take turns. The configurations are
   quarter of the batch, by finite differences, both, and of the norm of the loss's gradient;
 - plain_relu: the plain one with ReLU;
 - stock_fit: the plain one by Keras' own `fit`, compiled as Keras chooses;
-- torch_plain, torch_penalty: the same steps in PyTorch, which cannot compile them (torch_twin.py).
+- torch_plain, torch_penalty, torch_adversarial: the same steps in PyTorch, which cannot compile
+  them (torch_twin.py).
 
 Prints a Markdown table, and writes benchmarks/results/training_speed.json.
 """
@@ -35,6 +36,7 @@ CONFIGURATIONS = (
     "plain_relu",
     "torch_plain",
     "adversarial",
+    "torch_adversarial",
     "penalty_part",
     "penalty_differences_part",
     "plain_uncompiled",
@@ -49,6 +51,7 @@ CONFIGURATIONS = (
 LIMITS = (
     ("penalty", "plain", 2.5),
     ("penalty", "torch_penalty", 0.75),
+    ("adversarial", "torch_adversarial", 0.75),
     # On CPUs Keras' own fit does not use XLA, so it is compared with an uncompiled step.
     ("plain_uncompiled", "stock_fit", 1.0),
     ("penalty_uncompiled", "torch_penalty", 0.75),
@@ -119,7 +122,7 @@ def measured(flags: argparse.Namespace) -> dict[str, turns.Worker]:
             print(f"round {number + 1} of {flags.rounds}", file=sys.stderr, flush=True)
             # Every other round backwards, so that none always follows the same one.
             for name in list(workers)[:: -1 if number % 2 else 1]:
-                few = name.startswith("adversarial")
+                few = "adversarial" in name
                 workers[name].turn(max(1, flags.steps // 4) if few else flags.steps)
     return workers
 

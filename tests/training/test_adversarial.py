@@ -126,11 +126,22 @@ def test_l2_min_equals_a_walk_by_hand_and_leaves_the_never_mistaken_clean() -> N
     assert 0 < found[~wrong].sum() < (~wrong).sum()
 
 
-def test_a_share_of_the_images_is_perturbed_as_their_draws_say() -> None:
+@pytest.mark.parametrize("name", sorted(PERTURBERS))
+def test_a_drawn_part_of_the_images_is_perturbed_as_if_it_were_alone(name: str) -> None:
     images, labels = batch()
-    draws = np.linspace(0, 0.99, len(images), dtype=np.float32)[:, None]
-    moved = L2Walk(share=0.5)(training_mode(small_network()), images, labels, tf.constant(draws))
-    assert np.array_equal(np.any(moved != images, axis=(1, 2, 3)), draws[:, 0] < 0.5)
+    perturber = PERTURBERS[name]()
+    perturber.share = 0.5
+    model, columns = training_mode(small_network()), perturber.draws_per_image(images.shape[1:])
+    draws = np.random.default_rng(0).random((len(images), columns), np.float32)
+    # One of each two neighbours: the second where the draw of the first is above a half.
+    chosen = np.arange(0, len(images), 2) + (draws[::2, 0] >= 0.5)
+    moved = perturber(model, images, labels, tf.constant(draws)).numpy()
+    others = np.setdiff1d(np.arange(len(images)), chosen)
+    assert np.array_equal(moved[others], images[others])
+    perturber.share = 1.0
+    alone = perturber(model, images[chosen], labels[chosen], tf.constant(draws[chosen]))
+    # The same passes, of as many images.
+    np.testing.assert_array_equal(moved[chosen], alone)
 
 
 def test_draws_of_the_perturbation_halve_the_batches_and_are_not_the_penaltys() -> None:

@@ -180,8 +180,8 @@ class AdversarialConfig:
     size. Default: they have it from the start."""
 
     share: Annotated[float | None, Field(gt=0, le=1)] = None
-    """The probability of an image to be perturbed. Default: 0.5 together with the penalty, else
-    1, and 1 for trades."""
+    """The share of a batch's images that are perturbed, drawn anew for each batch. Default: 0.5
+    together with the penalty, else 1, and 1 for trades."""
 
     beta: Annotated[float | None, Field(gt=0), Flat("trades_beta")] = None
     """β, the weight of the divergence in trades and trades_l2. Default: 6."""

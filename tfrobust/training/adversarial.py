@@ -29,7 +29,7 @@ class L2Walk(Perturber):
     Args:
         epsilon: length of the path and radius of the ball: RMSE, for pixels from 0 to 1.
         steps: S, how many steps the walk has, at least 1.
-        share: probability of an image to be perturbed, above 0 and at most 1.
+        share: of the images of a batch that are perturbed, above 0 and at most 1.
 
     Source: Woods et al., arXiv 1906.02896, Algorithm 1 with the stop rule ρ(δ) < ε and no
     momentum, as in the published CIFAR-10 example. Pixels may leave [0, 1].
@@ -58,7 +58,7 @@ class L2MinWalk(Perturber):
     Args:
         epsilon: length of the path: RMSE, for pixels from 0 to 1.
         steps: S, how many steps the walk has, at least 1.
-        share: probability of an image to be perturbed, above 0 and at most 1.
+        share: of the images of a batch that are perturbed, above 0 and at most 1.
 
     Source: Woods et al., arXiv 1906.02896, Algorithm 1 without momentum, as in the published
     CIFAR-10 example. Pixels may leave [0, 1].

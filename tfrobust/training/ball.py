@@ -35,7 +35,7 @@ class BallPerturber(Perturber):
         epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
             change of a pixel for "linf". None for 0.01 or 8/255.
         steps: how many steps, each of length 2.5·epsilon/steps.
-        share: probability of an image to be perturbed, above 0 and at most 1.
+        share: of the images of a batch that are perturbed, above 0 and at most 1.
 
     Raises:
         InputError: an unknown norm, or a number outside its range.
@@ -94,7 +94,7 @@ class Madry(BallPerturber):
         epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
             change of a pixel for "linf". None for the default.
         steps: how many steps, each of length 2.5·epsilon/steps.
-        share: probability of an image to be perturbed, above 0 and at most 1.
+        share: of the images of a batch that are perturbed, above 0 and at most 1.
 
     Source: Madry et al., arXiv 1706.06083.
     """
@@ -132,7 +132,7 @@ class Trades(BallPerturber):
         epsilon: the radius of the ball, for pixels from 0 to 1: an RMSE for "l2", the largest
             change of a pixel for "linf". None for 0.01 or 8/255.
         steps: how many steps, each of length 2.5·epsilon/steps.
-        share: probability of an image to be perturbed. The other images add no divergence.
+        share: of the images of a batch that are perturbed. The others add no divergence.
 
     Source: Zhang et al., arXiv 1901.08573. β = 6, 10 steps and the start at a distance of .001
     are those of its CIFAR-10 example.

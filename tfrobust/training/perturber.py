@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfrobust.core.classifier import Model
 from tfrobust.core.criteria import Misclassified, cross_entropy, label_cross_entropy
-from tfrobust.core.distances import per_image
 from tfrobust.errors import InputError
+from tfrobust.training.draws import drawn_part
 
 
 def hardness(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -44,8 +44,9 @@ class Perturber(ABC):
     Args:
         epsilon: size of the perturbations, above 0, in the unit that the subclass tells.
         steps: how many gradients are taken, at least 1.
-        share: probability of an image to be perturbed, above 0 and at most 1. The attack computes
-            all images of a batch in any case.
+        share: of the images of a batch that are perturbed, above 0 and at most 1. They are drawn
+            anew for each batch, one of each group of neighbours (see `drawn_part`), at least one
+            of each device. The attack computes these alone.
 
     Raises:
         InputError: an argument is outside its range.
@@ -74,15 +75,17 @@ class Perturber(ABC):
             images: float (B, H, W, C) in [0, 1].
             labels: int32 (B,); or (B, K) from 0 to 1, of labels that may hold together.
             draws: float (B, n), uniform in [0, 1), n being `draws_per_image`. The first column
-                decides whether the image is perturbed, the rest is for a random start.
+                decides which images are perturbed, the rest is for a random start.
 
         Returns:
             The perturbed batch, in the shape and dtype of the images. No gradient flows through.
         """
-        perturbed = self._perturb(model, images, labels, draws[:, 1:])
-        if self.share < 1:
-            perturbed = tf.where(per_image(draws[:, 0] < self.share), perturbed, images)
-        return tf.stop_gradient(perturbed)
+        if self.share == 1:
+            return tf.stop_gradient(self._perturb(model, images, labels, draws[:, 1:]))
+        places, _ = drawn_part(draws[:, 0], self.share)
+        drawn = (tf.gather(one, places) for one in (images, labels, draws[:, 1:]))
+        perturbed = tf.stop_gradient(self._perturb(model, *drawn))
+        return tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], perturbed)
 
     def draws_per_image(self, shape: Sequence[int]) -> int:
         """How many random numbers an image of shape (H, W, C) needs."""
