@@ -68,6 +68,8 @@ def test_rivals_by_hand() -> None:
     towards = EXACT[ROWS, rivals[:, 1]]
     margin = Misclassified().rival_margin(LOGITS, CLASSES, rivals[:, 1])
     np.testing.assert_allclose(margin, OWN - towards, atol=1e-6)
+    beyond = BelowChance().rival_margin(LOGITS, CLASSES, rivals[:, 1])
+    np.testing.assert_allclose(beyond, margin + np.log(LOGITS.shape[1] - 1) / 2, rtol=1e-6)
     margin = TargetClass(1).rival_margin(LOGITS, CLASSES, rivals[:, 1])
     np.testing.assert_allclose(margin, towards - OWN, atol=1e-6)
 

@@ -109,8 +109,20 @@ class BelowChance(Criterion):
 
     def margin(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """The log odds of y over those of a guess: f_y − logsumexp of the others + log(K − 1)."""
-        rivals = tf.math.log(tf.cast(tf.shape(logits)[-1] - 1, logits.dtype))
-        return log_odds(logits, classes) + rivals
+        return log_odds(logits, classes) + self._others(logits)
+
+    def rival_margin(self, logits: tf.Tensor, classes: tf.Tensor, rivals: tf.Tensor) -> tf.Tensor:
+        """f_y − f_rival + ½·log(K − 1).
+
+        The whole logarithm would be needed if the rival had all of the others' probability, none
+        if they shared it alike. Most minima lie in between.
+        """
+        return super().rival_margin(logits, classes, rivals) + 0.5 * self._others(logits)
+
+    @staticmethod
+    def _others(logits: tf.Tensor) -> tf.Tensor:
+        """log(K − 1)."""
+        return tf.math.log(tf.cast(tf.shape(logits)[-1] - 1, logits.dtype))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
