@@ -137,8 +137,11 @@ def measure(flags: argparse.Namespace) -> None:
         if network not in scenarios:
             made = attackbench_networks.scenario(network, flags.data_dir)
             told = stored()["networks"].get(network, made.facts)
-            if told["images"] != made.facts["images"]:
-                sys.exit(f"expected {network}'s images of {RESULTS}, got others: remove its rows")
+            if any(told[fact] != made.facts[fact] for fact in ("images", "weights")):
+                sys.exit(
+                    f"expected the images and the weights of {RESULTS} for {network}, got others: "
+                    "remove its rows and facts, or its folder in runs/attackbench"
+                )
             function = TorchFunction(made.twin)
             classifier = as_classifier(function)
             classifier.check(np.ascontiguousarray(made.images.transpose(0, 2, 3, 1)))

@@ -98,7 +98,7 @@ class Scenario:
     facts: dict[str, Any]
 
 
-def _published() -> tuple[nn.Module, Callable[[np.ndarray], Any]]:
+def _published() -> tuple[attackbench_twin.Twin, Callable[[np.ndarray], Any]]:
     network = published.load(PUBLISHED)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "classifier.onnx"
@@ -106,12 +106,12 @@ def _published() -> tuple[nn.Module, Callable[[np.ndarray], Any]]:
         return attackbench_twin.Twin(path), as_classifier(network)
 
 
-def _shipped(name: str) -> tuple[nn.Module, Callable[[np.ndarray], Any]]:
+def _shipped(name: str) -> tuple[attackbench_twin.Twin, Callable[[np.ndarray], Any]]:
     twin = attackbench_twin.Twin(ROOT / "saved_models" / name / "1" / "classifier.onnx")
     return twin, as_classifier(tfrobust.load(ROOT / "saved_models" / name / "1"))
 
 
-def _plain() -> tuple[nn.Module, Callable[[np.ndarray], Any]]:
+def _plain() -> tuple[attackbench_twin.Twin, Callable[[np.ndarray], Any]]:
     """The embedded set's plain twin, trained once by its recipe."""
     from tfrobust.runs import recipes, stages
 
@@ -144,7 +144,9 @@ FIRST = {"fashion_mnist_mini": 1000, "cifar10": 5000}
 IMAGES = {"fashion_mnist_mini": 16, "cifar10": 8}
 
 
-def twins(name: str, images: np.ndarray) -> tuple[nn.Module, Callable[[np.ndarray], Any], float]:
+def twins(
+    name: str, images: np.ndarray
+) -> tuple[attackbench_twin.Twin, Callable[[np.ndarray], Any], float]:
     """A network in PyTorch, itself, and how far apart their logits are, of the largest.
 
     Args:
@@ -187,5 +189,6 @@ def scenario(name: str, data_dir: Path) -> Scenario:
         "images": (FIRST[data] + rows).tolist(),
         "twin_apart": float(f"{apart:.2g}"),
         "mask": mask and mask.__name__.lower(),
+        "weights": twin.weights,
     }
     return Scenario(Counted(network), channels_first[rows], labels[rows].astype(np.int64), facts)

@@ -5,6 +5,7 @@ the batch normalisation's factors are. Attacks of PyTorch's libraries then meet 
 shipped.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,11 +131,16 @@ class Twin(nn.Module):
 
     Raises:
         KeyError: it has an operation that is not here.
+
+    Attributes:
+        weights: a hash of them, which tells one training from another.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         graph = onnx.load(str(path)).graph
+        held = b"".join(numpy_helper.to_array(one).tobytes() for one in graph.initializer)
+        self.weights = hashlib.sha256(held).hexdigest()[:12]
         self.input = graph.input[0].name
         self.known = {
             one.name: torch.from_numpy(np.array(numpy_helper.to_array(one)))
