@@ -135,7 +135,12 @@ def test_a_drawn_part_of_the_images_is_perturbed_as_if_it_were_alone(name: str) 
     draws = np.random.default_rng(0).random((len(images), columns), np.float32)
     # One of each two neighbours: the second where the draw of the first is above a half.
     chosen = np.arange(0, len(images), 2) + (draws[::2, 0] >= 0.5)
-    moved = perturber(model, images, labels, tf.constant(draws)).numpy()
+    given = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        found = perturber(model, given, labels, tf.constant(draws))
+    assert tape.gradient(found, given) is None
+    moved = found.numpy()
     others = np.setdiff1d(np.arange(len(images)), chosen)
     assert np.array_equal(moved[others], images[others])
     perturber.share = 1.0

@@ -80,12 +80,14 @@ class Perturber(ABC):
         Returns:
             The perturbed batch, in the shape and dtype of the images. No gradient flows through.
         """
+        start = draws[:, 1:]
         if self.share == 1:
-            return tf.stop_gradient(self._perturb(model, images, labels, draws[:, 1:]))
+            return tf.stop_gradient(self._perturb(model, images, labels, start))
         places, _ = drawn_part(draws[:, 0], self.share)
-        drawn = (tf.gather(one, places) for one in (images, labels, draws[:, 1:]))
-        perturbed = tf.stop_gradient(self._perturb(model, *drawn))
-        return tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], perturbed)
+        drawn = (tf.gather(one, places) for one in (images, labels, start))
+        perturbed = self._perturb(model, *drawn)
+        whole = tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], perturbed)
+        return tf.stop_gradient(whole)
 
     def draws_per_image(self, shape: Sequence[int]) -> int:
         """How many random numbers an image of shape (H, W, C) needs."""
