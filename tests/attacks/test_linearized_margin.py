@@ -74,7 +74,7 @@ def step(bounds, best: tf.Tensor, margin: np.ndarray = MARGIN, kept: float = 0.0
         tf.constant(DELTA),
         tf.constant(VELOCITY),
         tf.constant(MEAN),
-        tf.constant([1.02, 1.1]),
+        tf.constant([1.3, 1.1]),
         tf.constant([0, -1]),
         tf.constant([0.0, 0.0]),
         # The last planes hold nothing back.
@@ -87,7 +87,9 @@ def step(bounds, best: tf.Tensor, margin: np.ndarray = MARGIN, kept: float = 0.0
 @pytest.mark.parametrize("kept", [0.0, 0.5])
 def test_a_step_without_bounds(kept: float) -> None:
     found = step(None, tf.constant([np.inf, 0.1]), kept=kept)
-    for row, (overshoot, farthest) in enumerate([(1.02 * 1.15, 0.5), (1.02, 0.1)]):
+    # The first has found nothing: it aims farther, and holds the less to planes that recede.
+    steps = [(1.3 * 1.15, 0.5, 0.5 * (1.02 / 1.3) ** 2), (1.02, 0.1, 0.5)]
+    for row, (overshoot, farthest, pull) in enumerate(steps):
         delta, velocity, mean, gradient = (
             values[row].ravel().astype(np.float64) for values in (DELTA, VELOCITY, MEAN, GRADIENT)
         )
@@ -98,7 +100,7 @@ def test_a_step_without_bounds(kept: float) -> None:
         reach = plane @ delta - MARGIN[row]
         nearest = reach / steepness * plane
         across = -MARGIN[row] / steepness * plane
-        along = 0.5 * velocity + 0.5 * (nearest - delta - across)
+        along = 0.5 * velocity + pull * (nearest - delta - across)
         along -= along @ plane / steepness * plane
         moved = delta + across + along + (overshoot - 1) * nearest
         # No step ends farther than RMSE 0.5, or than what is known.
@@ -144,6 +146,40 @@ def test_a_step_at_a_fold(claimed: float, goes_to: list[float]) -> None:
     np.testing.assert_allclose(found.velocity.numpy().ravel(), along, atol=1e-6)
     # Candidates are compared by their planes, not by edges.
     np.testing.assert_allclose(found.distance, 0.26 / np.sqrt(6), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("steepest", "left", "steps", "within"),
+    # The least scale of a value, what is left of the margin's parts, gradients, and how near the
+    # smallest perturbation they come: by as much as they did when this was written, and a third.
+    [(0.005, 0.1, 24, 1.13), (0.005, 0.1, 60, 1.034), (0.01, 0.5, 24, 1.06)],
+)
+def test_planes_that_recede(steepest: float, left: float, steps: int, within: float) -> None:
+    # Each value's part of the margin falls ever more slowly, so each plane claims to be nearer than
+    # it is, and the steep parts hide the others. A full pull never met the criterion here.
+    scales = np.geomspace(steepest, 0.3, 12)
+
+    def margin(moved: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.exp(-moved / scales.astype(np.float32)), axis=-1) - left
+
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        first = margin(tf.reshape(images, (-1, 12)) - 0.5)
+        return tf.stack([first, tf.zeros_like(first)], axis=-1)
+
+    smallest = minimize(
+        lambda delta: delta @ delta,
+        np.full(12, 0.1),
+        jac=lambda delta: 2 * delta,
+        constraints={"type": "ineq", "fun": lambda delta: left - np.exp(-delta / scales).sum()},
+        method="SLSQP",
+        options={"maxiter": 1000},
+        tol=1e-12,
+    )
+    assert smallest.success
+    image = np.full((1, 2, 3, 2), 0.5, np.float32)
+    attack = LinearizedMargin(steps=steps, rivals=1)
+    found = attack(Classifier(logits, name="receding"), image, np.array([0]))
+    assert found.rmse[0] <= within * np.sqrt(np.mean(smallest.x**2))
 
 
 def test_the_nearest_point_of_the_plane_within_bounds() -> None:

@@ -6,7 +6,8 @@ the clean image, as FAB does (arXiv 1907.02044), the second part with momentum. 
 the cross-entropy, this does not depend on how confident the network is. Boundaries of ReLU
 networks are folded, and one gradient describes one face only. So where the plane of this visit and
 that of the last one meet in an edge that is nearest, the step goes towards the edge. And in the
-last third the plane is that of a running mean of gradients, and the pull along it fades.
+last third the plane is that of a running mean of gradients, and the pull along it fades. As long
+as nothing was found it fades too: each visit that falls short says that the plane recedes.
 
 Nobody can tell from the clean image which rival class lies nearest. So several candidates begin
 with a few visits each. Then every visit goes, for each image by itself, to the candidate whose
@@ -33,7 +34,8 @@ from tfrobust.core.distances import clip, per_image, rmse
 
 # Aim a little beyond the boundary, or the search ends just before it.
 OVERSHOOT = 1.02
-# While the criterion was never met, aim farther beyond at each visit: some planes recede.
+# While the criterion was never met, aim farther beyond at each visit: some planes recede. The pull
+# along such a plane takes back more than the step across it gained, so it fades with the square.
 BOLDER = 1.15
 # Share of the way to the plane's nearest point, and how much of the last step is added.
 PULL, MOMENTUM = 0.5, 0.5
@@ -173,8 +175,8 @@ class LinearizedMargin(GradientWalk):
         Args:
             here: what was seen where the candidate stands.
             state: where it stands.
-            scheduled: float32 scalars: "pull", the share of the way along the plane, and "kept",
-                how much of the mean gradient is kept at most.
+            scheduled: float32 scalars: "pull", the share of the way along the plane once the
+                criterion was met, and "kept", how much of the mean gradient is kept at most.
         """
         margin, gradient, delta = here.value, here.gradient, state.delta
         # Gradients that agree with those before need no mean.
@@ -196,10 +198,11 @@ class LinearizedMargin(GradientWalk):
         folded &= dot(state.mean, delta) - state.reach <= margin
         folded &= rmse(edge) < NEAR * distance
         nearest = tf.where(per_image(folded), edge, nearest)
-        along = scheduled["pull"] * (nearest - delta - across)
+        found = tf.math.is_finite(here.best.size)
+        trust = tf.where(found, 1.0, (OVERSHOOT / state.overshoot) ** 2)
+        along = per_image(scheduled["pull"] * trust) * (nearest - delta - across)
         velocity = tf.where(per_image(folded), STRONGER * along, MOMENTUM * state.velocity + along)
         velocity -= per_image(dot(gradient, velocity) / steepness) * gradient
-        found = tf.math.is_finite(here.best.size)
         overshoot = tf.where(found, OVERSHOOT, state.overshoot * BOLDER)
         beyond = per_image((overshoot - 1.0) * reach / steepness) * gradient
         delta += across + velocity + beyond
