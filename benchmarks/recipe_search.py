@@ -129,6 +129,15 @@ def is_done(rows: dict[str, Any], name: str, flags: argparse.Namespace) -> bool:
     return {key: rows.get(name, {}).get(key) for key in wanted} == wanted
 
 
+def stored(flags: argparse.Namespace) -> dict[str, Any]:
+    """What is in the results by now, with a place for the rows of this time."""
+    results = {"command": command(flags), "held_out": HELD_OUT, "step_seconds": {}, "recipes": {}}
+    if flags.output.exists():
+        results |= json.loads(flags.output.read_text())
+    results["recipes"].setdefault(f"{flags.minutes:g}", {})
+    return results
+
+
 def _told(value: Any) -> Any:
     """A value of a recipe, without the folder that this clone is in."""
     return value.replace(f"{ROOT}{os.sep}", "") if isinstance(value, str) else value
@@ -265,16 +274,13 @@ def main() -> None:
         flags.output = RESULTS.with_stem(f"{RESULTS.stem}{of_data}")
     import turns
 
-    results: dict[str, Any] = {"command": command(flags), "held_out": HELD_OUT, "step_seconds": {}}
-    results["recipes"] = {}
-    if flags.output.exists():
-        results |= json.loads(flags.output.read_text())
     if str(TEACHER) in str([RECIPES[name] for name in names]):
         make_teacher(flags.reference)
     if flags.measure_steps:
         names = [name for name in names if name in FAIR] or names
         measured = in_turns(names, source_of(flags), flags)
         on = turns.machine()
+        results = stored(flags)
         for name, seconds in measured.items():
             results["step_seconds"][name] = {"seconds": seconds, **about(name, flags), **on}
         turns.write(flags.output, results)
@@ -282,7 +288,8 @@ def main() -> None:
         return
     if importlib.util.find_spec("ray") is None:
         parser.error('expected Ray: pip install "tfrobust[ray]"')
-    rows = results["recipes"].setdefault(f"{flags.minutes:g}", {})
+    results = stored(flags)
+    rows = results["recipes"][f"{flags.minutes:g}"]
     wanted = [name for name in names if not is_done(rows, name, flags)]
     # A step of other settings takes another time.
     seconds_of = {
@@ -292,12 +299,14 @@ def main() -> None:
     }
 
     def keep(name: str, row: dict[str, Any]) -> None:
+        latest = stored(flags)  # another search may have written since
+        rows = latest["recipes"][f"{flags.minutes:g}"]
         rows[name] = row
-        turns.write(flags.output, results)
+        turns.write(flags.output, latest)
         print(table(rows), file=sys.stderr)
 
     failed = tune_all(wanted, flags, seconds_of, keep) if wanted else []
-    print(tables(results["recipes"]))
+    print(tables(stored(flags)["recipes"]))
     print(f"written: {flags.output}")
     if failed:
         sys.exit("\n".join(failed))
