@@ -139,7 +139,8 @@ class Twin(nn.Module):
     def __init__(self, path: Path) -> None:
         super().__init__()
         graph = onnx.load(str(path)).graph
-        held = b"".join(numpy_helper.to_array(one).tobytes() for one in graph.initializer)
+        # Sorted, as conversions of one network order them in any way.
+        held = b"".join(sorted(numpy_helper.to_array(one).tobytes() for one in graph.initializer))
         self.weights = hashlib.sha256(held).hexdigest()[:12]
         self.input = graph.input[0].name
         self.known = {
