@@ -14,7 +14,6 @@ from tfrobust.core.door import as_whole
 from tfrobust.core.gradients import input_gradient
 from tfrobust.explanations.adversarial import explain
 from tfrobust.explanations.walks import walk_graph
-from tfrobust.exporting import rounding
 from tfrobust.exporting.forms import Faults, Outputs, Signature, ask
 from tfrobust.exporting.questions import question
 from tfrobust.exporting.signatures import explainer
@@ -23,8 +22,8 @@ RHO = 0.1
 # The walk ends at rho, or at the image where it has no gradient. The rest is rounding.
 MOST_OF_RHO = 1.001
 # Gradients are compared at so many perturbations of up to RHO, and may differ by so much of their
-# size: those of any network, and of one that rounding moves far.
-DELTAS, GRADIENT_TOLERANCE, MOST_GRADIENT_TOLERANCE = 8, 1e-3, 3e-2
+# size.
+DELTAS, GRADIENT_TOLERANCE = 8, 1e-3
 # With more weights than these it takes long to compile a network, and to walk, as a form does to
 # give a gradient. Then the gradients are compared that are given with the two explanations, where
 # they end, and Keras is compiled only if a form's explanations differ from Keras'.
@@ -53,10 +52,9 @@ def compare(
         answers = _at_perturbations(network, images, explainers)
     figures: dict[str, Any] = {}
     for name, outputs in answers.items():
-        relative, tolerance = _gradient_error(network, outputs)
+        relative = _gradient_error(network, outputs)
         figures[f"gradient_{name}"] = relative
-        figures["gradient_tolerance"] = max(tolerance, figures.get("gradient_tolerance", 0.0))
-        if not relative <= tolerance:
+        if not relative <= GRADIENT_TOLERANCE:
             faults.append((name, f"gradients of {name} are {relative:.2g} of their size apart"))
     return {**figures, **explanations}, faults
 
@@ -111,36 +109,17 @@ def _at_perturbations(
     return ask(explainers, inputs)
 
 
-def _gradient_error(network: keras.Model, outputs: Outputs) -> tuple[float, float]:
-    """How far a form's gradients are from Keras', in parts of their size; the largest.
-
-    Returns:
-        The largest, and how large it may be.
-    """
-    images, targets = outputs["explanation"], outputs["target"]
-
-    def gradients(images: np.ndarray) -> np.ndarray:
-        there = tf.constant(images)
-        asked = question(as_whole(network), there, tf.constant(targets[: len(images)]))
-        _, gradient = input_gradient(
-            asked.logits_of, there, lambda logits: -cross_entropy(logits, asked.target)
-        )
-        return gradient.numpy().astype(np.float64)
-
-    expected = gradients(images)
-
-    def apart(answer: np.ndarray) -> float:
-        error = _norms(answer - expected[: len(answer)])
-        # A gradient below 1e-20 is too small for float32 to say anything about relatively.
-        return float((error / np.maximum(_norms(expected[: len(answer)]), 1e-20)).max())
-
-    tolerance = rounding.allowed(
-        GRADIENT_TOLERANCE,
-        MOST_GRADIENT_TOLERANCE,
-        lambda near: apart(gradients(near)),
-        images,
+def _gradient_error(network: keras.Model, outputs: Outputs) -> float:
+    """How far a form's gradients are from Keras', in parts of their size; the largest."""
+    explanation = tf.constant(outputs["explanation"])
+    asked = question(as_whole(network), explanation, tf.constant(outputs["target"]))
+    _, gradient = input_gradient(
+        asked.logits_of, explanation, lambda logits: -cross_entropy(logits, asked.target)
     )
-    return apart(outputs["gradient"]), tolerance
+    expected = gradient.numpy().astype(np.float64)
+    error = _norms(outputs["gradient"] - expected)
+    # A gradient below 1e-20 is too small for float32 to say anything about relatively.
+    return float((error / np.maximum(_norms(expected), 1e-20)).max())
 
 
 def _compare_walks(

@@ -11,11 +11,9 @@ from tfrobust.core.door import as_whole
 from tfrobust.core.outputs import Thresholds, logit
 from tfrobust.core.temperature import at_temperature
 from tfrobust.datasets.pictures import encode_png
-from tfrobust.exporting import rounding
 from tfrobust.exporting.forms import Faults, Signature
 
-# In parts of the largest logit: what is allowed to any network, and to one that rounding moves far.
-TOLERANCE, MOST_TOLERANCE = 1e-5, 1e-3
+TOLERANCE = 1e-5
 BATCHES = (1, 3, 32)
 PICTURES = 3
 
@@ -60,12 +58,7 @@ def compare(
         answers += [("predict_bytes", form({"encoded": files}), logits) for form in picture_readers]
 
     largest_logit = float(np.abs(expected).max())
-    scale = max(1.0, largest_logit)
-
-    def moved(near: np.ndarray) -> float:
-        return float(np.abs(np.asarray(classifier(near)) - expected[: len(near)]).max())
-
-    tolerance = rounding.allowed(TOLERANCE * scale, MOST_TOLERANCE * scale, moved, images)
+    tolerance = TOLERANCE * max(1.0, largest_logit)
     apart = dict.fromkeys([*classifiers, "saved_model_cli", "predict_bytes"], 0.0)
     faults: Faults = []
     for name, outputs, logits in answers:

@@ -33,9 +33,7 @@ class Parity:
         images: number of images compared, in batches of 1, 3, 32 and all.
         random_images: whether the images were noise, as no real ones were given.
         largest_logit: the largest absolute logit of the Keras network.
-        tolerance: the largest absolute difference of logits that is allowed: three times what the
-            logits change by when pixels move by 2⁻²⁴, but at least 1e-5 and at most 1e-3 of
-            max(1, largest |logit|).
+        tolerance: the largest absolute difference of logits that is allowed.
         keras_file: the largest difference seen for network.keras, read back; 0 without the file.
         saved_model: the same for the SavedModel in Python.
         session: the same for the SavedModel in a Session.
@@ -44,11 +42,9 @@ class Parity:
         predict_bytes: the same for PNG files; 0 if the network takes no pictures.
         gradient_saved_model: the largest relative difference of an image's gradient, over 8
             perturbed images, or over two explanations if the network has more than a million
-            weights.
+            weights; at most 1e-3 is allowed.
         gradient_session: the same for the SavedModel in a Session.
         gradient_onnx: the same for onnxruntime; 0 without explainer.onnx.
-        gradient_tolerance: how large these may be: three times what rounding does, but at least
-            1e-3 and at most 3e-2.
         explain_keras: the largest RMSE between explanations of one image by Keras with and
             without compilation; infinite where XLA cannot compile the network. None for a network
             with more than a million weights whose forms all explain within 1e-4 of Keras: it is
@@ -76,7 +72,6 @@ class Parity:
     gradient_saved_model: float
     gradient_session: float
     gradient_onnx: float = 0.0
-    gradient_tolerance: float
     explain_keras: float | None
     explain_saved_model: float
     explain_session: float
@@ -126,9 +121,8 @@ def check(
 
     Raises:
         ParityError: a form differs by more than is allowed: 1e-5·max(1, largest |logit|) for
-            logits and 1e-3 relatively for gradients, or more where rounding moves the network
-            itself by more; 1e-4 RMSE for stable explanations. Or another output contradicts the
-            logits.
+            logits, 1e-3 relatively for gradients, 1e-4 RMSE for stable explanations. Or another
+            output contradicts the logits.
     """
     random_images = images is None
     if images is None:
