@@ -156,7 +156,7 @@ def test_a_step_at_a_fold(claimed: float, goes_to: list[float]) -> None:
 )
 def test_planes_that_recede(steepest: float, left: float, steps: int, within: float) -> None:
     # Each value's part of the margin falls ever more slowly, so each plane claims to be nearer than
-    # it is, and the steep parts hide the others. A full pull never met the criterion here.
+    # it is, and the steep parts hide the others. A full pull meets the criterion late, or never.
     scales = np.geomspace(steepest, 0.3, 12)
 
     def margin(moved: tf.Tensor) -> tf.Tensor:
