@@ -45,6 +45,10 @@ def vision_transformer() -> keras.Model:
     return keras.Model(images, layers.Dense(10)(pooled))
 
 
+def depthwise_layers(network: keras.Model) -> int:
+    return sum(isinstance(one, layers.DepthwiseConv2D) for one in network._flatten_layers())
+
+
 NETWORKS = {
     "EfficientNetB0": application("EfficientNetB0", 32),
     "MobileNetV3Small": application("MobileNetV3Small", 32),
@@ -73,6 +77,10 @@ def test_a_large_network_is_exported_in_two_minutes(name: str, tmp_path: Path) -
     told = json.loads((version / "model_card.json").read_text())
     assert told["left_out"] == {"explainer.onnx": "not asked for"}
     assert told["parity"]["onnx"] <= told["parity"]["tolerance"]
+    # ConvNeXt's grouped convolutions are depthwise ones in what is served, and itself is kept.
+    assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
+    kept = keras.saving.load_model(version / "network.keras")
+    assert depthwise_layers(kept) == depthwise_layers(network)
 
 
 @pytest.mark.slow

@@ -167,6 +167,34 @@ def test_a_network_of_half_precision_in_full() -> None:
     np.testing.assert_array_equal(half.get_weights()[0], expected.get_weights()[0])
 
 
+def nested() -> keras.Model:
+    """Models inside, behind layers that compute: their inputs are made for what these give."""
+    images = keras.Input((8, 8, 1))
+    stem = keras.Sequential([layers.Conv2D(3, 3), layers.LayerNormalization()])
+    between = keras.Input((6, 6, 3), dtype=keras.config.dtype_policy().compute_dtype)
+    block = keras.Model(between, layers.Conv2D(2, 3)(between))
+    features = block(stem(layers.Rescaling(1 / 3)(images)))
+    return keras.Model(images, layers.Dense(3, dtype="float32")(layers.Flatten()(features)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_models_inside_take_images_in_full_precision_too(dtype: str) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = nested()
+    finally:
+        keras.config.set_dtype_policy(before)
+    expected = nested()
+    expected.set_weights(half.get_weights())
+    full = full_precision(half, dtype)
+    # float32 carries 6e-8 of values of about 1, and bfloat16 4e-3.
+    np.testing.assert_allclose(full(IMAGES), expected(IMAGES), atol=2e-6)
+    assert {
+        tensor.dtype for layer in full.layers for tensor in keras.tree.flatten(layer.input)
+    } == {dtype}
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_softplus_is_near_relu_and_has_a_second_derivative(kind: str) -> None:
     relu = CASES[kind]()

@@ -1,5 +1,6 @@
 """Networks that a configuration can name: Keras' own, files, functions; and what does not fit."""
 
+import collections
 import dataclasses
 from pathlib import Path
 
@@ -102,6 +103,14 @@ def test_a_network_of_keras_normalises_its_images_inside() -> None:
 def test_a_network_of_keras_leaves_its_own_preprocessing_out() -> None:
     kinds = [type(layer).__name__ for layer in named("keras:MobileNetV3Small").layers[:3]]
     assert kinds[:2] == ["InputLayer", "InputNormalization"] and "Rescaling" not in kinds
+
+
+def test_grouped_convolutions_become_depthwise_ones() -> None:
+    keras.utils.set_random_seed(1)
+    layers = named("keras:ConvNeXtTiny")._flatten_layers()
+    kinds = collections.Counter(type(layer).__name__ for layer in layers)
+    # 18 blocks of three stages of 3, one of 9; a stem and three reductions are full convolutions.
+    assert (kinds["DepthwiseConv2D"], kinds["Conv2D"]) == (18, 4)
 
 
 def test_a_file_goes_on_from_its_weights(here: Path) -> None:

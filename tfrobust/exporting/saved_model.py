@@ -33,6 +33,7 @@ from tfrobust.exporting.arguments import (
 from tfrobust.exporting.forms import FILES, keras_file
 from tfrobust.exporting.parity import ParityError
 from tfrobust.exporting.signatures import signatures_of
+from tfrobust.models.depthwise_convolution import depthwise
 
 
 def export(
@@ -63,7 +64,8 @@ def export(
     The SavedModel is always there. Another form is left out where it cannot be made, or gives
     other answers: ONNX has no form for some layers, and a layer of one's own may not be readable
     from a Keras file. A warning and the card tell which form it is and why. A network that
-    computes in half precision is exported in float32.
+    computes in half precision is exported in float32. Convolutions of one group for each channel
+    are written as depthwise ones (`models.depthwise`), but in network.keras.
 
     Args:
         network: a Keras classifier of images (B, H, W, C) in [0, 1] that ends in logits or in a
@@ -112,6 +114,7 @@ def export(
     if reference_images is not None:
         images = checked_images(reference_images, classifier, at_least_one=True)
     network = in_full_precision(network)
+    served = depthwise(network)
     check_card(recipe, figures, names, name or str(directory), provenance)
     if picture is not None and not picture.is_file():
         raise InputError(f"expected a picture at {picture}, there is none")
@@ -120,11 +123,12 @@ def export(
     several = classifier.thresholds
     with versions.staging(directory) as folder:
         with deferred() as look:
-            signatures = _write_saved_model(network, folder, names, bits, fit, divisor)
+            signatures = _write_saved_model(served, folder, names, bits, fit, divisor)
             look()
             for form, file in FILES.items():
                 if file not in left_out:
-                    _write_form(form, network, folder / file, names, left_out, divisor)
+                    one = network if file == KERAS_FILE else served
+                    _write_form(form, one, folder / file, names, left_out, divisor)
                     look()
             compared = _compared(network, folder, names, images, left_out, divisor)
             content = card.build(
@@ -182,11 +186,13 @@ def rehearse(
     _, network = checked_network(network, None)
     names = checked_names(class_names, network.output_shape[-1])
     network = in_full_precision(network)
+    served = depthwise(network)
     left_out: dict[str, str] = {}
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        _write_saved_model(network, Path(temporary), names, bits)
+        _write_saved_model(served, Path(temporary), names, bits)
         for form, file in FILES.items():
-            _write_form(form, network, Path(temporary) / file, names, left_out)
+            one = network if file == KERAS_FILE else served
+            _write_form(form, one, Path(temporary) / file, names, left_out)
         if KERAS_FILE not in left_out:
             try:
                 keras_file(Path(temporary))

@@ -2,6 +2,7 @@ from . import published as published
 from .attention import AttentionPooling as AttentionPooling
 from .convert import half_huber as half_huber
 from .convert import logits_network as logits_network
+from .depthwise_convolution import depthwise as depthwise
 from .dropped_branch import ShakeDrop as ShakeDrop
 from .dropped_branch import StochasticDepth as StochasticDepth
 from .lipschitz import lipschitz_network as lipschitz_network

@@ -1,5 +1,6 @@
 """Converts a network into another with the same weights: with a smooth ReLU, or in float32."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -164,12 +165,25 @@ def full_precision(network: keras.Model, dtype: str = FULL) -> keras.Model:
         A new model of the same kind with copies of the weights.
     """
 
+    def input_of(tensor: keras.KerasTensor) -> keras.KerasTensor:
+        floats = keras.backend.is_float_dtype(tensor.dtype)
+        return keras.Input(
+            batch_shape=tensor.shape, dtype=dtype if floats else tensor.dtype, name=tensor.name
+        )
+
+    @functools.cache
     def exchanged(operation: keras.Operation) -> keras.Operation:
+        if isinstance(operation, keras.Model) and has_graph(operation):
+            # A model inside another casts what it is given to what its inputs were made for.
+            sequential = isinstance(operation, keras.Sequential)
+            given = operation.inputs[0] if sequential else operation.input
+            inputs = keras.tree.map_structure(input_of, given)
+            return keras.models.clone_model(operation, inputs, clone_function=exchanged)
         if not isinstance(operation, keras.layers.Layer):
             return operation
         return type(operation).from_config({**operation.get_config(), "dtype": dtype})
 
-    twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
+    twin = exchanged(network)
     give_weights(twin, network.get_weights())
     return twin
 

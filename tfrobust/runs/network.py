@@ -16,6 +16,7 @@ from tfrobust.datasets import DatasetInfo
 from tfrobust.errors import InputError
 from tfrobust.models import lipschitz_network, resnet_cifar, resnet_imagenet
 from tfrobust.models.convert import RELU, SMOOTH, Smoothed, smoothed
+from tfrobust.models.depthwise_convolution import depthwise
 from tfrobust.models.head import with_classes
 from tfrobust.models.names import ARCHITECTURES
 from tfrobust.runs.applications import FIELD, application
@@ -55,7 +56,7 @@ def make(config: NetworkConfig, info: DatasetInfo, *, precision: str = "float32"
             network = _from_file(config.architecture, precision)
     classifier = (as_whole if info.multi_label else as_classifier)(network)
     taken, classes = classifier.image_shape, classifier.num_classes
-    network = classifier.network
+    network = depthwise(classifier.network)
     if is_file and classes != info.num_classes:
         network = with_classes(network, info.num_classes)
         print(
