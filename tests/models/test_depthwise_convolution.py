@@ -52,6 +52,39 @@ def test_inside_other_models_and_beside_shared_layers() -> None:
     np.testing.assert_allclose(twin(IMAGES), grouped(IMAGES), atol=2e-5)
 
 
+def test_code_of_ones_own_stays_that_keras_could_not_read_back() -> None:
+    def steep(values: Any) -> Any:
+        return 2 * values
+
+    grouped = network(activation=steep)
+    grouped.compile("sgd", loss=lambda labels, logits: keras.ops.mean(logits))
+    grouped.added = layers.Dense(2)  # outside of the graph
+    grouped.added.build((None, 3))
+    twin = depthwise(grouped)
+    assert twin.get_layer("grouped").activation is steep
+    assert grouped.compiled and not twin.compiled
+    np.testing.assert_allclose(twin(IMAGES), grouped(IMAGES), atol=2e-5)
+
+
+def test_what_lora_added_stays() -> None:
+    grouped = network()
+    grouped.get_layer("grouped").enable_lora(1)
+    assert depthwise(grouped) is grouped
+
+
+def test_one_that_a_layer_does_not_use_is_left_unbuilt() -> None:
+    class Idle(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = layers.Conv2D(4, 3, groups=4)
+
+        def call(self, images: Any) -> Any:
+            return images
+
+    grouped = keras.Sequential([keras.Input((8, 8, 4)), Idle(), layers.Flatten()])
+    assert depthwise(grouped) is grouped
+
+
 def test_layers_keep_whether_they_are_trained_and_in_what_precision() -> None:
     grouped = network(dtype="mixed_bfloat16", trainable=False)
     layer = depthwise(grouped).get_layer("grouped")

@@ -1,6 +1,5 @@
 """Converts a network into another with the same weights: with a smooth ReLU, or in float32."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from tfrobust.core.layers import HalfHuberReLU, half_huber_relu
 from tfrobust.core.logits import has_graph
 from tfrobust.core.logits import logits_network as logits_network  # one of the converters
 from tfrobust.errors import InputError
+from tfrobust.models.copies import copied
 from tfrobust.models.weights import give_weights
 
 FULL = "float32"
@@ -139,7 +139,7 @@ def _exchanged(
         # A stranger's layer may not say how it was made, and serves both where both may be one.
         return operation if leave else type(operation).from_config(operation.get_config())
 
-    twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
+    twin = copied(network, exchanged)
     if not leave:
         for name, kind in left.items():
             if kind in (RELU, VARIANT):
@@ -171,19 +171,13 @@ def full_precision(network: keras.Model, dtype: str = FULL) -> keras.Model:
             batch_shape=tensor.shape, dtype=dtype if floats else tensor.dtype, name=tensor.name
         )
 
-    @functools.cache
     def exchanged(operation: keras.Operation) -> keras.Operation:
-        if isinstance(operation, keras.Model) and has_graph(operation):
-            # A model inside another casts what it is given to what its inputs were made for.
-            sequential = isinstance(operation, keras.Sequential)
-            given = operation.inputs[0] if sequential else operation.input
-            inputs = keras.tree.map_structure(input_of, given)
-            return keras.models.clone_model(operation, inputs, clone_function=exchanged)
         if not isinstance(operation, keras.layers.Layer):
             return operation
         return type(operation).from_config({**operation.get_config(), "dtype": dtype})
 
-    twin = exchanged(network)
+    # A model inside another casts what it is given to what its inputs were made for.
+    twin = copied(network, exchanged, input_of)
     give_weights(twin, network.get_weights())
     return twin
 

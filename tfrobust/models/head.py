@@ -6,6 +6,7 @@ import keras
 
 from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
+from tfrobust.models.copies import copied
 from tfrobust.models.weights import give_weights
 
 
@@ -41,7 +42,7 @@ def with_classes(network: keras.Model, num_classes: int) -> keras.Model:
             config[sizes[type(operation)]] = num_classes
         return type(operation).from_config(config)
 
-    twin = keras.models.clone_model(network, clone_function=exchanged, recursive=True)
+    twin = copied(network, exchanged)
     for ours, theirs in zip(parts(twin)[:-1], parts(network)[:-1], strict=True):
         give_weights(ours, theirs.get_weights())
     return twin
