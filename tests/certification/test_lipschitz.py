@@ -17,7 +17,7 @@ from tfrobust.certification import LipschitzCertificate, certify_lipschitz
 from tfrobust.certification.lipschitz_bound import Seen, growth_at, margins_growth
 from tfrobust.core.layers import HalfHuberReLU, InputNormalization, half_huber_relu
 from tfrobust.errors import InputError
-from tfrobust.models import MaxMin, SpaceToDepth, SpatialShift
+from tfrobust.models import MaxMin, SpaceToDepth, SpatialShift, depthwise
 from tfrobust.models.convert import full_precision
 
 SHAPE, COUNT = (6, 4, 2), 5
@@ -329,6 +329,17 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
 def test_what_is_not_known_is_refused_by_name(make: Callable[[], Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         certify_lipschitz(make(), IMAGES, [0, 1, 2, 0, 1])
+
+
+def test_a_depthwise_convolution_counts_as_the_grouped_one() -> None:
+    grouped = sequential(layers.Conv2D(4, 3, groups=2, strides=2, name="grouped"))
+    randomize(grouped, np.random.default_rng(3))
+    twin = depthwise(grouped)
+    assert isinstance(twin.get_layer("grouped"), layers.DepthwiseConv2D)
+    labels = np.argmax(grouped(IMAGES), axis=1)
+    ours, theirs = (certify_lipschitz(one, IMAGES, labels).l2 for one in (twin, grouped))
+    assert theirs.min() > 0
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)  # float32 logits
 
 
 def test_a_layer_made_of_a_known_one_may_be_another() -> None:

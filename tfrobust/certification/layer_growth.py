@@ -56,13 +56,23 @@ def _dense(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
 
 
 def _convolution(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
+    kernel = _weights(layer, layer.kernel)
+    return _grouped(layer, shapes, inputs, np.split(kernel, layer.groups, axis=-1))
+
+
+def _depthwise(layer: Any, shapes: Shapes, inputs: Sequence[Growth]) -> Growth:
+    kernel = _weights(layer, layer.kernel)  # (height, width, channels, outputs of each)
+    return _grouped(layer, shapes, inputs, list(np.moveaxis(kernel, 2, 0)[:, :, :, None]))
+
+
+def _grouped(
+    layer: Any, shapes: Shapes, inputs: Sequence[Growth], kernels: Sequence[np.ndarray]
+) -> Growth:
+    """Behind a convolution of groups of channels, by the kernel of each group."""
     (growth,) = inputs
-    kernel, offset = _weights(layer, layer.kernel), _bias(layer, shapes.after)
+    offset = _bias(layer, shapes.after)
     # Groups of channels do not meet, so the worst of them counts.
-    groups = [
-        growth.convolution(part, layer.strides, offset)
-        for part in np.split(kernel, layer.groups, axis=-1)
-    ]
+    groups = [growth.convolution(part, layer.strides, offset) for part in kernels]
     worst = Growth(
         max(part.lipschitz for part in groups),
         np.max([part.norm for part in groups], axis=0),
@@ -225,6 +235,7 @@ layers = keras.layers
 RULES: dict[type, Rule] = {
     layers.Dense: _dense,
     layers.Conv2D: _convolution,
+    layers.DepthwiseConv2D: _depthwise,
     layers.BatchNormalization: _batch_normalization,
     InputNormalization: _input_normalization,
     layers.Rescaling: _rescaling,

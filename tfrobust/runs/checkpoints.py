@@ -60,8 +60,8 @@ class Checkpoints:
             except (AssertionError, ValueError) as error:
                 raise InputError(
                     f"{path} holds another network than the configuration makes of this data "
-                    f"({reason_of(error)}). Did the data's classes change? Name another "
-                    "`run_dir`, or start anew with `fresh`"
+                    f"({reason_of(error)}). Did the data's classes change, or did an "
+                    "older tfrobust begin it? Name another `run_dir`, or start anew with `fresh`"
                 ) from None
             self.newest = Path(path)
             return step
