@@ -41,6 +41,12 @@ def functional() -> keras.Model:
     return ResidualGraph(images, second(first(images)))
 
 
+def parts_of(network: keras.Model) -> list[layers.Layer]:
+    inside = network._flatten_layers(include_self=False)
+    kinds = (keras.Model, layers.InputLayer)
+    return [part for part in inside if not isinstance(part, kinds)]
+
+
 @pytest.mark.parametrize("make", [sequential, functional])
 def test_a_model_inside_keeps_its_own_call(make: Callable[[], keras.Model]) -> None:
     images = keras.Input((8, 8, 4))
@@ -48,7 +54,9 @@ def test_a_model_inside_keeps_its_own_call(make: Callable[[], keras.Model]) -> N
     twin = depthwise(network)
     assert any(isinstance(part, layers.DepthwiseConv2D) for part in twin._flatten_layers())
     np.testing.assert_allclose(twin(IMAGES), network(IMAGES), atol=2e-5)
-    np.testing.assert_allclose(full_precision(network)(IMAGES), network(IMAGES), atol=2e-5)
+    whole = full_precision(network, "float64")
+    assert {part.compute_dtype for part in parts_of(whole)} == {"float64"}
+    np.testing.assert_allclose(whole(IMAGES), network(IMAGES), atol=2e-5)
     smooth = smoothed(network)
     assert len(smooth.exchanged) == 1
     # h lies between ReLU - 1/4 and ReLU.
