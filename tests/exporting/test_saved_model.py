@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 from marks import quick
+from networks import in_policy
 from picture_files import png, saved
 from PIL import Image
 
@@ -292,12 +293,7 @@ def test_an_onnx_file_that_answers_otherwise_is_left_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("policy", quick(["mixed_bfloat16", "mixed_float16"], "mixed_bfloat16"))
 def test_half_precision_is_exported_in_float32(tmp_path, without_gate, policy):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        network = small()
-    finally:
-        keras.config.set_dtype_policy(before)
+    network = in_policy(policy, small)
     full = small()
     full.set_weights(network.get_weights())
     version = export(network, tmp_path, class_names=CLASSES, forms=["classifier"])

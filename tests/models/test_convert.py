@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from networks import in_policy
 
 from tfrobust.core.layers import half_huber_relu
 from tfrobust.errors import InputError
@@ -150,12 +151,7 @@ def test_a_network_without_relus_is_left_as_it_is(last: keras.layers.Layer) -> N
 
 def test_a_network_of_half_precision_in_full() -> None:
     options = {"depth": 8, "width": 2, "num_classes": 3, "input_shape": (8, 8, 1)}
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        half = resnet_cifar(**options)
-    finally:
-        keras.config.set_dtype_policy(before)
+    half = in_policy("mixed_bfloat16", lambda: resnet_cifar(**options))
     expected = resnet_cifar(**options)
     expected.set_weights(half.get_weights())
     full = full_precision(half)
@@ -179,12 +175,7 @@ def nested() -> keras.Model:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_models_inside_take_images_in_full_precision_too(dtype: str) -> None:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        half = nested()
-    finally:
-        keras.config.set_dtype_policy(before)
+    half = in_policy("mixed_bfloat16", nested)
     expected = nested()
     expected.set_weights(half.get_weights())
     full = full_precision(half, dtype)
