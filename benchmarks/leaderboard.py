@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
+from answer_cost import answer_cost
+
+import tfrobust
 from tfrobust.core.files import write_atomically
+from tfrobust.models import resnet_cifar
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "cifar10.json"
@@ -69,18 +74,18 @@ def lines(folder: Path, results: Path) -> Iterator[str]:
     """All of saved_models/README.md."""
     found = cards(folder)
     yield FOLDER.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0]) + ABOUT
-    yield from tables(found, results)
+    yield from tables(folder, found, results)
 
 
 def page(folder: Path, results: Path) -> Iterator[str]:
     """All of docs/figures/leaderboard.md. The site has no page of a card to link to."""
     found = cards(folder)
     yield PAGE.format(first=next(iter(found), "fashion_mnist_mini").split("/")[0]) + ABOUT
-    for line in tables(found, results):
+    for line in tables(folder, found, results):
         yield re.sub(r"\[(\S+)\]\(\S+/MODEL_CARD.md\)", r"`\1`", line)
 
 
-def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
+def tables(folder: Path, found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
     """What both have in common."""
     measured, boxed, between = [], [], []
     for name, card in found.items():
@@ -101,8 +106,6 @@ def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
         boxed.append([
             link, *(area(robust[size], 3) for size in robust),
             f"{area(certified)}, {certified['images']} images, {certified['draws']} draws",
-            f"{figures['training seconds'] / 60:.0f} min, {figures['machine']}",
-            f"{sum(card['file_bytes'].values()) / 1e6:.1f} MB",
         ])  # fmt: skip
     yield "## Perturbed images may leave [0, 1], as in the paper\n"
     yield from table(
@@ -150,9 +153,46 @@ def tables(found: Mapping[str, dict[str, Any]], results: Path) -> Iterator[str]:
         "is of the first images, with Gaussian noise of standard deviation 0.25 and α 0.001\n"
         "(arXiv 1902.02918).\n"
     )
-    yield from table(
-        "| network | L2 0.25 | L2 0.5 | L2 1.0 | certified ARA | trained in | size |", boxed
+    yield from table("| network | L2 0.25 | L2 0.5 | L2 1.0 | certified ARA |", boxed)
+    yield (
+        "\n## Who trained them, and what they cost\n\nThe operations are the multiplications and "
+        "additions of an answer to one image, as TensorFlow\ncounts them; a mirrored network looks "
+        "at two. The numbers are those that it is made of.\n"
     )
+    yield from table(
+        "| network | trained by | on | in | numbers | operations | files |",
+        [*(costs(folder, name, card) for name, card in found.items()), published_costs()],
+    )
+
+
+def costs(folder: Path, name: str, card: Mapping[str, Any]) -> list[str]:
+    """A shipped network's row: who trained it, on what, in what time, and what it costs."""
+    figures = card["figures"]
+    return [
+        f"[{name}]({name}/MODEL_CARD.md)", "tfrobust", card["provenance"].split(":")[0],
+        f"{figures['training seconds'] / 60:.0f} min, {figures['machine']}",
+        *counted(tfrobust.load(folder / name)),
+        f"{sum(card['file_bytes'].values()) / 1e6:.1f} MB",
+    ]  # fmt: skip
+
+
+def published_costs() -> list[str]:
+    """The row of the published network, counted on an untrained one of its shape."""
+    counts = counted(resnet_cifar(depth=44, num_classes=10))
+    return [
+        "published ResNet-44",
+        "Woods, Chen and Teuscher",
+        "CIFAR-10",
+        "200 epochs",
+        *counts,
+        "",
+    ]
+
+
+def counted(network: keras.Model) -> tuple[str, str]:
+    """How many numbers and operations, in thousands and millions."""
+    cost = answer_cost(network)
+    return f"{cost.parameters / 1e3:.0f} thousand", f"{cost.operations / 1e6:.0f} million"
 
 
 def main() -> None:

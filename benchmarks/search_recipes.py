@@ -102,6 +102,7 @@ FAIR: dict[str, dict[str, Any]] = {
     },
     "attack of 1 step, Muon": {**ATTACK, **MUON},
     "norm, finite differences, Muon": {**BASE, **NORM, **FINITE, **MUON},
+    "penalty, quick ψ, Muon": {**BASE, **QUICK, **MUON},
     "attack of 1 step, taught by the published network": {
         **ATTACK, "soft_labels.teacher": str(TEACHER),
     },

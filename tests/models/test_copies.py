@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tfrobust.models import depthwise
+from tfrobust.errors import InputError
+from tfrobust.models import depthwise, mirrored
 from tfrobust.models.convert import full_precision, smoothed
+from tfrobust.models.copies import duplicate
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 4)).astype(np.float32)
 
@@ -62,3 +64,47 @@ def test_a_model_inside_keeps_its_own_call(make: Callable[[], keras.Model]) -> N
     # h lies between ReLU - 1/4 and ReLU.
     difference = np.asarray(network(IMAGES)) - np.asarray(smooth.network(IMAGES))
     assert difference.min() > -2e-5 and difference.max() < 0.25 + 2e-5
+
+
+def own_loss(labels: Any, logits: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def pooled() -> keras.Model:
+    """Compiled with a loss that Keras does not know by a name."""
+    images = keras.Input((8, 8, 4))
+    features = layers.GlobalAveragePooling2D()(functional()(images))
+    network = keras.Model(images, layers.Dense(3)(features), name="pooled")
+    network.compile("sgd", loss=own_loss)
+    return network
+
+
+def test_a_copy_shares_nothing_and_the_loss_is_of_the_network_alone() -> None:
+    network = pooled()
+    twin = duplicate(network)
+    np.testing.assert_array_equal(twin(IMAGES), network(IMAGES))
+    twin.set_weights([np.zeros_like(weight) for weight in twin.get_weights()])
+    assert np.abs(network(IMAGES)).max() > 0 and network.compiled and not twin.compiled
+    both = [network(IMAGES), network(IMAGES[:, :, ::-1])]
+    # Logits of size 1, summed in another order in float32.
+    np.testing.assert_allclose(mirrored(network)(IMAGES), np.mean(both, axis=0), atol=1e-5)
+
+
+def test_a_layer_that_does_not_say_how_it_was_made_is_named() -> None:
+    class Scaled(layers.Layer):
+        def __init__(self, factor: np.ndarray, **options: Any) -> None:
+            super().__init__(**options)
+            self.factor = factor
+
+        def call(self, images: Any) -> Any:
+            return images * self.factor
+
+        def get_config(self) -> dict[str, Any]:
+            return super().get_config()
+
+    images = keras.Input((8, 8, 4))
+    scaled = Scaled(np.ones(4, np.float32), name="scaled")(images)
+    features = layers.GlobalAveragePooling2D()(scaled)
+    network = keras.Model(images, layers.Dense(3)(features), name="pooled")
+    with pytest.raises(InputError, match=r"scaled in pooled, a Scaled, .*get_config"):
+        mirrored(network)

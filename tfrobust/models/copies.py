@@ -1,4 +1,4 @@
-"""Copies of networks with some layers exchanged."""
+"""Copies of networks, whole or with some layers exchanged."""
 
 import functools
 from collections.abc import Callable
@@ -7,8 +7,40 @@ from typing import Any
 import keras
 
 from tfrobust.core.logits import has_graph
+from tfrobust.errors import InputError, reason_of
+from tfrobust.models.weights import give_weights
 
 InputOf = Callable[[keras.KerasTensor], keras.KerasTensor]
+
+
+def duplicate(network: keras.Model) -> keras.Model:
+    """Copies a network with all its layers and weights, so that the copy can be changed.
+
+    Args:
+        network: a built functional or Sequential model, or one whose class says how it was made.
+
+    Returns:
+        A new model of the same kind, which is not compiled.
+
+    Raises:
+        InputError: a layer does not say how it was made, so that no other can be made like it.
+    """
+
+    def again(operation: keras.Operation) -> keras.Operation:
+        if not isinstance(operation, keras.layers.Layer):
+            return operation  # It has no weights, so both networks may use it.
+        try:
+            return type(operation).from_config(operation.get_config())
+        except Exception as error:  # whatever a class of one's own may raise
+            raise InputError(
+                f"expected a network that can be copied, but {operation.name} in {network.name}, a "
+                f"{type(operation).__name__}, cannot be made anew: give it a `get_config` with all "
+                f"that its `__init__` takes ({reason_of(error)})"
+            ) from error
+
+    twin = copied(network, again)
+    give_weights(twin, network.get_weights())
+    return twin
 
 
 def copied(

@@ -5,7 +5,7 @@ from keras import ops
 
 from tfrobust.core.logits import has_graph
 from tfrobust.errors import InputError
-from tfrobust.models.weights import give_weights
+from tfrobust.models.copies import duplicate
 
 POOL = keras.layers.GlobalAveragePooling2D
 WIDTH = 2  # the axis of (B, H, W, C)
@@ -30,8 +30,8 @@ def mirrored(network: keras.Model) -> keras.Model:
         A functional model of the same shapes with copies of the weights, in the same order.
 
     Raises:
-        InputError: the model is subclassed or was not built, its images have no fixed size, or it
-            does not have one such layer.
+        InputError: the model is subclassed or was not built, its images have no fixed size, it
+            does not have one such layer, or another does not say how it was made.
     """
     if not isinstance(network, keras.Model) or not has_graph(network):
         raise InputError(
@@ -43,8 +43,7 @@ def mirrored(network: keras.Model) -> keras.Model:
             "expected a network of images of one size (None, H, W, C) to mirror, got inputs of "
             f"{[each.shape for each in network.inputs]}"
         )
-    twin = keras.models.clone_model(network)
-    give_weights(twin, network.get_weights())
+    twin = duplicate(network)
     pools = [layer for layer in twin.layers if isinstance(layer, POOL)]
     if len(pools) != 1:
         raise InputError(

@@ -5,13 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tfrobust.datasets import DataSource
 from tfrobust.datasets.names import Balance
 from tfrobust.errors import ReportedError
-from tfrobust.models.weights import give_weights
 from tfrobust.runs import cluster
 
 
@@ -180,16 +178,3 @@ def from_chief(
     for variable, value in zip(variables, received, strict=False):
         variable.assign(value)
     return [int(number) for number in received[-1]]
-
-
-def single(network: keras.Model) -> keras.Model:
-    """A copy of a network with variables of its own, outside any strategy.
-
-    It is for stages that one host does alone, and must be called outside the strategy's scope.
-
-    Args:
-        network: made in the scope of a strategy.
-    """
-    copy = network.__class__.from_config(network.get_config())
-    give_weights(copy, network.get_weights())
-    return copy

@@ -20,6 +20,7 @@ from tfrobust.core.provenance import machine
 from tfrobust.datasets import DatasetInfo
 from tfrobust.exporting.saved_model import export
 from tfrobust.models.convert import full_precision
+from tfrobust.models.copies import duplicate
 from tfrobust.models.mirror import mirrored
 from tfrobust.reports.labels import labels_page
 from tfrobust.reports.report import report_page
@@ -206,7 +207,8 @@ def shipped(
         strategy: of distribution.
     """
     if strategy.num_replicas_in_sync > 1:
-        network = distribution.single(network)
+        # Outside the strategy's scope: with variables of its own, for stages that one host does.
+        network = duplicate(network)
     if config.training.precision != "float32":
         network = full_precision(network)
     if config.network.mirrored and not config.network.mirrored_training:

@@ -9,6 +9,7 @@ from tfrobust.errors import InputError
 from tfrobust.explanations import GradientsInputs, Method, VanillaGradients
 from tfrobust.explanations.base import MapMethod
 from tfrobust.metrics import Randomization
+from tfrobust.models.copies import duplicate
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 1), np.float32)
 
@@ -79,8 +80,7 @@ def test_refuses(network) -> None:
 
 @pytest.mark.slow
 def test_frozen_layers_are_randomised_as_well(network) -> None:
-    frozen = keras.models.clone_model(network)
-    frozen.set_weights(network.get_weights())
+    frozen = duplicate(network)
     frozen.trainable = False
     one, other = (
         Randomization(levels=1)(one, VanillaGradients(), IMAGES) for one in (network, frozen)

@@ -12,7 +12,7 @@ import numpy as np
 from tfrobust.errors import InputError
 from tfrobust.metrics.method_measure import Explained, MethodMeasure
 from tfrobust.metrics.similarity import rank_correlation
-from tfrobust.models.weights import give_weights
+from tfrobust.models.copies import duplicate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +55,7 @@ class Randomization(MethodMeasure[RandomizedLikeness]):
         network, before = asked.network.network, asked.before
         if network is None:
             raise InputError(f"expected a Keras model with layers, got {asked.network.name}")
-        twin = keras.models.clone_model(network)
-        give_weights(twin, network.get_weights())
+        twin = duplicate(network)
         layers = _leaves(twin)
         for layer in layers:
             layer.trainable = True  # what is frozen was learnt as well
