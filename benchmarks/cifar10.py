@@ -32,24 +32,23 @@ ROOT = Path(__file__).resolve().parents[1]
 SAME = 3.0
 
 
-def disjoint(images: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
-    """The indices of the first images that are not among others.
+def copies(originals: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Where the copies of images are, which went through JPEG.
 
     Args:
+        originals: uint8 (M, H, W, C).
         images: uint8 (N, H, W, C).
-        others: uint8 (M, H, W, C).
-        count: how many indices to give.
 
     Returns:
-        int (count,).
+        int (M,), indices into `images`.
     """
-    flat = images.reshape(len(images), -1).astype(np.int16)
-    same = np.zeros(len(images), bool)
-    for other in others.reshape(len(others), -1).astype(np.int16):
-        same |= np.abs(flat - other).mean(axis=1) < SAME
-    if same.sum() < len(others):
-        sys.exit(f"only {same.sum()} of the reference's {len(others)} images were recognised")
-    return np.flatnonzero(~same)[:count]
+    flat, found = images.reshape(len(images), -1).astype(np.int16), []
+    for original in originals.reshape(len(originals), -1).astype(np.int16):
+        apart = np.abs(flat - original).mean(axis=1)
+        if (apart < SAME).sum() != 1:
+            sys.exit(f"expected one image like the reference's, found {(apart < SAME).sum()}")
+        found.append(int(apart.argmin()))
+    return np.array(found)
 
 
 def confidence(logits: np.ndarray, temperature: float = 1.0) -> float:
@@ -85,7 +84,8 @@ def main() -> None:
     source = datasets.load("cifar10", data_dir=flags.data_dir)
     images, labels = source.test_arrays(source.info.test_images)
     known = np.load(flags.reference / "resnet44-all.expected.npz")["images"]
-    chosen = disjoint(np.rint(images * 255).astype(np.uint8), known, flags.images)
+    known = copies(known, np.rint(images * 255).astype(np.uint8))
+    chosen = np.setdiff1d(np.arange(len(images)), known)[: flags.images]
     network, rival = load(flags.model), published.load(weights)
     # The distance to a probability of 1/K depends on the scale of the logits, that to another
     # decision does not. So BTR ARAs are comparable only where both networks are equally sure.

@@ -7,7 +7,8 @@ Of each network, part by part:
 
 - autoattack: which images stand AutoAttack's standard version at L2 0.5 and L∞ 8/255, by
   torchattacks on an exact twin in PyTorch;
-- presets: clean accuracy and areas by our preset, and the robust accuracy at the same L2;
+- presets: clean accuracy and areas by our preset, and the robust accuracy at the same L2, and by
+  CleverHans' PGD at the same L∞;
 - corruptions: the accuracy under CIFAR-10-C's fifteen corruptions (cifar10_c.py);
 - calibration: the expected calibration error;
 - certified: what randomized smoothing certifies.
@@ -119,30 +120,42 @@ class Measured:
         return {"images": len(images), "clean_accuracy": clean, "accuracy": mean, "rows": rows}
 
     def presets(self) -> dict[str, Any]:
-        """The areas by a preset in the box, and the robust accuracy at L2 0.5."""
+        """The areas by a preset in the box, and the robust accuracy at L2 0.5 and L∞ 8/255."""
         from outsider_attacks import SIZES
 
-        from tfrobust.robustness.evaluate import evaluate
+        from tfrobust.attacks import PGD
 
-        report = evaluate(
-            self.classifier,
-            self.images[: self.attacked],
-            self.labels[: self.attacked],
-            preset=self.flags.preset,
-            bounds=(0, 1),
-            name=self.name,
-            data=f"{self.data} the first {self.attacked} test images",
-            partial_dir=RUNS / self.name / f"{self.flags.preset}_{self.attacked}",
-        )
+        report = self._evaluated(self.flags.preset, preset=self.flags.preset)
+        # Presets search in L2. CleverHans' descent bisects the size of a ball of L∞.
+        in_linf = self._evaluated("Linf", attacks=[PGD(norm=np.inf, bounds=(0, 1))])
         return {
             "images": self.attacked,
             "preset": self.flags.preset,
             "attacks": list(report.attack_names),
+            "attacks in L∞": list(in_linf.attack_names),
             "clean_accuracy": report.clean_accuracy,
             "attack_ara": dataclasses.asdict(report.attack_ara),
             "btr_ara": dataclasses.asdict(report.btr_ara),
-            "robust_accuracy": {"L2": report.robust_accuracy(SIZES["L2"])},
+            "robust_accuracy": {
+                norm: one.robust_accuracy(SIZES[norm], norm)
+                for norm, one in (("L2", report), ("Linf", in_linf))
+            },
         }
+
+    def _evaluated(self, told: str, **asked: Any) -> Any:
+        """The report of the attacked images in the box, by what is asked."""
+        from tfrobust.robustness.evaluate import evaluate
+
+        return evaluate(
+            self.classifier,
+            self.images[: self.attacked],
+            self.labels[: self.attacked],
+            bounds=(0, 1),
+            name=self.name,
+            data=f"{self.data} the first {self.attacked} test images",
+            partial_dir=RUNS / self.name / f"{told}_{self.attacked}",
+            **asked,
+        )
 
     def certified(self) -> dict[str, Any]:
         """What the smoothed network is certified for."""
