@@ -101,6 +101,11 @@ FAIR: dict[str, dict[str, Any]] = {
         **ATTACK, "weight_perturbation.gamma": 0.005, "weight_perturbation.along": "momentum",
     },
     "attack of 1 step, Muon": {**ATTACK, **MUON},
+    "attack of 1 step, Muon, rate 0.03": {**ATTACK, **MUON, "optimizer.learning_rate": 0.03},
+    "attack of 1 step, Muon, images as they are": {
+        **ATTACK, **MUON, "data.augmentation": "none",
+    },
+    "TRADES of 1 step, Muon": {**TRADES, **MUON},
     "norm, finite differences, Muon": {**BASE, **NORM, **FINITE, **MUON},
     "penalty, quick ψ, Muon": {**BASE, **QUICK, **MUON},
     "attack of 1 step, taught by the published network": {
