@@ -126,7 +126,8 @@ def tables(folder: Path, found: Mapping[str, dict[str, Any]], results: Path) -> 
             f"\n## Beside the published network\n\nMeasured on {told['data']}. Attacks: "
             f"{' + '.join(told['attacks'])}.\nOurs was trained on the JPEG copy of CIFAR-10, which "
             "these images are of too, and the published network\non the original images. On the "
-            "same 128 pictures both have the same areas in either form\n(`benchmarks/jpeg_copy.py`)."
+            "same 128 pictures both have the same areas in either form:\n"
+            "`benchmarks/jpeg_copy.py`."
             f"\n\n`{told['command']}`\n"
         )
         rows = [
