@@ -24,7 +24,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,31 @@ def stored(flags: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
+def keep(name: str, row: dict[str, Any], flags: argparse.Namespace) -> None:
+    """Adds a row to the results, whatever other searches write meanwhile."""
+    import turns
+
+    with in_turn(flags.output.parent):
+        results = stored(flags)
+        results["recipes"][f"{flags.minutes:g}"][name] = row
+        turns.write(flags.output, results)
+    print(table(results["recipes"][f"{flags.minutes:g}"]), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Within it, no other search reads or writes the results of a folder."""
+    from tfrobust.core.files import lock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    while (descriptor := lock(folder)) is None:
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _told(value: Any) -> Any:
     """A value of a recipe, without the folder that this clone is in."""
     return value.replace(f"{ROOT}{os.sep}", "") if isinstance(value, str) else value
@@ -205,15 +231,13 @@ def tune_all(
     wanted: list[str],
     flags: argparse.Namespace,
     step_seconds: dict[str, float],
-    keep: Callable[..., None],
 ) -> list[str]:
-    """Runs the trials; → what went wrong.
+    """Runs the trials, and keeps each one's row when it has ended; → what went wrong.
 
     Args:
         wanted: the recipes' names.
         flags: the command line.
         step_seconds: of the recipes' steps, as far as they were measured.
-        keep: takes a recipe's name and its row when its trial has ended.
     """
     from tfrobust.cli.ray_connection import connected
 
@@ -225,7 +249,7 @@ def tune_all(
             def on_trial_result(
                 self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **_: Any
             ) -> None:
-                keep(result["name"], json.loads(result["row"]))
+                keep(result["name"], json.loads(result["row"]), flags)
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Resources"].get("CPU")]
         # A whole machine, of the smallest; where there are GPUs, one with its part of the cores.
@@ -280,10 +304,11 @@ def main() -> None:
         names = [name for name in names if name in FAIR] or names
         measured = in_turns(names, source_of(flags), flags)
         on = turns.machine()
-        results = stored(flags)
-        for name, seconds in measured.items():
-            results["step_seconds"][name] = {"seconds": seconds, **about(name, flags), **on}
-        turns.write(flags.output, results)
+        with in_turn(flags.output.parent):
+            results = stored(flags)
+            for name, seconds in measured.items():
+                results["step_seconds"][name] = {"seconds": seconds, **about(name, flags), **on}
+            turns.write(flags.output, results)
         print("\n".join(f"{seconds:8.3f} s  {name}" for name, seconds in measured.items()))
         return
     if importlib.util.find_spec("ray") is None:
@@ -298,14 +323,7 @@ def main() -> None:
         if name in RECIPES and one.get("settings") == about(name, flags)["settings"]
     }
 
-    def keep(name: str, row: dict[str, Any]) -> None:
-        latest = stored(flags)  # another search may have written since
-        rows = latest["recipes"][f"{flags.minutes:g}"]
-        rows[name] = row
-        turns.write(flags.output, latest)
-        print(table(rows), file=sys.stderr)
-
-    failed = tune_all(wanted, flags, seconds_of, keep) if wanted else []
+    failed = tune_all(wanted, flags, seconds_of) if wanted else []
     print(tables(stored(flags)["recipes"]))
     print(f"written: {flags.output}")
     if failed:

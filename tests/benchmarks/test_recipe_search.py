@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,26 +59,6 @@ def test_rows_of_other_minutes_stay_and_have_a_table_of_their_own(benchmark: Cal
     assert told.count(f"| {name} | 2,000 | 0.500 | 0.0100 [0.0080, 0.0120] |") == 2
 
 
-def test_rows_of_a_search_beside_it_stay(
-    benchmark: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    pytest.importorskip("ray")
-    search, output = benchmark("recipe_search"), tmp_path / "rows.json"
-    area = {"value": 0.01, "low": 0.008, "high": 0.012}
-    row = {"images_seen": 2000, "clean_accuracy": 0.5, "attack_ara": area, "btr_ara": area}
-
-    def tune_all(wanted: list[str], flags: argparse.Namespace, seconds: dict, keep: Callable):
-        output.write_text(json.dumps({"recipes": {"4": {"plain, wide": row}}}))
-        keep(wanted[0], row)
-        return []
-
-    monkeypatch.setattr(search, "tune_all", tune_all)
-    line = ["recipe_search.py", "--only", "attack of 1 step, 2.0", "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", line)
-    search.main()
-    assert list(json.loads(output.read_text())["recipes"]["4"]) == ["plain, wide", line[2]]
-
-
 def test_a_row_is_of_its_recipe_as_it_was(benchmark: Callable, monkeypatch) -> None:
     search, recipes = benchmark("recipe_search"), benchmark("search_recipes")
     name = "attack of 1 step, 2.0"
@@ -105,3 +86,16 @@ def test_every_recipe_is_a_configuration(benchmark: Callable, part: str) -> None
         assert config.network.depth == 8 and config.data.held_out == recipes.HELD_OUT
         assert config.optimizer.weight_average == (0.95 if name in recipes.FAIR else 0.0)
     assert names
+
+
+def test_rows_of_searches_beside_each_other_stay(benchmark: Callable, tmp_path: Path) -> None:
+    search = benchmark("recipe_search")
+    area = {"value": 0.01, "low": 0.008, "high": 0.012}
+    row = {"images_seen": 2000, "clean_accuracy": 0.5, "attack_ara": area, "btr_ara": area}
+    flags = argparse.Namespace(
+        output=tmp_path / "rows.json", minutes=4, data_dir="d", images=8, jit=False
+    )
+    names = [f"row {number}" for number in range(40)]
+    with ThreadPoolExecutor(8) as several:
+        list(several.map(lambda name: search.keep(name, row, flags), names))
+    assert set(json.loads(flags.output.read_text())["recipes"]["4"]) == set(names)
