@@ -1,4 +1,4 @@
-"""What a network's answer costs: its parameters, and its multiplications and additions."""
+"""What a network's answer costs: its parameters, and its floating-point operations."""
 
 import dataclasses
 import os
@@ -15,7 +15,8 @@ class AnswerCost:
 
     Args:
         parameters: how many numbers the network is made of.
-        operations: multiplications and additions, by TensorFlow's own count.
+        operations: floating-point ones as TensorFlow counts them: nearly all are the
+            multiplications and additions of convolutions.
     """
 
     parameters: int
@@ -29,7 +30,11 @@ def answer_cost(network: keras.Model) -> AnswerCost:
         network: images of one size (B, H, W, C) → logits.
     """
     image = tf.TensorSpec((1, *network.input_shape[1:]))
-    graph = tf.function(lambda images: network(images)).get_concrete_function(image).graph
+    graph = (
+        tf.function(lambda images: network(images, training=False))
+        .get_concrete_function(image)
+        .graph
+    )
     options = tf.compat.v1.profiler.ProfileOptionBuilder
     silent = options(options.float_operation()).with_empty_output().build()
     found = tf.compat.v1.profiler.profile(graph, options=silent)

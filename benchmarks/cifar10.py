@@ -46,7 +46,10 @@ def copies(originals: np.ndarray, images: np.ndarray) -> np.ndarray:
     for original in originals.reshape(len(originals), -1).astype(np.int16):
         apart = np.abs(flat - original).mean(axis=1)
         if (apart < SAME).sum() != 1:
-            sys.exit(f"expected one image like the reference's, found {(apart < SAME).sum()}")
+            sys.exit(
+                "expected one copy of each image of the reference among the test images, found "
+                f"{(apart < SAME).sum()}; take --data_dir ../shared/tfds"
+            )
         found.append(int(apart.argmin()))
     return np.array(found)
 

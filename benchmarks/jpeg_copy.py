@@ -54,6 +54,7 @@ def main() -> None:
     images = dict(zip(SETS, (originals.astype(np.float32) / 255, tests[found]), strict=True))
     networks = {name: load(ROOT / "saved_models" / name) for name in flags.networks}
     networks["published ResNet-44"] = published.load(weights)
+    partial = ROOT / "runs" / "jpeg_copy" / f"{flags.preset}_{len(originals)}"
     results: dict[str, Any] = {
         "command": f"python benchmarks/jpeg_copy.py --data_dir {flags.data_dir} --reference "
         f"{flags.reference} --networks {' '.join(flags.networks)} --images {flags.images} "
@@ -76,7 +77,7 @@ def main() -> None:
                 preset=flags.preset,
                 name=name,
                 data=f"{told} of {len(originals)} test images of CIFAR-10",
-                partial_dir=ROOT / "runs" / "jpeg_copy" / f"{name} {told}".replace(" ", "_"),
+                partial_dir=partial / f"{name} {told}".replace(" ", "_"),
             )
             reports.append(report)
             row[told] = {

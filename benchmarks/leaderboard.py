@@ -125,8 +125,8 @@ def tables(folder: Path, found: Mapping[str, dict[str, Any]], results: Path) -> 
         yield (
             f"\n## Beside the published network\n\nMeasured on {told['data']}. Attacks: "
             f"{' + '.join(told['attacks'])}.\nOurs was trained on the JPEG copy of CIFAR-10, which "
-            "these images are of too, and the published network\non the original images. On the "
-            "same 128 pictures both have the same areas in either form:\n"
+            "these images are of too, and the published network\non the original images. Of each "
+            "of the two, the areas of 128 originals and\nof their copies agree within 1 %: "
             "`benchmarks/jpeg_copy.py`."
             f"\n\n`{told['command']}`\n"
         )
@@ -157,12 +157,12 @@ def tables(folder: Path, found: Mapping[str, dict[str, Any]], results: Path) -> 
     )
     yield from table("| network | L2 0.25 | L2 0.5 | L2 1.0 | certified ARA |", boxed)
     yield (
-        "\n## Who trained them, and what they cost\n\nThe operations are the multiplications and "
-        "additions of an answer to one image, as TensorFlow\ncounts them; a mirrored network looks "
-        "at two. The numbers are those that it is made of.\n"
+        "\n## Who trained them, and what they cost\n\nThe operations are those of floating "
+        "point for an answer to one image, as TensorFlow\ncounts them; a mirrored network looks "
+        "at two.\n"
     )
     yield from table(
-        "| network | trained by | on | in | numbers | operations | files |",
+        "| network | trained by | on | in | parameters | operations | files |",
         [*(costs(folder, name, card) for name, card in found.items()), published_costs()],
     )
 
@@ -192,7 +192,7 @@ def published_costs() -> list[str]:
 
 
 def counted(network: keras.Model) -> tuple[str, str]:
-    """How many numbers and operations, in thousands and millions."""
+    """How many parameters and operations, in thousands and millions."""
     cost = answer_cost(network)
     return f"{cost.parameters / 1e3:.0f} thousand", f"{cost.operations / 1e6:.0f} million"
 

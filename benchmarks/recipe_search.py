@@ -42,6 +42,7 @@ from search_recipes import (
     make_teacher,
 )
 from search_steps import in_turns
+from search_tables import table, tables
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as our programs ask for
@@ -143,7 +144,7 @@ def keep(name: str, row: dict[str, Any], flags: argparse.Namespace) -> None:
     """Adds a row to the results, whatever other searches write meanwhile."""
     import turns
 
-    with in_turn(flags.output.parent):
+    with locked(flags.output.parent):
         results = stored(flags)
         results["recipes"][f"{flags.minutes:g}"][name] = row
         turns.write(flags.output, results)
@@ -151,7 +152,7 @@ def keep(name: str, row: dict[str, Any], flags: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Within it, no other search reads or writes the results of a folder."""
     from tfrobust.core.files import lock
 
@@ -175,39 +176,6 @@ def command(flags: argparse.Namespace) -> str:
         f"python benchmarks/recipe_search.py --data_dir {flags.data_dir} "
         f"--minutes {flags.minutes:g} --images {flags.images} --{'' if flags.jit else 'no-'}jit"
     )
-
-
-def tables(recipes: dict[str, Any]) -> str:
-    """A table for each time and search: Markdown, the fair one first."""
-    found = []
-    for minutes, rows in sorted(recipes.items(), key=lambda row: float(row[0])):
-        for names in (FAIR, RECIPES.keys() - FAIR):
-            if chosen := {name: rows[name] for name in rows if name in names}:
-                found.append(f"{minutes} minutes:\n\n{table(chosen)}")
-    return "\n\n".join(found)
-
-
-def table(rows: dict[str, Any]) -> str:
-    """Markdown, the largest attack ARA first.
-
-    Args:
-        rows: of one time, by the recipes' names.
-    """
-    lines = [
-        "| recipe | images seen | clean accuracy | attack ARA | BTR ARA |",
-        "|" + " --- |" * 5,
-    ]
-    order = sorted(rows, key=lambda name: -rows[name]["attack_ara"]["value"])
-    for name in order:
-        row, areas = rows[name], []
-        for goal in ("attack_ara", "btr_ara"):
-            area = row[goal]
-            areas.append(f"{area['value']:.4f} [{area['low']:.4f}, {area['high']:.4f}]")
-        lines.append(
-            f"| {name.removeprefix('first: ')} | {row['images_seen'] // 1000},000 "
-            f"| {row['clean_accuracy']:.3f} | {' | '.join(areas)} |"
-        )
-    return "\n".join(lines)
 
 
 def trial(asked: dict[str, Any]) -> None:
@@ -304,7 +272,7 @@ def main() -> None:
         names = [name for name in names if name in FAIR] or names
         measured = in_turns(names, source_of(flags), flags)
         on = turns.machine()
-        with in_turn(flags.output.parent):
+        with locked(flags.output.parent):
             results = stored(flags)
             for name, seconds in measured.items():
                 results["step_seconds"][name] = {"seconds": seconds, **about(name, flags), **on}

@@ -102,7 +102,6 @@ FAIR: dict[str, dict[str, Any]] = {
     },
     "attack of 1 step, Muon": {**ATTACK, **MUON},
     "attack of 1 step, Muon, rate 0.03": {**ATTACK, **MUON, "optimizer.learning_rate": 0.03},
-    "attack of 1 step, Muon, rate 0.004": {**ATTACK, **MUON, "optimizer.learning_rate": 0.004},
     "attack of 1 step, Muon, images as they are": {
         **ATTACK, **MUON, "data.augmentation": "none",
     },

@@ -16,3 +16,5 @@ def test_copies_are_found_and_what_is_none_is_refused(benchmark: Callable) -> No
     np.testing.assert_array_equal(cifar10.copies(changed, images), chosen)
     with pytest.raises(SystemExit, match="found 0"):
         cifar10.copies(rng.integers(0, 256, (1, 8, 8, 3), np.uint8), images)
+    with pytest.raises(SystemExit, match="found 2"):
+        cifar10.copies(images[:1], np.concatenate([images, images[:1]]))

@@ -17,7 +17,8 @@ def test_a_recipe_is_searched_once(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     # In a copy, so that its runs/ is not the clone's.
     (tmp_path / "benchmarks").mkdir()
-    for name in ("recipe_search.py", "search_recipes.py", "search_steps.py", "turns.py"):
+    programs = ("recipe_search", "search_recipes", "search_steps", "search_tables", "turns")
+    for name in (f"{program}.py" for program in programs):
         (tmp_path / "benchmarks" / name).write_bytes((root / "benchmarks" / name).read_bytes())
     (tmp_path / "benchmarks" / "results").mkdir()
     command = [

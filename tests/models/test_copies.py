@@ -1,5 +1,7 @@
-"""Copies of networks with some layers exchanged: models inside keep what their classes compute."""
+"""Copies of networks: they share nothing, and models inside keep what their classes compute."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +90,58 @@ def test_a_copy_shares_nothing_and_the_loss_is_of_the_network_alone() -> None:
     both = [network(IMAGES), network(IMAGES[:, :, ::-1])]
     # Logits of size 1, summed in another order in float32.
     np.testing.assert_allclose(mirrored(network)(IMAGES), np.mean(both, axis=0), atol=1e-5)
+
+
+def joined() -> keras.Model:
+    """Operations beside layers, a layer in two models, a Lambda, and a flag of its own."""
+    images = keras.Input((8, 8, 4))
+    shared = layers.Conv2D(4, 1, name="shared")
+    inside = keras.Model(images, shared(images), trainable=False)
+    first = shared(images)
+    both = layers.Lambda(lambda one: 2 * one)(first + keras.ops.flip(inside(first), axis=2))
+    return keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(both)))
+
+
+def test_layers_in_two_models_operations_and_flags_are_copied() -> None:
+    network = joined()
+    twin = duplicate(network)
+    np.testing.assert_array_equal(twin(IMAGES), network(IMAGES))
+    assert len(twin.weights) == len(network.weights) == 4
+    (inside,) = [layer for layer in twin.layers if isinstance(layer, keras.Model)]
+    assert not inside.trainable and inside.layers[1].trainable and twin.trainable
+    assert len(twin.trainable_weights) == 4
+
+
+@pytest.mark.parametrize("copy", [duplicate, full_precision])
+def test_a_copy_goes_when_nobody_has_it(copy: Callable[[keras.Model], keras.Model]) -> None:
+    images = keras.Input((8, 8, 4))
+    first = layers.Conv2D(4, 1)(images)
+    network = keras.Model(images, first + keras.ops.flip(first, axis=2))
+    twin = copy(network)
+    gone = weakref.ref(twin.weights[0])
+    del twin
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_subclassed_network_that_says_how_it_was_made_is_copied() -> None:
+    class Own(keras.Model):
+        def __init__(self, units: int, **options: Any) -> None:
+            super().__init__(**options)
+            self.units, self.head = units, layers.Dense(units)
+
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.head.build((None, 256))
+
+        def call(self, images: Any) -> Any:
+            return self.head(keras.ops.reshape(images, (-1, 256)))
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    network = Own(3)
+    expected = network(IMAGES)
+    np.testing.assert_array_equal(duplicate(network)(IMAGES), expected)
 
 
 def test_a_layer_that_does_not_say_how_it_was_made_is_named() -> None:

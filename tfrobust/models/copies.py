@@ -20,25 +20,29 @@ def duplicate(network: keras.Model) -> keras.Model:
         network: a built functional or Sequential model, or one whose class says how it was made.
 
     Returns:
-        A new model of the same kind, which is not compiled.
+        A new model with variables of its own, which is not compiled.
 
     Raises:
         InputError: a layer does not say how it was made, so that no other can be made like it.
     """
 
     def again(operation: keras.Operation) -> keras.Operation:
-        if not isinstance(operation, keras.layers.Layer):
-            return operation  # It has no weights, so both networks may use it.
+        if isinstance(operation, keras.layers.Lambda) or not isinstance(
+            operation, keras.layers.Layer
+        ):
+            return operation  # it has no weights
         try:
-            return type(operation).from_config(operation.get_config())
-        except Exception as error:  # whatever a class of one's own may raise
+            return _anew(operation)
+        except Exception as error:  # a layer's own code may raise anything
             raise InputError(
                 f"expected a network that can be copied, but {operation.name} in {network.name}, a "
-                f"{type(operation).__name__}, cannot be made anew: give it a `get_config` with all "
-                f"that its `__init__` takes ({reason_of(error)})"
+                f"{type(operation).__name__}, cannot be made anew: {reason_of(error)}. Its "
+                "`get_config` must give all that its `__init__` takes"
             ) from error
 
     twin = copied(network, again)
+    if not twin.built:
+        twin.build_from_config(network.get_build_config())
     give_weights(twin, network.get_weights())
     return twin
 
@@ -57,17 +61,18 @@ def copied(
     Args:
         network: a built functional or Sequential model.
         exchange: a layer, an operation, or a model that only its own code can make → what the
-            copy has for it. It is asked once for each.
+            copy has for it. It is asked once for each. An operation that it leaves is made anew.
         input_of: an input of the network or of a model inside → the copy's. None for the same.
 
     Returns:
-        A new model of the same kind, which is not compiled.
+        A new functional or Sequential model, which is not compiled.
     """
 
     @functools.cache
     def twin(operation: keras.Operation) -> keras.Operation:
         if not isinstance(operation, keras.Model) or not _is_graph(operation):
-            return exchange(operation)
+            made = exchange(operation)
+            return _unshared(operation) if made is operation else made
         inputs: Any = None
         if input_of is not None:
             is_sequential = isinstance(operation, keras.Sequential)
@@ -81,9 +86,29 @@ def copied(
         if isinstance(operation, keras.Sequential) and not has_graph(operation):
             parts = [copy.inputs[0], *copy.layers]
             return type(operation)(parts, name=operation.name, trainable=operation.trainable)
+        # Its own flag, which says nothing of its layers'. Setting `trainable` would set theirs.
+        copy._trainable = operation.trainable
         return copy
 
     return twin(network)
+
+
+def _anew(operation: keras.Operation) -> keras.Operation:
+    return type(operation).from_config(operation.get_config())
+
+
+def _unshared(operation: keras.Operation) -> keras.Operation:
+    """A layer as it is; of an operation, which has no weights, another one where it can be made.
+
+    An operation remembers every graph that it is in. A shared one would keep the copy, and all its
+    weights, for as long as the network.
+    """
+    if isinstance(operation, keras.layers.Layer):
+        return operation
+    try:
+        return _anew(operation)
+    except Exception:  # an operation's own code may raise anything
+        return operation
 
 
 def _is_graph(model: keras.Model) -> bool:

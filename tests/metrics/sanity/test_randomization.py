@@ -78,6 +78,14 @@ def test_refuses(network) -> None:
         Randomization(levels=0)
 
 
+def test_a_layer_in_two_models_is_lost_once() -> None:
+    images, shared = keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same")
+    inside = keras.Model(images, shared(images))
+    outputs = keras.layers.Dense(5)(keras.layers.Flatten()(inside(shared(images))))
+    found = Randomization()(keras.Model(images, outputs), VanillaGradients(), IMAGES)
+    assert found.total == 2 and found.layers.tolist() == [1, 2]
+
+
 @pytest.mark.slow
 def test_frozen_layers_are_randomised_as_well(network) -> None:
     frozen = duplicate(network)

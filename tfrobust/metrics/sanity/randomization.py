@@ -79,7 +79,7 @@ class Randomization(MethodMeasure[RandomizedLikeness]):
 
 
 def _leaves(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers of a model in their order, those of nested models among them."""
+    """The layers of a model in their order, each once, those of nested models among them."""
     if not isinstance(layer, keras.Model):
         return [layer]
-    return [leaf for inner in layer.layers for leaf in _leaves(inner)]
+    return list(dict.fromkeys(leaf for inner in layer.layers for leaf in _leaves(inner)))
