@@ -31,8 +31,10 @@ def table(rows: dict[str, Any]) -> str:
         for goal in ("attack_ara", "btr_ara"):
             area = row[goal]
             areas.append(f"{area['value']:.4f} [{area['low']:.4f}, {area['high']:.4f}]")
+        # Measured beside whatever else ran: not the same time as the others'.
+        alone = " (seconds of its own)" if row.get("measured") == "in the trial" else ""
         lines.append(
-            f"| {name.removeprefix('first: ')} | {row['images_seen'] // 1000},000 "
+            f"| {name.removeprefix('first: ')}{alone} | {row['images_seen'] // 1000},000 "
             f"| {row['clean_accuracy']:.3f} | {' | '.join(areas)} |"
         )
     return "\n".join(lines)

@@ -58,6 +58,8 @@ def test_rows_of_other_minutes_stay_and_have_a_table_of_their_own(benchmark: Cal
         "4 minutes:", "4 minutes:", "15 minutes:",
     ]  # fmt: skip
     assert told.count(f"| {name} | 2,000 | 0.500 | 0.0100 [0.0080, 0.0120] |") == 2
+    told = search.table({name: {**row, "measured": "in the trial"}})
+    assert f"| {name} (seconds of its own) | 2,000 |" in told
 
 
 def test_a_row_is_of_its_recipe_as_it_was(benchmark: Callable, monkeypatch) -> None:
