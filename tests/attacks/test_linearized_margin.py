@@ -151,8 +151,10 @@ def test_a_step_at_a_fold(claimed: float, goes_to: list[float]) -> None:
 @pytest.mark.parametrize(
     ("steepest", "left", "steps", "within"),
     # The least scale of a value, what is left of the margin's parts, gradients, and how near the
-    # smallest perturbation they come: by as much as they did when this was written, and a third.
-    [(0.005, 0.1, 24, 1.13), (0.005, 0.1, 60, 1.034), (0.01, 0.5, 24, 1.06)],
+    # smallest perturbation they come. With a pull that does not fade they end nowhere, nowhere, and
+    # at 1.52. A walk depends on how it is rounded: with 60 gradients, scales that are 2 % larger or
+    # smaller end between 1.005 and 1.07.
+    [(0.005, 0.1, 24, 1.2), (0.005, 0.1, 60, 1.1), (0.01, 0.5, 24, 1.1)],
 )
 def test_planes_that_recede(steepest: float, left: float, steps: int, within: float) -> None:
     # Each value's part of the margin falls ever more slowly, so each plane claims to be nearer than

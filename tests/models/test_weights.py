@@ -9,8 +9,8 @@ from keras import layers
 
 from tfrobust.models import half_huber, mirrored
 from tfrobust.models.convert import full_precision, softplus
+from tfrobust.models.copies import duplicate
 from tfrobust.models.head import parts, with_classes
-from tfrobust.runs.distribution import single
 
 IMAGES = 5 + 3 * np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
 
@@ -27,13 +27,13 @@ def with_new_head(network: keras.Model) -> keras.Model:
     "copy",
     [
         full_precision,
-        single,
+        duplicate,
         mirrored,
         with_new_head,
         half_huber,
         lambda network: softplus(network, sharpness=1e3),
     ],
-    ids=["full_precision", "single", "mirrored", "with_classes", "half_huber", "softplus"],
+    ids=["full_precision", "duplicate", "mirrored", "with_classes", "half_huber", "softplus"],
 )
 def test_an_adapted_normalization_stays_adapted(copy: Callable[[keras.Model], keras.Model]) -> None:
     normal = layers.Normalization()

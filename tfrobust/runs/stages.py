@@ -207,8 +207,7 @@ def shipped(
         strategy: of distribution.
     """
     if strategy.num_replicas_in_sync > 1:
-        # Outside the strategy's scope: with variables of its own, for stages that one host does.
-        network = duplicate(network)
+        network = duplicate(network)  # outside the strategy's scope, for what one host does
     if config.training.precision != "float32":
         network = full_precision(network)
     if config.network.mirrored and not config.network.mirrored_training:
