@@ -105,6 +105,7 @@ FAIR: dict[str, dict[str, Any]] = {
     "attack of 1 step, Muon, images as they are": {
         **ATTACK, **MUON, "data.augmentation": "none",
     },
+    "attack of 1 step, Muon, flips only": {**ATTACK, **MUON, "data.augmentation": "flip"},
     "TRADES of 1 step, Muon": {**TRADES, **MUON},
     "norm, finite differences, Muon": {**BASE, **NORM, **FINITE, **MUON},
     "penalty, quick ψ, Muon": {**BASE, **QUICK, **MUON},

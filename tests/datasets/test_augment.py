@@ -61,7 +61,7 @@ def test_shift_moves_each_image_by_its_own_offset():
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes, st.sampled_from(("none", "crop", "crop_flip")), st.integers(0, 2**31 - 1))
+@given(shapes, st.sampled_from(("none", "flip", "crop", "crop_flip")), st.integers(0, 2**31 - 1))
 def test_crops_invent_no_value_and_repeat_for_the_seed(shape, name, seed):
     images = random_images(shape)
     seed = tf.constant([seed, 5], tf.int64)
@@ -86,7 +86,7 @@ def test_offsets_cover_all_of_minus_four_to_four():
 
 def test_flip_mirrors_about_half_and_leaves_the_rest():
     images = random_images((400, 2, 3, 1))
-    flipped = augment.flip(tf.constant(images), tf.constant([3, 4])).numpy()
+    flipped = augment.augment(tf.constant(images), "flip", tf.constant([3, 4])).numpy()
     mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
     same = (flipped == images).all((1, 2, 3))
     assert (mirrored | same).all()

@@ -20,9 +20,9 @@ def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         images: uint8 (B, H, W, C).
-        augmentation: "none"; "crop" for `replicate_crop`; "crop_flip" for `replicate_crop` and
-            `flip`; "imagenet" for `resized_crop` and `flip`; "radiograph" for `replicate_crop`,
-            `rotate` and `contrast`, without a flip, as the body's sides differ.
+        augmentation: "none"; "flip"; "crop" for `replicate_crop`; "crop_flip" for both;
+            "imagenet" for `resized_crop` and `flip`; "radiograph" for `replicate_crop`, `rotate`
+            and `contrast`, without a flip, as the body's sides differ.
         seed: int64 (2,).
 
     Returns:
@@ -36,7 +36,7 @@ def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
         images = contrast(rotate(images, rotate_seed), contrast_seed)
     if augmentation == "imagenet":
         images = resized_crop(images, crop_seed)
-    if augmentation in ("crop_flip", "imagenet"):
+    if augmentation in ("flip", "crop_flip", "imagenet"):
         images = flip(images, flip_seed)
     return images
 

@@ -14,7 +14,7 @@ from tfrobust.errors import InputError
 
 EMBEDDED = "fashion_mnist_mini"
 FOLDER_PREFIX = "folder:"
-Augmentation = Literal["none", "crop", "crop_flip", "imagenet", "radiograph"]
+Augmentation = Literal["none", "flip", "crop", "crop_flip", "imagenet", "radiograph"]
 AUGMENTATIONS = get_args(Augmentation)
 Balance = Literal["none", "weights", "sampling"]
 BALANCES = get_args(Balance)

@@ -91,7 +91,7 @@ class DataSource(ABC):
         Args:
             batch_size: images in a batch.
             seed: of the order and of the augmentation, in [0, 2**31).
-            augmentation: "none", "crop", "crop_flip", "imagenet" or "radiograph"; see
+            augmentation: "none", "flip", "crop", "crop_flip", "imagenet" or "radiograph"; see
                 `augment.augment`.
             start_step: the number of the first batch. Those before it are skipped without being
                 decoded.
