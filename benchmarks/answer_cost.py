@@ -30,11 +30,8 @@ def answer_cost(network: keras.Model) -> AnswerCost:
         network: images of one size (B, H, W, C) → logits.
     """
     image = tf.TensorSpec((1, *network.input_shape[1:]))
-    graph = (
-        tf.function(lambda images: network(images, training=False))
-        .get_concrete_function(image)
-        .graph
-    )
+    answer = tf.function(lambda images: network(images, training=False))
+    graph = answer.get_concrete_function(image).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder
     silent = options(options.float_operation()).with_empty_output().build()
     found = tf.compat.v1.profiler.profile(graph, options=silent)
