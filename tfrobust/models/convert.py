@@ -10,7 +10,7 @@ from tfrobust.core.layers import HalfHuberReLU, half_huber_relu
 from tfrobust.core.logits import has_graph
 from tfrobust.core.logits import logits_network as logits_network  # one of the converters
 from tfrobust.errors import InputError
-from tfrobust.models.copies import copied
+from tfrobust.models.copies import anew, copied
 from tfrobust.models.weights import give_weights
 
 FULL = "float32"
@@ -132,12 +132,12 @@ def _exchanged(
         if kind:
             left[operation.name] = kind
         if not isinstance(operation, keras.layers.Layer):
-            return operation  # It has no weights, so both networks may use it.
+            return operation
         for part in operation._flatten_layers(include_self=False):
             if kind := _kind(part):
                 left[f"{part.name} inside the layer {operation.name}"] = kind
         # A stranger's layer may not say how it was made, and serves both where both may be one.
-        return operation if leave else type(operation).from_config(operation.get_config())
+        return operation if leave else anew(operation)
 
     twin = copied(network, exchanged)
     if not leave:

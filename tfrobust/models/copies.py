@@ -32,7 +32,7 @@ def duplicate(network: keras.Model) -> keras.Model:
         ):
             return operation  # it has no weights
         try:
-            return _anew(operation)
+            return anew(operation)
         except Exception as error:  # a layer's own code may raise anything
             raise InputError(
                 f"expected a network that can be copied, but {operation.name} in {network.name}, a "
@@ -93,7 +93,8 @@ def copied(
     return twin(network)
 
 
-def _anew(operation: keras.Operation) -> keras.Operation:
+def anew(operation: keras.Operation) -> keras.Operation:
+    """Another layer or operation that was made in the same way, with no weights yet."""
     return type(operation).from_config(operation.get_config())
 
 
@@ -106,7 +107,7 @@ def _unshared(operation: keras.Operation) -> keras.Operation:
     if isinstance(operation, keras.layers.Layer):
         return operation
     try:
-        return _anew(operation)
+        return anew(operation)
     except Exception:  # an operation's own code may raise anything
         return operation
 
